@@ -1,0 +1,44 @@
+# One command each: demo, serve, test, bench, lock. Everything is set up on first use.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo-data
+SCALE  ?= 1
+
+.PHONY: demo serve test lint bench lock clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed; {sys.executable} is {v[0]}.{v[1]}. Set PYTHON=python3.12, say.")'
+	@echo "Setting up $(VENV) from requirements.lock (once; a few minutes) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/cohortlink demo --data $(DEMO) --scale $(SCALE)
+
+serve: $(VENV)/.installed
+	@$(BIN)/cohortlink serve --data $(DEMO)
+
+lint: $(VENV)/.installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: lint
+	@$(BIN)/pytest -n 2
+
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks
+
+# Needs uv; the lock holds hashes and no addresses.
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
+	  --python-version 3.11 --extra dev --extra cluster --custom-compile-command "make lock" \
+	  pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache

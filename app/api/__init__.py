@@ -1,0 +1,1 @@
+"""HTTP only: requests in, flows called, documents out."""

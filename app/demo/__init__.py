@@ -1,0 +1,1 @@
+"""The Cincinnati and Northern Kentucky scenario, told over the public interfaces only."""

@@ -1,0 +1,1 @@
+"""Pure: what of a table may be shown."""

@@ -1,0 +1,1 @@
+"""One file per story, readable from top to bottom."""

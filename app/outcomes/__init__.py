@@ -1,0 +1,1 @@
+"""Pure: facts, quarters, indicators, tables."""

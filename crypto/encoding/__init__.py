@@ -1,0 +1,1 @@
+"""Profiles, keys, tokens, filters and their hardening."""

@@ -1,0 +1,1 @@
+"""Closed schemas of the facts that agencies submit, and their validation."""

@@ -1,0 +1,1 @@
+"""The mathematics of the tamper-evident log; no I/O."""

@@ -1,0 +1,1 @@
+"""Pure record linkage: encodings in, links with probabilities out."""
