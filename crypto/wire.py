@@ -1,1 +1,313 @@
-"""wire"""
+"""The batch package: a directory with a manifest, one file of encodings and one file per kind of facts.
+
+``manifest.json`` lists every file that travels with its size, rows and SHA-256; what it does not list
+(``crosswalk.csv``, ``report.json``) never leaves the agency. The same code reads a package at the agency
+before it is sent and at the service after it arrived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crypto.encoding.types import Encodings, LinkSpec
+from crypto.errors import PackageError
+
+FORMAT: Final = "cohortlink-batch/1"
+MANIFEST_NAME: Final = "manifest.json"
+ENCODINGS_NAME: Final = "encodings.parquet"
+FACT_KINDS: Final = ("completion", "wage", "participation", "truth")
+PRIVATE_NAMES: Final = ("crosswalk.csv", "report.json")
+
+_HEX64: Final = re.compile(r"[0-9a-f]{64}\Z")
+_REF: Final = re.compile(r"[0-9a-f]{32}\Z")
+_AGREEMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
+_SOFTWARE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}/[A-Za-z0-9.+_-]{1,64}\Z")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file that travels. ``facts`` is its kind of facts, or None for the encodings; ``size`` in bytes."""
+
+    name: str
+    kind: Literal["encodings", "facts"]
+    facts: str | None
+    rows: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Persons in the batch, persons with at least one filter, persons with a strong identifier's filter."""
+
+    persons: int
+    encodable: int
+    strong_identifier: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a package says of itself; :meth:`to_document` is what is signed."""
+
+    agreement: str
+    epoch: int
+    profile: str
+    kcv: str
+    created_on: date
+    persons: int
+    files: tuple[FileEntry, ...]
+    coverage: Coverage
+    software: str
+
+    @property
+    def encodings(self) -> FileEntry:
+        """The one file of encodings."""
+        return next(entry for entry in self.files if entry.kind == "encodings")
+
+    def facts_of(self, kind: str) -> FileEntry | None:
+        """The file of facts of a kind, if the package has one."""
+        return next((entry for entry in self.files if entry.facts == kind), None)
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document, ready for canonical JSON and a signature."""
+        return {
+            "format": FORMAT,
+            "agreement": self.agreement,
+            "epoch": self.epoch,
+            "profile": self.profile,
+            "kcv": self.kcv,
+            "created_on": self.created_on.isoformat(),
+            "persons": self.persons,
+            "files": [
+                {
+                    "name": entry.name,
+                    "kind": entry.kind,
+                    "facts": entry.facts,
+                    "rows": entry.rows,
+                    "size": entry.size,
+                    "sha256": entry.sha256,
+                }
+                for entry in self.files
+            ],
+            "coverage": {
+                "persons": self.coverage.persons,
+                "encodable": self.coverage.encodable,
+                "strong_identifier": self.coverage.strong_identifier,
+            },
+            "software": self.software,
+        }
+
+
+def _bad_manifest(detail: str) -> PackageError:
+    return PackageError("MANIFEST_INVALID", detail)
+
+
+def _mapping(value: object, keys: set[str], what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or any(not isinstance(key, str) for key in value):
+        raise _bad_manifest(f"{what} is not an object")
+    if set(value) != keys:
+        wrong = sorted(set(value) ^ keys)
+        raise _bad_manifest(f"{what} has missing or unknown members: {', '.join(w[:40] for w in wrong[:5])}")
+    return value
+
+
+def _text(value: object, pattern: re.Pattern[str], what: str) -> str:
+    if not isinstance(value, str) or not pattern.match(value):
+        raise _bad_manifest(f"{what} is malformed")
+    return value
+
+
+def _count(value: object, what: str, *, least: int = 0) -> int:
+    # bool is an int in Python; true must not pass as 1 or two spellings of a manifest would verify alike.
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**53:
+        raise _bad_manifest(f"{what} is not a whole number of at least {least}")
+    return value
+
+
+def _day(value: object, what: str) -> date:
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != value:
+        raise _bad_manifest(f"{what} is not a date YYYY-MM-DD")
+    return day
+
+
+def _file_entry(value: object) -> FileEntry:
+    item = _mapping(value, {"name", "kind", "facts", "rows", "size", "sha256"}, "a file")
+    kind, facts = item["kind"], item["facts"]
+    if kind == "encodings":
+        if facts is not None or item["name"] != ENCODINGS_NAME:
+            raise _bad_manifest(f"encodings must be the file {ENCODINGS_NAME}")
+    elif kind == "facts":
+        if facts not in FACT_KINDS or item["name"] != f"facts-{facts}.parquet":
+            raise _bad_manifest("a file of facts must be named facts-<kind>.parquet with a known kind")
+    else:
+        raise _bad_manifest("a file's kind must be encodings or facts")
+    return FileEntry(
+        name=item["name"],
+        kind="encodings" if kind == "encodings" else "facts",
+        facts=facts,
+        rows=_count(item["rows"], "rows"),
+        size=_count(item["size"], "size", least=1),
+        sha256=_text(item["sha256"], _HEX64, "sha256"),
+    )
+
+
+_MEMBERS: Final = {
+    "format",
+    "agreement",
+    "epoch",
+    "profile",
+    "kcv",
+    "created_on",
+    "persons",
+    "files",
+    "coverage",
+    "software",
+}
+
+
+def parse_manifest(document: Mapping[str, Any]) -> Manifest:
+    """Read a manifest document strictly: no unknown members, no other types, consistent counts.
+
+    Raises
+    ------
+    PackageError
+        ``MANIFEST_VERSION`` for another format, ``MANIFEST_INVALID`` for everything else.
+    """
+    found = document.get("format") if isinstance(document, Mapping) else None
+    if found != FORMAT:
+        raise PackageError("MANIFEST_VERSION", f"the package is not of the format {FORMAT}")
+    item = _mapping(document, _MEMBERS, "the manifest")
+    if not isinstance(item["files"], list):
+        raise _bad_manifest("files is not a list")
+    files = tuple(_file_entry(entry) for entry in item["files"])
+    if len({entry.name for entry in files}) != len(files):
+        raise _bad_manifest("a file is listed twice")
+    counts = _mapping(item["coverage"], {"persons", "encodable", "strong_identifier"}, "coverage")
+    coverage = Coverage(**{name: _count(value, name) for name, value in counts.items()})
+    persons = _count(item["persons"], "persons")
+    encodings = [entry for entry in files if entry.kind == "encodings"]
+    if len(encodings) != 1 or encodings[0].rows != persons or coverage.persons != persons:
+        raise _bad_manifest("the package must hold one file of encodings with one row per person")
+    if not coverage.strong_identifier <= coverage.encodable <= persons:
+        raise _bad_manifest("coverage counts more persons than there are")
+    agreement = item["agreement"]
+    return Manifest(
+        agreement="" if agreement == "" else _text(agreement, _AGREEMENT, "agreement"),
+        epoch=_count(item["epoch"], "epoch", least=1),
+        profile=_text(item["profile"], _HEX64, "profile"),
+        kcv=_text(item["kcv"], _HEX64, "kcv"),
+        created_on=_day(item["created_on"], "created_on"),
+        persons=persons,
+        files=files,
+        coverage=coverage,
+        software=_text(item["software"], _SOFTWARE, "software"),
+    )
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _bad_manifest("a member is given twice")
+    return members
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read ``manifest.json`` of a package; see :func:`parse_manifest` for what is refused."""
+    path = Path(directory) / MANIFEST_NAME
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise PackageError("MANIFEST_MISSING", f"{MANIFEST_NAME} cannot be read") from error
+    try:
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_members)
+    except (ValueError, RecursionError) as error:
+        raise _bad_manifest("the manifest is not JSON in UTF-8") from error
+    if not isinstance(document, dict):
+        raise _bad_manifest("the manifest is not an object")
+    return parse_manifest(document)
+
+
+def file_digest(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hex) of a file, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    size = 0
+    with Path(path).open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+            size += len(piece)
+    return size, digest.hexdigest()
+
+
+def _parquet_rows(path: Path, name: str) -> int:
+    try:
+        return int(pq.ParquetFile(path).metadata.num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise PackageError("FILE_UNREADABLE", f"{name} is not a Parquet file") from error
+
+
+def verify_package(directory: Path) -> Manifest:
+    """Check every file of a package against its manifest: present, size, SHA-256, rows.
+
+    The caller still owes: the manifest's signature, the agreement's profile and key check value, the
+    encodings' shape (:func:`read_encodings`) and the facts' schema.
+
+    Raises
+    ------
+    PackageError
+        Naming the first file that is wrong: ``FILE_MISSING``, ``FILE_SIZE``, ``FILE_DIGEST``,
+        ``FILE_UNREADABLE``, ``FILE_ROWS``, or a code of :func:`parse_manifest`.
+    """
+    manifest = read_manifest(directory)
+    for entry in manifest.files:
+        path = Path(directory) / entry.name
+        # A link could point at anything on the agency's disk; a package holds plain files only.
+        if path.is_symlink() or not path.is_file():
+            raise PackageError("FILE_MISSING", f"{entry.name} is missing")
+        size, digest = file_digest(path)
+        if size != entry.size:
+            raise PackageError("FILE_SIZE", f"{entry.name} has {size} bytes, the manifest says {entry.size}")
+        if digest != entry.sha256:
+            raise PackageError("FILE_DIGEST", f"{entry.name} differs from the digest in the manifest")
+        rows = _parquet_rows(path, entry.name)
+        if rows != entry.rows:
+            raise PackageError("FILE_ROWS", f"{entry.name} has {rows} rows, the manifest says {entry.rows}")
+    return manifest
+
+
+def read_encodings(source: Path | str | bytes | pa.NativeFile, link_spec: LinkSpec) -> Encodings:
+    """Read a file of encodings for the linker.
+
+    Parameters
+    ----------
+    source : path, bytes or pyarrow file
+        Parquet as :func:`encodings_schema` describes it.
+    link_spec : LinkSpec
+        Names and widths of the filters; a file with others is refused.
+
+    Raises
+    ------
+    PackageError
+        ``FILE_UNREADABLE``, ``ENCODINGS_SCHEMA``, ``RECORD_REF_INVALID`` or ``RECORD_REF_ORDER``.
+    """
+    raise NotImplementedError
+
+
+def encodings_schema(link_spec: LinkSpec) -> pa.Schema:
+    """Arrow schema of a file of encodings: ``record_ref``, then each filter as nullable fixed-size binary."""
+    fields = [pa.field("record_ref", pa.string(), nullable=False)]
+    fields += [pa.field(f.name, pa.binary(f.width // 8)) for f in link_spec.filters]
+    return pa.schema(fields)

@@ -1,1 +1,1 @@
-"""Profiles, keys, tokens, filters and their hardening."""
+"""From normalised fields to keyed filters: profile, normalise, tokens, keys, bloom, hardening, encode."""
