@@ -1,0 +1,120 @@
+"""What every flow is given: settings, the store, the log's signing key and a clock.
+
+Keyrings are not in here. A flow that needs a plane opens it by name, and opens no other: the linker asks
+for `encodings` and `links`, the tabulator for `facts` and `links`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.errors import ServiceError
+from app.settings import Settings
+from app.store import Blobs, Plane, Store, datakeys, log, schema
+from app.store.engine import create_engine
+from app.store.planes import PlaneName
+from crypto.envelope import Keyring
+from crypto.errors import KeyMaterialError
+from crypto.keyfile import read_private, write_private
+from crypto.signatures import SigningKey
+
+PLANES: tuple[PlaneName, ...] = ("encodings", "facts", "links")
+_SECRET_FORMAT = "cohortlink-release-secret/1"  # noqa: S105 (a format, not a secret)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service, open.
+
+    Attributes
+    ----------
+    settings : Settings
+    store : Store
+    log_key : SigningKey
+        Signs checkpoints, receipts and certificates.
+    clock : callable
+        Aware UTC now; passed in so that tests and flows agree on the time.
+    """
+
+    settings: Settings
+    store: Store
+    log_key: SigningKey
+    clock: Callable[[], datetime] = utc_now
+
+    def now(self) -> datetime:
+        """The present, to whole seconds: what is signed says the same as what is stored."""
+        return self.clock().replace(microsecond=0)
+
+    def plane(self, name: PlaneName) -> Plane:
+        """Open one plane with its own keyring and no other."""
+        return Plane(name, self.store, Keyring.load(self.settings.keyring(name)))
+
+    def release_secret(self) -> bytes:
+        """The 32 secret bytes that randomise complementary choices."""
+        document = read_private(self.settings.release_secret, _SECRET_FORMAT)
+        return bytes.fromhex(str(document["secret"]))
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def open_service(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Service:
+    """Open database, blobs and keys; migrates the embedded default and makes keys on the first start.
+
+    Raises
+    ------
+    ServiceError
+        `MIGRATION_NEEDED` if the schema is not this program's and may not be migrated here;
+        `KEYS_MISSING` if there is data but not the keys that open it.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(settings)
+    if settings.migrate_on_start:
+        schema.upgrade(engine)
+    elif not schema.is_current(engine):
+        raise ServiceError("MIGRATION_NEEDED", 500, "Run 'cohortlink migrate' first.")
+    store = Store(engine, Blobs.open(settings.blob_url))
+    _ensure_keys(settings, store)
+    return Service(settings, store, SigningKey.load(settings.log_key), clock)
+
+
+def _key_files(settings: Settings) -> dict[str, Path]:
+    files = {plane: settings.keyring(plane) for plane in PLANES}
+    return {**files, "log": settings.log_key, "release": settings.release_secret}
+
+
+def _ensure_keys(settings: Settings, store: Store) -> None:
+    """Make missing key files, but only while there is nothing yet that they would have to open.
+
+    A new key beside old data would hide a loss: the old data stays shut and the log changes its signer.
+    """
+    missing = {name: path for name, path in _key_files(settings).items() if not path.exists()}
+    if not missing:
+        return
+    with store.reading("are there keys to lose") as tx:
+        used = log.size(tx) > 0 or datakeys.count(tx) > 0
+    if used:
+        raise ServiceError(
+            "KEYS_MISSING", 500, f"Restore {', '.join(str(path) for path in sorted(missing.values()))}."
+        )
+    settings.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, path in missing.items():
+        try:
+            if name == "log":
+                SigningKey.generate().save(path)
+            elif name == "release":
+                write_private(path, {"format": _SECRET_FORMAT, "secret": secrets.token_hex(32)})
+            else:
+                Keyring.create(path)
+        except KeyMaterialError as error:
+            # Another process that starts at the same time was first: its key is as good.
+            if error.code != "KEY_FILE_EXISTS":
+                raise

@@ -1,0 +1,138 @@
+"""Settings by environment (`COHORTLINK_*`), with one default for all of them: a data folder.
+
+The embedded default needs nothing but `COHORTLINK_DATA`: the database, the blobs and the key files
+live below it. docs/operations.md lists every variable.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import ServiceError
+
+PREFIX = "COHORTLINK_"
+DEFAULT_DATA = "cohortlink-data"
+DEFAULT_LOG_ORIGIN = "cohortlink.invalid/log"
+PART_SIZE = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are.
+
+    Attributes
+    ----------
+    data : Path
+        Folder of the embedded default: database, blobs, keys.
+    database_url : str
+        SQLAlchemy URL; `sqlite:///…` or `postgresql+psycopg://…`.
+    blob_url : str
+        `file:///…`; object stores later.
+    keys : Path
+        Folder of the keyrings (`encodings.json`, `facts.json`, `links.json`), of the log's signing
+        key (`log.json`) and of the secret of complementary choices (`release.json`).
+    log_origin : str
+        Name of the log in its checkpoints (C2SP signed note); a schema-less URL by convention.
+    part_size : int
+        Bytes per uploaded part.
+    migrate_on_start : bool
+        Whether `serve` and `worker` bring the schema up to date. Default: only on SQLite.
+    """
+
+    data: Path
+    database_url: str
+    blob_url: str
+    keys: Path
+    log_origin: str = DEFAULT_LOG_ORIGIN
+    part_size: int = PART_SIZE
+    migrate_on_start: bool = True
+
+    @classmethod
+    def for_data(
+        cls,
+        data: Path,
+        *,
+        database_url: str | None = None,
+        blob_url: str | None = None,
+        keys: Path | None = None,
+        log_origin: str | None = None,
+        part_size: int | None = None,
+    ) -> Settings:
+        """Settings of a data folder; what is not given lies below it."""
+        root = data.expanduser().resolve()
+        url = database_url or f"sqlite:///{root / 'cohortlink.db'}"
+        return cls(
+            data=root,
+            database_url=url,
+            blob_url=blob_url or (root / "blobs").as_uri(),
+            keys=keys or root / "keys",
+            log_origin=log_origin or DEFAULT_LOG_ORIGIN,
+            part_size=part_size or PART_SIZE,
+            migrate_on_start=url.startswith("sqlite"),
+        )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, *, data: Path | None = None) -> Settings:
+        """Settings of the environment; `data` (of a command line) outranks `COHORTLINK_DATA`.
+
+        Raises
+        ------
+        ServiceError
+            `SETTINGS_INVALID` if a variable is unknown or unreadable: a misspelt name must not
+            silently leave the default in place.
+        """
+        env = os.environ if environ is None else environ
+        given = {key[len(PREFIX) :]: value for key, value in env.items() if key.startswith(PREFIX)}
+        unknown = sorted(set(given) - _KNOWN)
+        if unknown:
+            raise ServiceError(
+                "SETTINGS_INVALID", 500, f"Unknown setting {PREFIX}{unknown[0]}; see docs/operations.md."
+            )
+        part_size = given.get("PART_SIZE")
+        if part_size is not None and not (part_size.isdigit() and 65_536 <= int(part_size) <= 2**30):
+            raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}PART_SIZE must be 65536 to 1073741824.")
+        keys = given.get("KEYS")
+        return cls.for_data(
+            data or Path(given.get("DATA") or DEFAULT_DATA),
+            database_url=given.get("DATABASE_URL") or None,
+            blob_url=given.get("BLOB_URL") or None,
+            keys=Path(keys).expanduser().resolve() if keys else None,
+            log_origin=given.get("LOG_ORIGIN") or None,
+            part_size=int(part_size) if part_size else None,
+        )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the embedded SQLite file."""
+        return self.database_url.startswith("sqlite")
+
+    def keyring(self, plane: str) -> Path:
+        """Keyring file of a plane (`encodings`, `facts` or `links`)."""
+        return self.keys / f"{plane}.json"
+
+    @property
+    def log_key(self) -> Path:
+        """Signing key of the log, which also signs receipts and certificates."""
+        return self.keys / "log.json"
+
+    @property
+    def release_secret(self) -> Path:
+        """Secret of the randomised complementary choices."""
+        return self.keys / "release.json"
+
+    def to_environ(self) -> dict[str, str]:
+        """Variables that give a child process these settings."""
+        return {
+            PREFIX + "DATA": str(self.data),
+            PREFIX + "DATABASE_URL": self.database_url,
+            PREFIX + "BLOB_URL": self.blob_url,
+            PREFIX + "KEYS": str(self.keys),
+            PREFIX + "LOG_ORIGIN": self.log_origin,
+            PREFIX + "PART_SIZE": str(self.part_size),
+        }
+
+
+_KNOWN = frozenset({"DATA", "DATABASE_URL", "BLOB_URL", "KEYS", "LOG_ORIGIN", "PART_SIZE"})

@@ -1,0 +1,129 @@
+"""Releases and the ledger.
+
+Whoever charges the ledger holds the lock of the agreement (`agreements.lock`): two requests for one
+cohort cannot both find it undecided. The unique index on the question is the second guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from app.store.base import Tx
+from app.store.models import LedgerEntry, Release
+
+
+def find(tx: Tx, release_id: str) -> Release | None:
+    return tx.session.get(Release, release_id)
+
+
+def add(
+    tx: Tx,
+    release_id: str,
+    agreement_id: str,
+    agreement_version: int,
+    requested_by: str,
+    status: str,
+    query: dict[str, Any],
+    query_sha256: str,
+    now: datetime,
+    *,
+    run_id: str | None = None,
+    ledger_id: str | None = None,
+    document: dict[str, Any] | None = None,
+    document_sha256: str | None = None,
+    refusal_code: str | None = None,
+    visible_at: datetime | None = None,
+) -> Release:
+    """Add a release; `log_index` is set on the object after the log entry was appended."""
+    row = Release(
+        id=release_id,
+        agreement_id=agreement_id,
+        agreement_version=agreement_version,
+        requested_by=requested_by,
+        status=status,
+        query=query,
+        query_sha256=query_sha256,
+        created_at=now,
+        run_id=run_id,
+        ledger_id=ledger_id,
+        document=document,
+        document_sha256=document_sha256,
+        refusal_code=refusal_code,
+        visible_at=visible_at,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    return row
+
+
+def of_agreement(tx: Tx, agreement_id: str) -> Sequence[Release]:
+    """Releases under an agreement, oldest first."""
+    return tx.session.scalars(
+        select(Release).where(Release.agreement_id == agreement_id).order_by(Release.created_at, Release.id)
+    ).all()
+
+
+def by_query(tx: Tx, agreement_id: str, query_sha256: str, status: str) -> Release | None:
+    """The first release of this very question with this status."""
+    return tx.session.scalar(
+        select(Release)
+        .where(
+            Release.agreement_id == agreement_id,
+            Release.query_sha256 == query_sha256,
+            Release.status == status,
+        )
+        .order_by(Release.created_at, Release.id)
+        .limit(1)
+    )
+
+
+def ledger(tx: Tx, agreement_id: str, indicator: str, cohort: str) -> LedgerEntry | None:
+    """What was decided for this cohort and indicator, if anything."""
+    return tx.session.scalar(
+        select(LedgerEntry).where(
+            LedgerEntry.agreement_id == agreement_id,
+            LedgerEntry.indicator == indicator,
+            LedgerEntry.cohort == cohort,
+        )
+    )
+
+
+def ledger_of_agreement(tx: Tx, agreement_id: str) -> Sequence[LedgerEntry]:
+    return tx.session.scalars(
+        select(LedgerEntry)
+        .where(LedgerEntry.agreement_id == agreement_id)
+        .order_by(LedgerEntry.created_at, LedgerEntry.id)
+    ).all()
+
+
+def charge(
+    tx: Tx,
+    ledger_id: str,
+    agreement_id: str,
+    run_id: str,
+    indicator: str,
+    cohort: str,
+    min_cell: int,
+    cube: dict[str, Any],
+    cube_sha256: str,
+    now: datetime,
+) -> LedgerEntry:
+    """Record the protected cube of a cohort and indicator, once."""
+    row = LedgerEntry(
+        id=ledger_id,
+        agreement_id=agreement_id,
+        run_id=run_id,
+        indicator=indicator,
+        cohort=cohort,
+        min_cell=min_cell,
+        cube=cube,
+        cube_sha256=cube_sha256,
+        created_at=now,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    return row

@@ -1,0 +1,87 @@
+"""Bring the schema up to date, and say whether it is.
+
+The migrations travel with the package (`migrations/`), so an installed service can migrate itself. On
+both databases DDL is transactional: a crash in here leaves the old schema.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import Connection, Engine
+
+import migrations
+from app.store.models import Base
+
+# Two nodes that start at once must not migrate at once (PostgreSQL advisory lock; any fixed number).
+_LOCK = 7_266_305_110
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Migrate up to a revision, all steps in one transaction."""
+    _run(engine, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Migrate down to a revision (`base`: nothing left)."""
+    _run(engine, lambda config: command.downgrade(config, revision))
+
+
+def head() -> str:
+    """The newest revision that this program knows."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def current(engine: Engine) -> str | None:
+    """The revision that the database is at; None if it was never migrated."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the database is at the newest revision."""
+    return current(engine) == head()
+
+
+def differences(engine: Engine) -> list[Any]:
+    """What autogenerate would change to reach the models: nothing, if the migrations are right.
+
+    Tables of others in the same database (the durable workflows') are left out.
+    """
+    ours = set(Base.metadata.tables)
+
+    def include(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+        return kind != "table" or name in ours
+
+    with engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True, "include_object": include}
+        context = MigrationContext.configure(connection, opts=options)
+        return list(compare_metadata(context, Base.metadata))
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    return config
+
+
+def _run(engine: Engine, step: Any) -> None:
+    with engine.begin() as connection:
+        _lock(connection)
+        config = _config()
+        config.attributes["connection"] = connection
+        step(config)
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
