@@ -87,8 +87,8 @@ def open_service(settings: Settings, *, clock: Callable[[], datetime] = utc_now)
 
 
 def _key_files(settings: Settings) -> dict[str, Path]:
-    files = {plane: settings.keyring(plane) for plane in PLANES}
-    return {**files, "log": settings.log_key, "release": settings.release_secret}
+    files: dict[str, Path] = {plane: settings.keyring(plane) for plane in PLANES}
+    return files | {"log": settings.log_key, "release": settings.release_secret}
 
 
 def _ensure_keys(settings: Settings, store: Store) -> None:

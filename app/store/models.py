@@ -397,12 +397,17 @@ class LogEntry(Base):
 
 
 class LogHead(Base):
-    """One row: how many entries there are. Its lock makes appending serial."""
+    """One row: how many entries there are, and the roots of the complete subtrees over them.
+
+    Its lock makes appending serial. The subtrees (32 bytes each, largest first) make a root without
+    reading the past; an entry that is edited afterwards does not change them, so it gives itself away.
+    """
 
     __tablename__ = "log_head"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     size: Mapped[int]
+    frontier: Mapped[bytes]
 
 
 class Checkpoint(Base):

@@ -40,14 +40,15 @@ def upgrade() -> None:
     op.create_index(op.f("ix_log_entries_agreement_id"), "log_entries", ["agreement_id"], unique=False)
     op.create_index(op.f("ix_log_entries_kind"), "log_entries", ["kind"], unique=False)
 
-    op.create_table(
+    log_head = op.create_table(
         "log_head",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("frontier", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_log_head")),
     )
     # The one row whose lock makes appending serial.
-    op.execute("INSERT INTO log_head (id, size) VALUES (1, 0)")
+    op.bulk_insert(log_head, [{"id": 1, "size": 0, "frontier": b""}])
     op.create_table(
         "organizations",
         sa.Column("id", sa.String(length=64), nullable=False),
