@@ -1,0 +1,171 @@
+"""Validate one table of facts: columns, values, rows, keys; typed and normalised, or refused with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from crypto.errors import InputError, RowProblem
+from crypto.facts import forms
+from crypto.facts.rules import RULES, Breach, mask
+from crypto.facts.schemas import SCHEMAS, Field, Schema
+from crypto.facts.screen import header_text, screen_columns, screen_values
+
+#: Problems listed one by one; the total is in the error's detail.
+MAX_PROBLEMS = 100
+
+#: What a row that only deletes an earlier version need not carry.
+_NOT_FOR_DELETION = frozenset({"award_kind", "award_date"})
+
+
+def validate_facts(
+    kind: str, table: pa.Table, *, submitted_on: date, reference: str = "record_ref"
+) -> pa.Table:
+    """Check every rule of the schema ``kind`` and return the table typed.
+
+    Parameters
+    ----------
+    kind : {"completion", "wage", "participation", "truth"}
+    table : pa.Table
+        From CSV (all text) or Parquet (typed). Blank text counts as no value.
+    submitted_on : date
+        Nothing may be dated after it.
+    reference : str
+        The column that ties facts to encodings. At the agency, before encoding, it is the agency's own id
+        column, taken as it is; ``record_ref`` must be 32 lowercase hexadecimal digits.
+
+    Returns
+    -------
+    pa.Table
+        ``SCHEMAS[kind].arrow(reference)``, rows in the order given. Validating it again changes nothing.
+
+    Raises
+    ------
+    InputError
+        ``UNKNOWN_KIND``, ``NO_HEADER``, ``PII_COLUMN``, ``PII_VALUE``, ``UNKNOWN_COLUMN``,
+        ``DUPLICATE_COLUMN``, ``MISSING_COLUMN``, or ``INVALID_ROWS`` with at most ``MAX_PROBLEMS`` problems
+        by row and column. No message repeats a value.
+    """
+    schema = SCHEMAS.get(kind)
+    if schema is None:
+        raise InputError("UNKNOWN_KIND", f"Kinds of facts are {', '.join(SCHEMAS)}.")
+    _check_columns(schema, table.column_names, reference)
+    dates = [field.name for field in schema.fields if field.form in (forms.DATE, forms.AWARD_DATE)]
+    screen_values(table, exempt=[*dates, reference])
+
+    breaches: list[Breach] = []
+    reference_form = forms.RECORD_REF if reference == "record_ref" else forms.OWN_ID
+    columns = {}
+    for field in (Field(reference, reference_form, required=True), *schema.fields):
+        columns[field.name] = _column(field, table, breaches)
+    if kind == "completion":
+        breaches = [_spare_deletions(breach, mask(columns["is_deleted"])) for breach in breaches]
+    breaches.extend(RULES[kind](columns, submitted_on))
+    breaches.append(_duplicates(schema, columns, reference))
+    _raise_if_any(kind, breaches)
+    return pa.table(columns, schema=schema.arrow(reference))
+
+
+def _check_columns(schema: Schema, names: Sequence[str], reference: str) -> None:
+    known = {reference, *schema.names}
+    if not known & set(names):
+        raise InputError("NO_HEADER", "None of the columns is known. Is the line with column names missing?")
+    screen_columns(names, allowed=known)
+    for position, name in enumerate(names, start=1):
+        shown = header_text(name, position)
+        if name not in known:
+            detail = f"A '{schema.kind}' file has no such column; nothing beyond the schema is taken."
+            raise InputError("UNKNOWN_COLUMN", detail, column=shown)
+        if list(names).count(name) > 1:
+            raise InputError("DUPLICATE_COLUMN", "The column occurs more than once.", column=shown)
+    needed = [field.name for field in schema.fields if field.required and field.default is None]
+    for name in (reference, *needed):
+        if name not in names:
+            raise InputError("MISSING_COLUMN", "The column is needed.", column=name)
+
+
+def _texts(column: pa.ChunkedArray) -> pa.Array:
+    """Any column as trimmed text, blank as null; typed values in their ISO form."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # an empty table has no chunk to combine
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        array = pc.binary_join(array.cast(pa.list_(pa.string())), ";")
+    if pa.types.is_timestamp(array.type):
+        # A date that some tool widened; a real time of day stays visible in the text and is then refused.
+        days = array.cast(pa.timestamp("us"), safe=False).cast(pa.date32(), safe=False)
+        whole = pc.equal(days.cast(array.type, safe=False), array)
+        array = pc.if_else(whole, days.cast(pa.string()), array.cast(pa.string()))
+    texts = pc.utf8_trim_whitespace(array.cast(pa.string()))
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
+def _column(field: Field, table: pa.Table, breaches: list[Breach]) -> pa.Array:
+    """Parse one column through its distinct texts; note rows without a needed value or with a bad one."""
+    if field.name not in table.column_names:
+        texts = pa.nulls(table.num_rows, pa.string())
+    else:
+        try:
+            texts = _texts(table[field.name])
+        except pa.ArrowException:
+            raise InputError(
+                "BAD_VALUE",
+                f"Expected {field.form.rule}; the column's type cannot hold it.",
+                column=field.name,
+            ) from None
+    if field.default is not None:
+        texts = pc.fill_null(texts, field.default)
+    encoded = texts.dictionary_encode()
+    values = field.form.parse(encoded.dictionary).take(encoded.indices)
+    wrong = mask(pc.and_(pc.is_valid(texts), pc.is_null(values)))
+    breaches.append(Breach(wrong, field.name, "BAD_VALUE", f"Expected {field.form.rule}."))
+    if field.required:
+        breaches.append(Breach(mask(pc.is_null(texts)), field.name, "MISSING_VALUE", "A value is needed."))
+    return values
+
+
+def _spare_deletions(breach: Breach, deleted: NDArray[np.bool_]) -> Breach:
+    if breach.code != "MISSING_VALUE" or breach.column not in _NOT_FOR_DELETION:
+        return breach
+    return Breach(breach.rows & ~deleted, breach.column, breach.code, breach.detail)
+
+
+def _duplicates(schema: Schema, columns: dict[str, pa.Array], reference: str) -> Breach:
+    """Rows whose key was there before: which of the two is right, only the agency can say."""
+    key = np.zeros(len(columns[reference]), dtype=np.int64)
+    for name in schema.key:
+        array = columns[reference if name == "record_ref" else name]
+        encoded = array.dictionary_encode(null_encoding="encode")
+        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        # Renumbered after each column, so that the product of sizes never leaves 64 bits.
+        _, key = np.unique(key * max(len(encoded.dictionary), 1) + codes, return_inverse=True)
+    _, first = np.unique(key, return_index=True)
+    again = np.ones(len(key), dtype=np.bool_)
+    again[first] = False
+    shown = reference if schema.key[0] == "record_ref" else schema.key[0]
+    parts = ", ".join(reference if name == "record_ref" else name for name in schema.key)
+    return Breach(again, shown, "DUPLICATE_KEY", f"An earlier row has the same {parts}.")
+
+
+def _raise_if_any(kind: str, breaches: Sequence[Breach]) -> None:
+    total = sum(int(np.count_nonzero(breach.rows)) for breach in breaches)
+    if not total:
+        return
+    problems = [
+        RowProblem(int(row) + 1, breach.column, breach.code, breach.detail)
+        for breach in breaches
+        for row in np.flatnonzero(breach.rows)[:MAX_PROBLEMS]
+    ]
+    problems.sort(key=lambda problem: (problem.row or 0, problem.column or ""))
+    first, listed = problems[0], min(total, MAX_PROBLEMS)
+    detail = f"{total} problem(s) in the '{kind}' facts, {listed} listed. First: {first.detail}"
+    raise InputError(
+        "INVALID_ROWS", detail, row=first.row, column=first.column, problems=problems[:MAX_PROBLEMS]
+    )
