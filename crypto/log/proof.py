@@ -46,10 +46,7 @@ def verify_consistency(
         ``PROOF_OUT_OF_RANGE``, ``PROOF_MALFORMED`` or ``CONSISTENCY_FAILED``.
     """
     _check_hashes([first_root, second_root, *proof])
-    if first_size == second_size == 0:
-        ranges = []
-    else:
-        ranges = consistency_ranges(first_size, second_size)
+    ranges = [] if first_size == second_size == 0 else consistency_ranges(first_size, second_size)
     if len(proof) != len(ranges):
         raise LogError("PROOF_MALFORMED", f"this proof has {len(ranges)} hashes, not {len(proof)}")
     old = new = first_root

@@ -1,0 +1,261 @@
+"""Offline verification of a downloaded log against its checkpoint and against what was seen before.
+
+Nothing here asks the service anything: an auditor with a copy, the log's key and a checkpoint that she
+remembers needs no one's word.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from crypto.errors import LogError
+from crypto.log.checkpoint import Checkpoint, open_note, parse_vkey
+from crypto.log.entry import Entry
+from crypto.log.tree import Frontier, leaf_hash, root
+
+REPORT_FORMAT = "cohortlink-log-verification/1"
+
+_REPORT_EVERY = 4096
+
+
+class Check(NamedTuple):
+    """One thing that was checked: its name, whether it holds, and a sentence for a person."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A signed checkpoint that the entries must reach.
+
+    Parameters
+    ----------
+    name
+        What reports call it.
+    note
+        The signed note.
+    leaf_hashes
+        The leaf hashes of that tree, 32 bytes each, where they were kept. They are believed only if they
+        hash to the checkpoint's root, and then tell exactly which entry differs.
+    """
+
+    name: str
+    note: str
+    leaf_hashes: Sequence[bytes] | None = None
+
+
+@dataclass(frozen=True)
+class LogCopy:
+    """A downloaded log.
+
+    Parameters
+    ----------
+    checkpoint
+        The checkpoint that the copy was made at.
+    entries
+        Leaves in order, exact bytes; read once.
+    key
+        Verifier key text that came with the copy.
+    earlier
+        Older checkpoints of the same log, and any that the reader remembers from elsewhere.
+    """
+
+    checkpoint: Anchor
+    entries: Iterable[bytes]
+    key: str
+    earlier: Sequence[Anchor] = ()
+
+
+@dataclass(frozen=True)
+class VerificationReport:
+    """What was checked and how it came out.
+
+    Parameters
+    ----------
+    checks
+        In the order in which they were made.
+    first_wrong_entry
+        Index of the first entry that is wrong, missing or too many, where it can be told.
+    checkpoint
+        The checkpoint, if its signature holds.
+    note
+        Its text as found: with another one for the same log it can be evidence.
+    """
+
+    checks: tuple[Check, ...]
+    first_wrong_entry: int | None = None
+    checkpoint: Checkpoint | None = None
+    note: str = field(default="", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check holds."""
+        return all(check.ok for check in self.checks)
+
+    def to_document(self) -> dict[str, object]:
+        """Return the report for ``--json``."""
+        known = self.checkpoint
+        return {
+            "format": REPORT_FORMAT,
+            "ok": self.ok,
+            "origin": known.origin if known else None,
+            "size": known.size if known else None,
+            "root": known.root.hex() if known else None,
+            "first_wrong_entry": self.first_wrong_entry,
+            "checks": [check._asdict() for check in self.checks],
+            "checkpoint": self.note,
+        }
+
+
+def verify_copy(
+    copy: LogCopy, *, key: str | None = None, progress: Callable[[str, int, int], None] | None = None
+) -> VerificationReport:
+    """Verify a copy of the log.
+
+    1. The key: the given one if there is one (and the copy's own must not differ), else the copy's.
+    2. The signature of the copy's checkpoint, and of every earlier one, all of the same log.
+    3. Every entry: canonical, of a known version, and bearing the index of its place.
+    4. As many entries as the checkpoint says, hashing to its root.
+    5. For each earlier checkpoint: the same entries, cut at its size, hash to its root. This is stronger than
+       a consistency proof: nothing that it covered was removed or rewritten.
+
+    It is left to the caller to know that the key is the log's (without ``key`` a forger could have put his
+    own beside his forgery), and to remember this checkpoint for the next time.
+
+    Parameters
+    ----------
+    copy
+        The log.
+    key
+        Verifier key text from a source that the caller trusts.
+    progress
+        Called with stage, done and total (entries).
+
+    Returns
+    -------
+    VerificationReport
+        Failures are reported, not raised.
+    """
+    checks = [_check_key(copy.key, key)]
+    anchors: list[tuple[Anchor, Checkpoint]] = []
+    if checks[0].ok:
+        notes = (copy.checkpoint, *copy.earlier)
+        checks += [_check_signature(anchor, key or copy.key, anchors) for anchor in notes]
+    if not anchors or anchors[0][0] is not copy.checkpoint:
+        return VerificationReport(tuple(checks), note=copy.checkpoint.note)
+
+    hashes, odd = _read_entries(copy.entries, anchors[0][1].size, progress)
+    checks.append(odd[1] if odd else Check("entries", True, f"{len(hashes)} entries, each in its place"))
+    outcomes, wrong = _check_roots(hashes, anchors)
+    checks += outcomes
+    if odd:
+        wrong.append(odd[0])
+    return VerificationReport(tuple(checks), min(wrong, default=None), anchors[0][1], copy.checkpoint.note)
+
+
+def _check_key(found: str, trusted: str | None) -> Check:
+    try:
+        name, key = parse_vkey(found)
+        if trusted is not None and parse_vkey(trusted) != (name, key):
+            return Check("key", False, "the key that came with the log is not the one that you trust")
+    except LogError as error:
+        return Check("key", False, str(error))
+    source = (
+        "as you gave it" if trusted is not None else "taken from the log itself: compare it with its owner's"
+    )
+    return Check("key", True, f"{name}, fingerprint {key.fingerprint}, {source}")
+
+
+def _check_signature(anchor: Anchor, key: str, opened: list[tuple[Anchor, Checkpoint]]) -> Check:
+    """Open a checkpoint and append it to ``opened`` if it can be relied on."""
+    name = f"signature of {anchor.name}"
+    try:
+        checkpoint = open_note(anchor.note, [key])
+    except LogError as error:
+        return Check(name, False, str(error))
+    opened.append((anchor, checkpoint))
+    return Check(name, True, f"signed by {checkpoint.origin} at {checkpoint.size} entries")
+
+
+def _read_entries(
+    entries: Iterable[bytes], size: int, progress: Callable[[str, int, int], None] | None
+) -> tuple[list[bytes], tuple[int, Check] | None]:
+    """Hash every leaf; also return the first that does not fit its place, with the reason.
+
+    An entry's own index shows a removed, repeated or moved entry at once, where the root only says that
+    something is different somewhere.
+    """
+    hashes: list[bytes] = []
+    odd: tuple[int, Check] | None = None
+    for place, leaf in enumerate(entries):
+        hashes.append(leaf_hash(leaf))
+        if odd is None:
+            problem = _entry_problem(leaf, place)
+            if problem:
+                odd = (place, Check("entries", False, f"entry {place}: {problem}"))
+        if progress and place % _REPORT_EVERY == 0:
+            progress("verify", place, size)
+    if progress:
+        progress("verify", len(hashes), size)
+    if odd is None and len(hashes) != size:
+        what = "is missing" if len(hashes) < size else "is beyond the checkpoint"
+        place = min(len(hashes), size)
+        detail = f"entry {place} {what}: {len(hashes)} entries, the checkpoint says {size}"
+        odd = (place, Check("entries", False, detail))
+    return hashes, odd
+
+
+def _entry_problem(leaf: bytes, place: int) -> str | None:
+    try:
+        entry = Entry.parse(leaf)
+    except LogError as error:
+        return str(error)
+    return None if entry.index == place else f"it says that it is entry {entry.index}"
+
+
+def _check_roots(
+    hashes: Sequence[bytes], anchors: Sequence[tuple[Anchor, Checkpoint]]
+) -> tuple[list[Check], list[int]]:
+    """Compare the entries with every checkpoint; also return the entries that are known to be wrong.
+
+    From the smallest checkpoint on, so that at the first difference it is known how far all was well.
+    """
+    frontier = Frontier()
+    proven = 0
+    checks: list[Check] = []
+    wrong: list[int] = []
+    for anchor, checkpoint in sorted(anchors, key=lambda pair: pair[1].size):
+        name, size = f"entries reach {anchor.name}", checkpoint.size
+        if size <= len(hashes):
+            frontier = frontier.extend(hashes[frontier.size : size])
+            if hmac.compare_digest(frontier.root(), checkpoint.root):
+                proven = size
+                checks.append(Check(name, True, f"the first {size} entries have the root that it signs"))
+                continue
+        differing = _first_difference(hashes, anchor, checkpoint)
+        if differing is None and size - proven == 1:
+            differing = proven
+        if differing is not None:
+            wrong.append(differing)
+        if size > len(hashes):
+            detail = f"it covers {size} entries and there are {len(hashes)}"
+        elif differing is not None:
+            detail = f"entry {differing} is not the one that it signs"
+        else:
+            detail = f"an entry of {proven} to {size - 1} is not the one that it signs"
+        checks.append(Check(name, False, detail))
+    return checks, wrong
+
+
+def _first_difference(hashes: Sequence[bytes], anchor: Anchor, checkpoint: Checkpoint) -> int | None:
+    """Return the first entry that differs from what the checkpoint covers, where leaf hashes were kept."""
+    kept = anchor.leaf_hashes
+    if kept is None or len(kept) != checkpoint.size or root(kept) != checkpoint.root:
+        return None
+    pairs = enumerate(zip(kept, hashes, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(kept), len(hashes)))
