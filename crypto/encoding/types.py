@@ -1,8 +1,8 @@
 """The shapes in which encodings travel; the only part of ``crypto`` that the linker knows.
 
 Bit order, once and for all: bit 0 of a filter is the most significant bit of its byte 0, and ``words`` are
-those bytes taken eight at a time as *big-endian* numbers, so bit ``i`` is ``words[i // 64] >> (63 - i % 64) & 1``.
-AND, XOR and population counts do not care about the order.
+those bytes taken eight at a time as *big-endian* numbers, so that bit ``i`` is
+``words[i // 64] >> (63 - i % 64) & 1``. AND, XOR and population counts do not care about the order.
 """
 
 from __future__ import annotations
