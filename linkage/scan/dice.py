@@ -1,0 +1,135 @@
+"""All pairs of filters with Dice >= t, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from linkage.errors import LinkageError
+from linkage.scan.backends import select
+from linkage.scan.kernels import Side, Words
+from linkage.scan.sketch import (
+    choose_fold,
+    dice_limits,
+    dice_side_limits,
+    exact_fraction,
+    pack,
+    padded,
+    popcounts,
+)
+from linkage.scan.stream import Job, PairBlock, Progress, stream
+
+_TWIN_ROWS = 64
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def as_filters(words: Words, side: str) -> Words:
+    """The filters contiguous, aligned and read-only, copied only if they are not.
+
+    Raises
+    ------
+    LinkageError
+        ``FILTER_SHAPE``: not a two-dimensional array of 64-bit words, or more than 2**31 - 1 records.
+    """
+    array = np.asarray(words)
+    if array.ndim != 2 or array.dtype.newbyteorder("=") != np.uint64 or not array.shape[1]:
+        raise LinkageError("FILTER_SHAPE", f"The {side} filters are not rows of 64-bit words.")
+    if len(array) >= 1 << 31:
+        raise LinkageError("FILTER_SHAPE", f"The {side} side has more records than a scan can number.")
+    # One flavour of array for the compiled kernels, whatever the caller's buffer was: each would be compiled anew.
+    view = np.require(array, np.uint64, ["C_CONTIGUOUS", "ALIGNED"]).view()
+    view.flags.writeable = False
+    return view
+
+
+def both_sides(a: Words, b: Words) -> tuple[Words, Words]:
+    """`as_filters` of both; refuses different widths with ``FILTER_WIDTH``."""
+    left, right = as_filters(a, "left"), as_filters(b, "right")
+    if left.shape[1] != right.shape[1]:
+        raise LinkageError("FILTER_WIDTH", "The two sides' filters have different widths.")
+    return left, right
+
+
+def dice_pairs(
+    a: Words,
+    b: Words,
+    threshold: Fraction | str | float,
+    *,
+    threads: int = 2,
+    progress: Progress | None = None,
+    backend: str = "auto",
+) -> Iterator[PairBlock]:
+    """Every pair (i, j) with ``2 |a_i & b_j| / (|a_i| + |b_j|) >= threshold``, in ascending order.
+
+    The comparison is exact in rational numbers, so the result is the same on every machine, backend and number of
+    threads. Empty filters match nothing.
+
+    Parameters
+    ----------
+    a, b : ndarray of uint64, shape (n, n_words) and (m, n_words)
+        Bit-packed filters, any multiple of 64 bits wide; any strides and alignment.
+    threshold : Fraction, str or float
+        In (0, 1]; a float counts as the decimal that it prints as.
+    threads : int
+        Threads at work, at least 1.
+    progress : callable, optional
+        Called with ("compile", done, 1) when a kernel is compiled, and with ("scan", pairs done, pairs).
+    backend : {"auto", "avx512", "avx2", "plain"}
+
+    Yields
+    ------
+    PairBlock
+        With common bits as ``count``; never empty, at most 2**18 pairs.
+
+    Raises
+    ------
+    LinkageError
+        ``THRESHOLD_OUT_OF_RANGE``, ``FILTER_SHAPE``, ``FILTER_WIDTH``, ``BACKEND_UNAVAILABLE``; when called, not
+        when first iterated.
+    """
+    exact, chosen = exact_fraction(threshold), select(backend)
+    left, right = both_sides(a, b)
+    return _dice_blocks(left, right, exact, max(1, threads), progress or silent, chosen.name)
+
+
+def _dice_blocks(
+    a: Words, b: Words, threshold: Fraction, threads: int, progress: Progress, backend: str
+) -> Iterator[PairBlock]:
+    if not len(a) or not len(b):
+        return
+    chosen = select(backend)
+    a_size, b_size = popcounts(a), popcounts(b)
+    a_limit, b_limit = dice_side_limits(a_size, threshold, 0), dice_side_limits(b_size, threshold, 1)
+    depth = choose_fold(a, b, a_limit, b_limit, chosen.cost).depth
+    job = Job(
+        chosen,
+        Side(a, a_size, pack(a, depth, chosen.rows), padded(a_limit, chosen.rows)),
+        Side(b, b_size, pack(b, depth, chosen.columns), padded(b_limit, chosen.columns)),
+        dice_limits(64 * a.shape[1], threshold),
+    )
+    for found in stream(job, threads, progress):
+        common = (a_size[found.i] + b_size[found.j] - found.distance) >> 1
+        yield PairBlock(found.i, found.j, common)
+
+
+def dice_pairs_twin(a: Words, b: Words, threshold: Fraction | str | float) -> PairBlock:
+    """NumPy twin of `dice_pairs`, all at once and straight from the definition: for tests and small inputs."""
+    exact = exact_fraction(threshold)
+    a_size = np.bitwise_count(a).sum(axis=1, dtype=np.int64)
+    b_size = np.bitwise_count(b).sum(axis=1, dtype=np.int64)
+    total = a_size[:, None] + b_size[None, :]
+    common = np.zeros(total.shape, dtype=np.int64)
+    for start in range(0, len(a), _TWIN_ROWS):
+        rows = a[start : start + _TWIN_ROWS, None, :] & b[None, :, :]
+        common[start : start + _TWIN_ROWS] = np.bitwise_count(rows).sum(axis=2, dtype=np.int64)
+    # Python's integers: the denominator of a threshold written with 17 digits leaves no room in 64 bits.
+    least = np.array(
+        [-(-exact.numerator * s // (2 * exact.denominator)) for s in range(128 * a.shape[1] + 1)]
+    )
+    i, j = np.nonzero((common >= least[total]) & (total > 0))
+    return PairBlock(i, j, common[i, j].astype(np.int32))

@@ -1,0 +1,190 @@
+"""The scans: every pair of some rows and some column panels, sketch first, full count for what is left.
+
+All three mean the same and differ only in their innermost step. They never allocate by the size of the result:
+matches go to buffers of the caller, and a scan that runs out of room says so and is thrown away
+(`linkage.scan.stream` retries it in smaller pieces).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkage.scan.compiled import compiled, popcount
+from linkage.scan.tiles import (
+    NARROW_LANES,
+    NARROW_ROWS,
+    NARROW_VECTORS,
+    WIDE_LANES,
+    WIDE_ROWS,
+    WIDE_VECTORS,
+    narrow_tile,
+    wide_tile,
+)
+
+Words = NDArray[np.uint64]
+Masks = NDArray[np.uint16]
+Ints = NDArray[np.int32]
+
+#: Columns of a panel of `scan_plain`; its groups are single rows.
+PLAIN_COLUMNS = 64
+_WIDE_COLUMNS = WIDE_VECTORS * WIDE_LANES
+_NARROW_COLUMNS = NARROW_VECTORS * NARROW_LANES
+
+#: What a scan returns instead of a count when its buffers are too small.
+OVERFLOW = -1
+
+
+class Side(NamedTuple):
+    """One side of a scan.
+
+    Attributes
+    ----------
+    words : uint64, shape (n, n_words)
+        The filters, for the full count.
+    size : int32, shape (n,)
+        Set bits: an index into ``limits``, added to the other side's.
+    sketch : uint32, shape (blocks, depth, records per block)
+        `linkage.scan.sketch.pack`: groups of rows on the left, panels of columns on the right.
+    limit : int32, shape (blocks * records per block,)
+        A pair whose sketches are further apart than both sides' limits together is no match.
+    """
+
+    words: Words
+    size: Ints
+    sketch: NDArray[np.uint32]
+    limit: Ints
+
+
+class Piece(NamedTuple):
+    """Rows [row, row_stop) of the left side with panels [panel, panel_stop) of the right."""
+
+    row: int
+    row_stop: int
+    panel: int
+    panel_stop: int
+
+
+class Room(NamedTuple):
+    """Where a scan writes: row, column and full Hamming distance of each match, int32, shape (capacity,)."""
+
+    i: Ints
+    j: Ints
+    distance: Ints
+
+
+@compiled
+def _keep(a: Side, b: Side, limits: Ints, i: int, j: int, count: int, out: Room) -> int:
+    """Count pair (i, j) in full and append it if it matches; the new count, or OVERFLOW."""
+    distance = 0
+    for word in range(a.words.shape[1]):
+        distance += popcount(a.words[i, word] ^ b.words[j, word])
+    if distance <= limits[a.size[i] + b.size[j]]:
+        if count == out.i.shape[0]:
+            return OVERFLOW
+        out.i[count], out.j[count], out.distance[count] = i, j, distance
+        count += 1
+    return count
+
+
+@compiled
+def _keep_marked(
+    a: Side, b: Side, limits: Ints, masks: Masks, group: int, panel: int, piece: Piece, count: int, out: Room
+) -> int:
+    """`_keep` for every lane that a tile marked; rows outside the piece are only there to fill the group."""
+    lanes = b.sketch.shape[2] // masks.shape[1]
+    for row in range(masks.shape[0]):
+        i = group * masks.shape[0] + row
+        if i < piece.row or i >= piece.row_stop:
+            continue
+        for vector in range(masks.shape[1]):
+            mask = np.int64(masks[row, vector])
+            while mask:
+                lane = popcount(np.uint64((mask & -mask) - 1))
+                mask &= mask - 1
+                j = panel * b.sketch.shape[2] + vector * lanes + lane
+                count = _keep(a, b, limits, i, j, count, out)
+                if count == OVERFLOW:
+                    return OVERFLOW
+    return count
+
+
+@compiled
+def scan_wide(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
+    """`scan_plain` with AVX-512 tiles."""
+    masks = np.zeros((WIDE_ROWS, WIDE_VECTORS), np.uint16)
+    depth, count = a.sketch.shape[1], 0
+    for panel in range(piece.panel, piece.panel_stop):
+        for group in range(piece.row // WIDE_ROWS, (piece.row_stop + WIDE_ROWS - 1) // WIDE_ROWS):
+            if wide_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, masks):
+                count = _keep_marked(a, b, limits, masks, group, panel, piece, count, out)
+                if count == OVERFLOW:
+                    return OVERFLOW
+    return count
+
+
+@compiled
+def scan_narrow(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
+    """`scan_plain` with AVX2 tiles."""
+    masks = np.zeros((NARROW_ROWS, NARROW_VECTORS), np.uint16)
+    depth, count = a.sketch.shape[1], 0
+    for panel in range(piece.panel, piece.panel_stop):
+        for group in range(piece.row // NARROW_ROWS, (piece.row_stop + NARROW_ROWS - 1) // NARROW_ROWS):
+            if narrow_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, masks):
+                count = _keep_marked(a, b, limits, masks, group, panel, piece, count, out)
+                if count == OVERFLOW:
+                    return OVERFLOW
+    return count
+
+
+@compiled
+def scan_plain(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
+    """All matches within a piece, for any processor.
+
+    Parameters
+    ----------
+    a, b : Side
+    limits : int32, shape (largest sum of sizes + 1,)
+        A pair matches if its distance is at most ``limits[a.size[i] + b.size[j]]``.
+    piece : Piece
+    out : Room
+
+    Returns
+    -------
+    int
+        Matches written, columns ascending within each row; OVERFLOW if there was no room.
+    """
+    depth, count = a.sketch.shape[1], 0
+    distance = np.zeros(PLAIN_COLUMNS, np.int32)
+    for panel in range(piece.panel, piece.panel_stop):
+        for i in range(piece.row, piece.row_stop):
+            distance[:] = 0
+            for word in range(depth):
+                left = a.sketch[i, word, 0]
+                for column in range(PLAIN_COLUMNS):
+                    distance[column] += popcount(left ^ b.sketch[panel, word, column])
+            for column in range(PLAIN_COLUMNS):
+                j = panel * PLAIN_COLUMNS + column
+                if distance[column] <= a.limit[i] + b.limit[j]:
+                    count = _keep(a, b, limits, i, j, count, out)
+                    if count == OVERFLOW:
+                        return OVERFLOW
+    return count
+
+
+@compiled
+def order_by_row(
+    piece: Piece, found: Room, i: NDArray[np.int64], j: NDArray[np.int64], distance: Ints
+) -> None:
+    """Copy what a scan wrote, stably counting-sorted by row: ascending (i, j) afterwards."""
+    starts = np.zeros(piece.row_stop - piece.row + 1, np.int64)
+    for p in range(found.i.shape[0]):
+        starts[found.i[p] - piece.row + 1] += 1
+    for row in range(1, piece.row_stop - piece.row):
+        starts[row] += starts[row - 1]
+    for p in range(found.i.shape[0]):
+        row = found.i[p] - piece.row
+        i[starts[row]], j[starts[row]], distance[starts[row]] = found.i[p], found.j[p], found.distance[p]
+        starts[row] += 1

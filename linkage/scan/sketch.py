@@ -1,0 +1,162 @@
+"""Sketches that reject a pair without counting it in full, and the choice of the cheapest one.
+
+Let ``H`` be the Hamming distance of two filters of ``W`` bits with ``|a|`` and ``|b|`` set bits.
+
+*Exact test.* ``2c = |a| + |b| - H``, so Dice ``2c / (|a| + |b|) >= t`` is ``H <= s - 2 ceil(t s / 2)`` with
+``s = |a| + |b|``: one whole number per ``s``, tabled with Python's own integers, whatever the denominator of t.
+The share of equal bits ``(W - H) / W >= t`` is ``H <= W - ceil(t W)``.
+
+*Folding.* A bit of the XOR-fold is the XOR of some bits of the filter, so it differs between two filters only if
+an odd number of those bits differ: at least one. Each bit goes into one folded bit, so the folded distance never
+exceeds ``H``. A pair whose folds are further apart than H may be is no match.
+
+*Splitting the limit.* The kernel tests ``h <= limit(a) + limit(b)``. With ``x = (1 - t)|a|``, ``y = (1 - t)|b|``
+a match has ``H <= x + y < floor(x) + 1 + floor(y) + 1``, and H is whole, so ``H <= floor(x) + floor(y) + 1``: at
+most one above the exact limit, and the full count decides.
+
+*Empty filters* match nothing: a limit of ``NEVER`` stops them in front, since a million missing fields on both
+sides would otherwise pass the sketch against each other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkage.errors import LinkageError
+from linkage.scan.compiled import compiled
+
+Words = NDArray[np.uint64]
+Ints = NDArray[np.int32]
+
+#: Two of them still fit into int32 with any distance added.
+NEVER = -(1 << 29)
+
+_SAMPLED_PAIRS = 8192
+_DEPTHS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
+
+
+class Cost(NamedTuple):
+    """What a pair costs a backend, in nanoseconds on the processor that it was fitted on; only ratios matter."""
+
+    per_word: float
+    per_pair: float
+    per_survivor: float
+
+
+@dataclass(frozen=True)
+class SketchChoice:
+    """The sketch of a job: ``depth`` 32-bit words, and the share of sampled pairs that it lets through."""
+
+    depth: int
+    passing: float
+
+
+def exact_fraction(threshold: Fraction | str | float) -> Fraction:
+    """The threshold as it is written in decimal: .85 is 17/20, not the nearest double.
+
+    Raises
+    ------
+    LinkageError
+        ``THRESHOLD_OUT_OF_RANGE`` outside (0, 1], or if it is no number.
+    """
+    try:
+        exact = threshold if isinstance(threshold, Fraction) else Fraction(str(threshold))
+    except (ValueError, ZeroDivisionError):
+        exact = Fraction(0)
+    if not 0 < exact <= 1:
+        raise LinkageError("THRESHOLD_OUT_OF_RANGE", "A similarity threshold lies above 0 and at most at 1.")
+    return exact
+
+
+def dice_limits(width: int, threshold: Fraction) -> Ints:
+    """Largest distance of a match by ``|a| + |b|``, shape (2 width + 1,); -1 for two empty filters."""
+    half = threshold / 2
+    limits = [s - 2 * math.ceil(half * s) for s in range(2 * width + 1)]
+    return np.array([-1, *limits[1:]], dtype=np.int32)
+
+
+def agreement_limit(width: int, threshold: Fraction) -> int:
+    """Largest distance of a match by share of equal bits."""
+    return width - math.ceil(threshold * width)
+
+
+def popcounts(words: Words) -> Ints:
+    """Set bits of each filter, shape (n,)."""
+    return np.bitwise_count(words).sum(axis=1, dtype=np.int32)
+
+
+def dice_side_limits(sizes: Ints, threshold: Fraction, extra: int) -> Ints:
+    """``floor((1 - t)|a|) + extra``, or NEVER for an empty filter (module docstring, *Splitting the limit*)."""
+    rest = 1 - threshold
+    table = [NEVER, *(math.floor(rest * size) + extra for size in range(1, int(sizes.max(initial=0)) + 1))]
+    return np.array(table, dtype=np.int32)[sizes]
+
+
+def fold(words: Words, depth: int) -> NDArray[np.uint32]:
+    """XOR-fold to ``depth`` 32-bit words: word i goes into word ``i % depth``. Shape (n, depth); NumPy twin."""
+    halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=2)
+    halves = halves.astype(np.uint32).reshape(len(words), -1)
+    folded = halves[:, :depth].copy()
+    for start in range(depth, halves.shape[1], depth):
+        part = halves[:, start : start + depth]
+        folded[:, : part.shape[1]] ^= part
+    return folded
+
+
+@compiled
+def _fold_into(words: Words, packed: NDArray[np.uint32]) -> None:
+    depth, columns = packed.shape[1], packed.shape[2]
+    for record in range(words.shape[0]):
+        block, column = record // columns, record % columns
+        word = 0
+        for w in range(words.shape[1]):
+            packed[block, word, column] ^= np.uint32(words[record, w] & np.uint64(0xFFFFFFFF))
+            word = word + 1 if word + 1 < depth else 0
+            packed[block, word, column] ^= np.uint32(words[record, w] >> np.uint64(32))
+            word = word + 1 if word + 1 < depth else 0
+
+
+def pack(words: Words, depth: int, columns: int) -> NDArray[np.uint32]:
+    """`fold`, laid out vertically: shape (n_blocks, depth, columns), the last block filled up with zeros."""
+    packed = np.zeros((-(-len(words) // columns), depth, columns), dtype=np.uint32)
+    _fold_into(words, packed)
+    return packed
+
+
+def padded(limits: Ints, columns: int) -> Ints:
+    """One limit per packed record: the ones that fill up the last block match nothing."""
+    out = np.full(-(-len(limits) // columns) * columns, NEVER, dtype=np.int32)
+    out[: len(limits)] = limits
+    return out
+
+
+def sample_pairs(n: int, m: int, count: int = _SAMPLED_PAIRS) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same random pairs in every run: the choice of a sketch changes the time only, never the result."""
+    picks = np.random.default_rng(20_140_707)
+    return picks.integers(0, n, count), picks.integers(0, m, count)
+
+
+def choose_fold(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost) -> SketchChoice:
+    """The depth that costs least for these filters and limits, by a sample of pairs.
+
+    Folding is linear, so the sample's differences are folded, not its filters.
+    """
+    full = 2 * a.shape[1]
+    left, right = sample_pairs(len(a), len(b))
+    difference, limit = a[left] ^ b[right], a_limit[left] + b_limit[right]
+    best, least = SketchChoice(full, 1.0), math.inf
+    for depth in (*(d for d in _DEPTHS if d < full), full):
+        if depth * cost.per_word >= least:
+            break
+        distance = np.bitwise_count(fold(difference, depth)).sum(axis=1, dtype=np.int32)
+        passing = float(np.mean(distance <= limit))
+        price = depth * cost.per_word + cost.per_pair + passing * cost.per_survivor
+        if price < least:
+            best, least = SketchChoice(depth, passing), price
+    return best
