@@ -1,0 +1,299 @@
+"""Which pairs are worth comparing: hash joins on identical filters, united with an exhaustive scan.
+
+Every rule has a budget. A block of identical filters larger than the cap is left out and reported, never
+expanded: a million records with the same filter are one block of one distinct filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto.encoding.types import Encodings, FilterColumn
+from linkage import kernels
+from linkage.comparison import FilterLevels
+from linkage.records import identical_groups
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+#: Thresholds that the scan of a Dice filter tries, lowest (best recall) first.
+_SCAN_GRID = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on the work.
+
+    Attributes
+    ----------
+    per_record : int
+        Pairs that one rule may bring per record of both sides, on average; dearer rules are skipped.
+    block : int
+        Largest block (left × right records with the same filter) that is expanded.
+    threads : int
+    """
+
+    per_record: int = 20
+    block: int = 10_000
+    threads: int = 2
+
+    def budget(self, a: Encodings, b: Encodings) -> int:
+        """Pairs that one rule may bring for these two sources."""
+        return self.per_record * (len(a) + len(b))
+
+
+@dataclass
+class Candidates:
+    """Distinct candidate pairs, ordered by (left, right).
+
+    Attributes
+    ----------
+    left, right : ndarray of int64, shape (n_pairs,)
+        Rows in the two sources.
+    rules : ndarray of uint32, shape (n_pairs,)
+        Bit r: rule r of ``report`` found the pair.
+    report : list of dict
+        What each rule brought, what was capped or skipped, as JSON-able figures.
+    """
+
+    left: Ints
+    right: Ints
+    rules: NDArray[np.uint32]
+    report: list[dict[str, object]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    left: Ints
+    right: Ints
+    total: int
+    capped_blocks: int
+    capped_pairs: int
+
+
+def shared_groups(columns: Sequence[tuple[FilterColumn, FilterColumn]]) -> tuple[Ints, Ints]:
+    """Number records of both sides by equality of all the given filters; -1 where one is missing."""
+    n_a = len(columns[0][0].present)
+    present = np.ones(n_a + len(columns[0][1].present), np.bool_)
+    parts = []
+    for a, b in columns:
+        present &= np.concatenate([a.present, b.present])
+        groups, _ = identical_groups(np.concatenate([a.words, b.words]))
+        parts.append(groups.astype(np.uint64))
+    groups, _ = identical_groups(np.stack(parts, axis=1)) if len(parts) > 1 else (parts[0].astype(np.int64), 0)
+    groups = np.where(present, groups, -1)
+    return groups[:n_a], groups[n_a:]
+
+
+def join(groups_a: Ints, groups_b: Ints, block: int, budget: int) -> _Joined:
+    """All pairs with the same non-negative group, blocks above ``block`` left out.
+
+    ``left`` and ``right`` are empty if the pairs would exceed ``budget``; ``total`` still tells how many.
+    """
+    size = int(max(groups_a.max(initial=-1), groups_b.max(initial=-1))) + 1
+    count_a = np.bincount(groups_a[groups_a >= 0], minlength=size)
+    count_b = np.bincount(groups_b[groups_b >= 0], minlength=size)
+    pairs = count_a * count_b
+    capped = pairs > block
+    total = int(pairs[~capped].sum())
+    lost = (int(capped.sum()), int(pairs[capped].sum()))
+    if total > budget or total == 0:
+        none = np.zeros(0, np.int64)
+        return _Joined(none, none, total, *lost)
+    rows_b = np.argsort(groups_b, kind="stable")
+    starts = np.searchsorted(groups_b[rows_b], np.arange(size))
+    rows_a = np.flatnonzero((groups_a >= 0) & (count_b[groups_a] > 0) & ~capped[groups_a])
+    left, offset = _repeat(rows_a, count_b[groups_a[rows_a]])
+    return _Joined(left, rows_b[starts[groups_a[left]] + offset], total, *lost)
+
+
+def _repeat(values: Ints, times: Ints) -> tuple[Ints, Ints]:
+    """Each value ``times`` times, and the running number (0, 1, …) within each value."""
+    repeated = np.repeat(values, times)
+    ends = np.cumsum(times)
+    return repeated, np.arange(len(repeated)) - np.repeat(ends - times, times)
+
+
+def scan_order(a: Encodings, b: Encodings, names: Sequence[str]) -> list[str]:
+    """Filters by their worth for the scan: how often present, times how many are distinct; ties as given.
+
+    The profile's own order counts: its first filter that comes within half of the best is taken, because
+    distinctness cannot see that people move house but rarely change their name.
+    """
+    worth = {}
+    for name in names:
+        shares = []
+        for column in (a.filters[name], b.filters[name]):
+            distinct = len(identical_groups(column.words[column.present])[1])
+            shares.append(float(column.present.mean()) * distinct / max(1, int(column.present.sum())))
+        worth[name] = min(shares)
+    best = max(worth.values(), default=0.0)
+    good = [n for n in names if worth[n] >= 0.5 * best]
+    return good + sorted((n for n in names if n not in good), key=lambda n: -worth[n])
+
+
+def scan_threshold(levels: FilterLevels, random: Floats, pairs: float, budget: int) -> float:
+    """The lowest threshold at which the scan is expected to stay within ``budget`` pairs."""
+    known = random[~np.isnan(random)]
+    share = budget / max(pairs, 1.0)
+    if levels.spec.similarity == "agreement":
+        tail = float(np.quantile(known, max(0.0, 1.0 - share))) if len(known) else 0.5
+        if share * len(known) < 50:  # beyond what the sample shows: the normal tail of many summed bits
+            from scipy.special import ndtri
+
+            tail = max(tail, levels.chance + float(-ndtri(share)) * levels.spread)
+        return float(min(max(np.ceil(tail * 10_000) / 10_000, 0.0001), 1.0))
+    for threshold in _SCAN_GRID:
+        if not len(known) or float(np.mean(known >= threshold)) <= share:
+            return threshold
+    return _SCAN_GRID[-1]
+
+
+def scan_pairs(
+    a: FilterColumn,
+    b: FilterColumn,
+    levels: FilterLevels,
+    threshold: float,
+    limits: Limits,
+    budget: int,
+    progress: Callable[[int, int], None],
+) -> _Joined | None:
+    """Pairs whose filters are at least ``threshold`` alike; None if there are more than ``budget``.
+
+    Distinct filters are compared once and expanded afterwards, block by block.
+    """
+    rows_a, rows_b = np.flatnonzero(a.present), np.flatnonzero(b.present)
+    groups_a, first_a = identical_groups(a.words[rows_a])
+    groups_b, first_b = identical_groups(b.words[rows_b])
+    count_a, count_b = np.bincount(groups_a), np.bincount(groups_b)
+    lefts, rights, total, capped = [], [], 0, np.zeros(2, np.int64)
+    words_a, words_b = a.words[rows_a][first_a], b.words[rows_b][first_b]
+    for found in kernels.scan(
+        words_a, words_b, levels.spec.similarity, threshold, threads=limits.threads, ceiling=budget
+    ):
+        pairs = count_a[found.left] * count_b[found.right]
+        over = pairs > limits.block
+        capped += np.array([over.sum(), pairs[over].sum()])
+        total += int(pairs[~over].sum())
+        if total > budget:
+            return None
+        lefts.append(found.left[~over])
+        rights.append(found.right[~over])
+        progress(found.rows, len(words_a))
+    if not lefts:
+        return _Joined(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0, 0)
+    left, right = _expand(np.concatenate(lefts), np.concatenate(rights), groups_a, groups_b)
+    return _Joined(rows_a[left], rows_b[right], total, int(capped[0]), int(capped[1]))
+
+
+def _expand(left: Ints, right: Ints, groups_a: Ints, groups_b: Ints) -> tuple[Ints, Ints]:
+    """From pairs of groups to pairs of rows."""
+    for_a, for_b = np.argsort(groups_a, kind="stable"), np.argsort(groups_b, kind="stable")
+    count_a, count_b = np.bincount(groups_a), np.bincount(groups_b)
+    start_a = np.cumsum(count_a) - count_a
+    start_b = np.cumsum(count_b) - count_b
+    pair, offset = _repeat(np.arange(len(left)), count_a[left] * count_b[right])
+    rows_a = for_a[start_a[left[pair]] + offset // count_b[right[pair]]]
+    rows_b = for_b[start_b[right[pair]] + offset % count_b[right[pair]]]
+    return rows_a, rows_b
+
+
+def find(
+    a: Encodings,
+    b: Encodings,
+    levels: Sequence[FilterLevels],
+    random: dict[str, Floats],
+    limits: Limits,
+    *,
+    threshold: float | None = None,
+    within: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Candidates:
+    """Candidate pairs of two sources.
+
+    Parameters
+    ----------
+    a, b : Encodings
+    levels : sequence of FilterLevels
+        The filters that both sides have.
+    random : dict of str to ndarray
+        Similarities of random pairs by filter, to foresee what a threshold brings.
+    limits : Limits
+    threshold : float, optional
+        Of the scan; by default the lowest that the budget allows.
+    within : bool
+        ``a`` and ``b`` are the same source: pairs with left < right only.
+    """
+    budget = limits.budget(a, b)
+    by_name = {level.spec.name: level for level in levels}
+    report: list[dict[str, object]] = []
+    found: list[tuple[Ints, Ints]] = []
+
+    def note(rule: str, names: Sequence[str], joined: _Joined, used: bool, **more: object) -> None:
+        report.append(
+            {
+                "rule": rule,
+                "filters": list(names),
+                "used": used,
+                "pairs": joined.total,
+                "capped_blocks": joined.capped_blocks,
+                "capped_pairs": joined.capped_pairs,
+                **more,
+            }
+        )
+        if used:
+            found.append((joined.left, joined.right))
+
+    def identical(names: Sequence[str]) -> bool:
+        columns = [(a.filters[n], b.filters[n]) for n in names]
+        joined = join(*shared_groups(columns), limits.block, budget)
+        used = joined.total <= budget
+        note("identical", names, joined, used)
+        return used
+
+    dear = [name for name in by_name if not identical([name])]
+    for i, first in enumerate(dear):
+        for second in dear[i + 1 :]:
+            identical([first, second])
+    order = scan_order(a, b, [n for n, level in by_name.items() if not level.spec.exact])
+    if order:
+        name = order[0]
+        level, column_a, column_b = by_name[name], a.filters[name], b.filters[name]
+        pairs = float(column_a.present.sum()) * float(column_b.present.sum())
+        start = threshold if threshold is not None else scan_threshold(level, random[name], pairs, budget)
+        steps = [start] if threshold is not None else [start, *_raised(start, level)]
+        for step in steps:
+            joined = scan_pairs(column_a, column_b, level, step, limits, 4 * budget, progress)
+            if joined is not None:
+                note("scan", [name], joined, True, threshold=step)
+                break
+            none = np.zeros(0, np.int64)
+            note("scan", [name], _Joined(none, none, -1, 0, 0), False, threshold=step)
+    return _united(found, len(b), report, within)
+
+
+def _raised(start: float, level: FilterLevels) -> list[float]:
+    if level.spec.similarity == "agreement":
+        return [round(t, 4) for t in (start + level.spread * k for k in (0.5, 1, 2, 4)) if t <= 1]
+    return [t for t in (*_SCAN_GRID, 1.0) if t > start]
+
+
+def _united(
+    found: list[tuple[Ints, Ints]], n_b: int, report: list[dict[str, object]], within: bool
+) -> Candidates:
+    keys, masks = [], []
+    for rule, (left, right) in enumerate(found):
+        keep = left < right if within else np.ones(len(left), np.bool_)
+        keys.append(left[keep] * n_b + right[keep])
+        masks.append(np.full(int(keep.sum()), 1 << min(rule, 31), np.uint32))
+    key = np.concatenate(keys) if keys else np.zeros(0, np.int64)
+    mask = np.concatenate(masks) if masks else np.zeros(0, np.uint32)
+    distinct, where = np.unique(key, return_inverse=True)
+    rules = np.zeros(len(distinct), np.uint32)
+    np.bitwise_or.at(rules, where, mask)
+    left, right = np.divmod(distinct, max(n_b, 1))
+    return Candidates(left, right, rules, report)

@@ -1,0 +1,119 @@
+"""From two filters to an ordered level of agreement; a missing filter is no information (level -1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto.encoding.types import Encodings, FilterSpec
+from linkage import kernels
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+#: Default levels of a Dice filter, as the share of the way that a pair falls short of identity, where 1 is
+#: the similarity of two random records. Relative, because filters differ in fill and so in chance similarity.
+_SHORTFALLS = (0.0, 0.14, 0.28, 0.42, 0.62)
+#: Levels of a diffused filter, in standard deviations above two random records.
+_DEVIATIONS = tuple(np.arange(3.0, 24.1, 0.75))
+
+
+@dataclass(frozen=True)
+class FilterLevels:
+    """How one filter is compared.
+
+    Attributes
+    ----------
+    spec : FilterSpec
+    thresholds : tuple of float
+        Descending; a pair's level is the number of thresholds that its similarity reaches from below, so
+        that level 0 is none and ``len(thresholds)`` the highest.
+    chance : float
+        Mean similarity of two random records.
+    spread : float
+        Its standard deviation.
+    """
+
+    spec: FilterSpec
+    thresholds: tuple[float, ...]
+    chance: float
+    spread: float
+
+    @property
+    def count(self) -> int:
+        """Number of levels without "missing"."""
+        return len(self.thresholds) + 1
+
+
+def similarity(
+    a: Encodings, b: Encodings, spec: FilterSpec, left: Ints, right: Ints, threads: int = 2
+) -> Floats:
+    """Similarity of each pair in one filter, NaN where either side's filter is missing, shape (n_pairs,)."""
+    column_a, column_b = a.filters[spec.name], b.filters[spec.name]
+    both = column_a.present[left] & column_b.present[right]
+    out = np.full(len(left), np.nan)
+    if both.any():
+        rows_a, rows_b = left[both], right[both]
+        distance = kernels.pair_distances(column_a.words, column_b.words, rows_a, rows_b, threads)
+        size_a = kernels.sizes(column_a.words, spec.similarity)
+        size_b = kernels.sizes(column_b.words, spec.similarity)
+        out[both] = kernels.similarity_of(distance, size_a[rows_a] + size_b[rows_b])
+    return out
+
+
+def choose_levels(spec: FilterSpec, random_similarity: Floats) -> FilterLevels:
+    """Levels for a filter: the profile's, or by default placed between chance and identity.
+
+    Parameters
+    ----------
+    random_similarity : ndarray of float, shape (n,)
+        Similarities of random pairs; NaN where missing.
+    """
+    known = random_similarity[~np.isnan(random_similarity)]
+    chance = float(known.mean()) if len(known) else 0.0
+    spread = float(known.std()) if len(known) else 0.0
+    if spec.exact:
+        thresholds: tuple[float, ...] = (1.0,)
+    elif spec.levels:
+        for threshold in spec.levels:
+            kernels.exact_threshold(threshold)
+        thresholds = tuple(sorted(set(spec.levels), reverse=True))
+    elif spec.similarity == "agreement":
+        steps = (chance + z * max(spread, 1e-4) for z in reversed(_DEVIATIONS))
+        thresholds = tuple(round(t, 6) for t in steps if t < 1.0)
+    else:
+        thresholds = tuple(round(1.0 - (1.0 - chance) * short, 6) for short in _SHORTFALLS)
+    return FilterLevels(spec, thresholds, chance, spread)
+
+
+def to_levels(values: Floats, thresholds: Sequence[float]) -> NDArray[np.int8]:
+    """Level of each similarity: thresholds reached, -1 for NaN."""
+    ascending = np.asarray(sorted(thresholds))
+    # A similarity is a ratio of whole numbers below 2**16: this slack mends its rounding and nothing else.
+    levels = np.searchsorted(ascending, values + 1e-9, side="right").astype(np.int8)
+    levels[np.isnan(values)] = -1
+    return levels
+
+
+def dependent_groups(random_similarities: Mapping[str, Floats], limit: float = 0.25) -> list[tuple[str, ...]]:
+    """Filters that repeat each other's evidence, to be compared as one.
+
+    A name filter and its parts, or a street and its town, are alike together also in random pairs; counting
+    them as independent would count the same evidence twice. Filters whose similarities correlate above
+    ``limit`` over random pairs are joined (transitively) into one comparison over their joint levels.
+    """
+    names = list(random_similarities)
+    group = {name: name for name in names}
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            x, y = random_similarities[first], random_similarities[second]
+            known = ~(np.isnan(x) | np.isnan(y))
+            if known.sum() < 1000 or x[known].std() == 0 or y[known].std() == 0:
+                continue
+            if abs(float(np.corrcoef(x[known], y[known])[0, 1])) > limit:
+                old, new = group[second], group[first]
+                group = {name: new if g == old else g for name, g in group.items()}
+    return [tuple(n for n in names if group[n] == g) for g in dict.fromkeys(group.values())]

@@ -1,0 +1,105 @@
+"""What the engine knows of a source: checked, in one order, with identical filters grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto.encoding.types import Encodings, FilterColumn, LinkSpec
+from linkage.errors import LinkageError
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One batch to be linked.
+
+    Attributes
+    ----------
+    name : str
+        Unique in a run; becomes ``batch`` in the results.
+    encodings : Encodings
+    deduplicated : bool
+        True: no person has two records in this source. False: records of the source are also linked with
+        each other, and several of them may belong to one person.
+    organization : str, optional
+        Who submitted it; kept for the report. Two batches of one organization are two sources.
+    """
+
+    name: str
+    encodings: Encodings
+    deduplicated: bool = True
+    organization: str | None = None
+
+
+def checked(sources: Sequence[Source], spec: LinkSpec) -> list[Source]:
+    """Sources by name and their records by record_ref, so that the order of rows cannot matter.
+
+    Raises
+    ------
+    LinkageError
+        ``NO_FILTERS``, ``DUPLICATE_FILTER``, ``DUPLICATE_SOURCE``, ``FILTER_WIDTH``, ``DUPLICATE_RECORD``.
+    """
+    if not spec.filters:
+        raise LinkageError("NO_FILTERS", "The profile names no filter to compare.")
+    if len({f.name for f in spec.filters}) < len(spec.filters):
+        raise LinkageError("DUPLICATE_FILTER", "The profile names a filter twice.")
+    if len({s.name for s in sources}) < len(sources):
+        raise LinkageError("DUPLICATE_SOURCE", "Two sources have the same name.")
+    return [replace(s, encodings=_ordered(s, spec)) for s in sorted(sources, key=lambda s: s.name)]
+
+
+def _ordered(source: Source, spec: LinkSpec) -> Encodings:
+    refs = source.encodings.record_refs
+    order = np.argsort(refs, kind="stable")
+    refs = refs[order]
+    if len(refs) > 1 and bool(np.any(refs[1:] == refs[:-1])):
+        raise LinkageError("DUPLICATE_RECORD", f"Source {source.name!r} has a record_ref twice.")
+    filters = {}
+    for wanted in spec.filters:
+        column = source.encodings.filters.get(wanted.name)
+        if column is None:
+            continue
+        if column.words.dtype != np.uint64 or column.words.shape[1] * 64 != wanted.width:
+            raise LinkageError(
+                "FILTER_WIDTH",
+                f"Filter {wanted.name!r} of source {source.name!r} is not {wanted.width} bits wide.",
+            )
+        # An empty filter that claims to be present matches nothing: no information, like an absent one.
+        words, present = column.words[order], column.present[order]
+        filters[wanted.name] = FilterColumn(np.ascontiguousarray(words), present & words.any(axis=1))
+    return Encodings(refs, filters)
+
+
+def identical_groups(words: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+    """Group identical filters: (group of each row, first row of each group).
+
+    Rows are compared by a 64-bit mix of their words and then verified in full; in the practically impossible
+    case of a collision the rows themselves are sorted.
+    """
+    if not len(words):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    mixed = np.zeros(len(words), np.uint64)
+    for word in words.T:
+        mixed = (mixed ^ word) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    _, first, groups = np.unique(mixed, return_index=True, return_inverse=True)
+    if not np.array_equal(words, words[first[groups]]):
+        _, first, groups = np.unique(words, axis=0, return_index=True, return_inverse=True)
+    return groups.astype(np.int64).ravel(), first.astype(np.int64)
+
+
+def common_filters(a: Encodings, b: Encodings, spec: LinkSpec) -> list[str]:
+    """Filters that at least one record of each side has, in the profile's order."""
+    return [
+        f.name
+        for f in spec.filters
+        if f.name in a.filters
+        and f.name in b.filters
+        and bool(a.filters[f.name].present.any())
+        and bool(b.filters[f.name].present.any())
+    ]

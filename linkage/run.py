@@ -1,0 +1,213 @@
+"""The engine's one door: encodings of several sources in, persons with probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from crypto.encoding.types import LinkSpec
+from linkage import kernels, pair, persons
+from linkage.candidates import Limits
+from linkage.errors import LinkageError
+from linkage.records import Source, checked, common_filters
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+__all__ = ["LinkResult", "LinkageError", "Options", "Progress", "Source", "link", "silent"]
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to link; the defaults are for production.
+
+    Attributes
+    ----------
+    threshold : float
+        Probability from which two records count as one person, in (0, 1].
+    scan_threshold : float, optional
+        Similarity from which the exhaustive scan keeps a pair, in (0, 1]; by default the engine chooses.
+    estimator : {"em", "recordlinkage"}
+        Our EM over ordered levels, or recordlinkage's ECM over binary agreement.
+    threads : int
+        Threads at work. The result does not depend on it.
+    """
+
+    threshold: float = 0.5
+    scan_threshold: float | None = None
+    estimator: Literal["em", "recordlinkage"] = "em"
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class LinkResult:
+    """What a run found.
+
+    Attributes
+    ----------
+    persons : pyarrow.Table
+        person int64, batch string, record_ref string, probability float64; one row for every record of every
+        source, ordered by (person, batch, record_ref).
+    links : pyarrow.Table
+        batch_a, record_ref_a, batch_b, record_ref_b string, probability, weight float64.
+    report : dict
+        JSON-able figures; no record_ref and no encoding in it.
+    """
+
+    persons: pa.Table
+    links: pa.Table
+    report: dict[str, object]
+
+
+def link(
+    sources: Sequence[Source],
+    spec: LinkSpec,
+    *,
+    options: Options | None = None,
+    progress: Progress = silent,
+) -> LinkResult:
+    """Link the records of all sources.
+
+    The same records give the same bytes, whatever the order of sources and rows and the number of threads.
+
+    Raises
+    ------
+    LinkageError
+        ``THRESHOLD_OUT_OF_RANGE``, ``NO_COMMON_FILTER``, and those of `linkage.records.checked`.
+    """
+    options = options or Options()
+    kernels.exact_threshold(options.threshold)
+    if options.scan_threshold is not None:
+        kernels.exact_threshold(options.scan_threshold)
+    ordered = checked(sources, spec)
+    pairs = _source_pairs(ordered, spec)
+    samples = {}
+    for done, (i, j) in enumerate(pairs):
+        progress("sample", done, len(pairs))
+        samples[i, j] = pair.sample_pairs(ordered[i], ordered[j], spec, options.threads)
+    plan = pair.make_plan(list(samples.values()), spec)
+    results: dict[tuple[int, int], pair.PairResult] = {}
+    borrowed: dict[tuple[str, ...], Floats] = {}
+    # Largest first: the smaller ones lean on what the larger ones have taught about m.
+    for done, (i, j) in enumerate(sorted(pairs, key=lambda p: (-samples[p].total, p))):
+        a, b = ordered[i], ordered[j]
+        stage = f"{a.name} × {b.name}"
+        progress("link", done, len(pairs))
+
+        def within_pair(rows: int, total: int, stage: str = stage) -> None:
+            progress(stage, rows, total)
+
+        left_once, right_once = _cardinality(a, b, spec)
+        results[i, j] = pair.link_pair(
+            a,
+            b,
+            plan,
+            samples[i, j],
+            threshold=options.threshold,
+            scan_threshold=options.scan_threshold,
+            limits=Limits(threads=options.threads),
+            estimator=options.estimator,
+            left_once=left_once,
+            right_once=right_once,
+            borrowed=borrowed,
+            progress=within_pair,
+        )
+        for group, counts in results[i, j].borrowed.items():
+            borrowed.setdefault(group, counts)
+    progress("link", len(pairs), len(pairs))
+    return _assemble(ordered, plan, {key: results[key] for key in sorted(results)})
+
+
+def _source_pairs(sources: Sequence[Source], spec: LinkSpec) -> list[tuple[int, int]]:
+    """Pairs of sources with something to compare, and sources that may hold a person twice with themselves."""
+    filled = [i for i, s in enumerate(sources) if len(s.encodings)]
+    every = list(combinations(filled, 2)) + [(i, i) for i in filled if not sources[i].deduplicated]
+    useful = [(i, j) for i, j in every if common_filters(sources[i].encodings, sources[j].encodings, spec)]
+    if every and not useful:
+        raise LinkageError("NO_COMMON_FILTER", "No two sources have a filter of the profile in common.")
+    return sorted(p for p in useful if p[0] != p[1] or len(sources[p[0]].encodings) > 1)
+
+
+def _cardinality(a: Source, b: Source, spec: LinkSpec) -> tuple[bool, bool]:
+    """Whether a record of ``a`` has at most one partner in ``b``, and the reverse.
+
+    The profile's mode speaks of sources in the order of their names; a source that may hold a person twice
+    may always bring several partners.
+    """
+    if a.name == b.name:
+        return False, False
+    left_once = b.deduplicated and spec.mode != "one-to-many"
+    right_once = a.deduplicated and spec.mode != "many-to-one"
+    return left_once, right_once
+
+
+def _assemble(
+    sources: Sequence[Source], plan: pair.Plan, results: dict[tuple[int, int], pair.PairResult]
+) -> LinkResult:
+    refs = [s.encodings.record_refs for s in sources]
+    offsets = np.concatenate([[0], np.cumsum([len(r) for r in refs])]).astype(np.int64)
+    all_refs = np.concatenate(refs) if refs else np.zeros(0, "<U32")
+    source = np.repeat(np.arange(len(sources)), np.diff(offsets))
+
+    def joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
+        return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
+
+    first = joined([r.left + offsets[i] for (i, _), r in results.items()], np.int64)
+    second = joined([r.right + offsets[j] for (_, j), r in results.items()], np.int64)
+    probability = joined([r.probability for r in results.values()], np.float64)
+    weight = joined([r.weight for r in results.values()], np.float64)
+    cluster, kept = persons.cluster(first, second, probability, source, [s.deduplicated for s in sources])
+    tie = persons.strongest(first[kept], second[kept], probability[kept], len(source))
+    _, number = np.unique(cluster, return_inverse=True)  # a cluster's representative is its first record
+    order = np.lexsort((np.arange(len(source)), number))
+    names = np.array([s.name for s in sources], dtype=object)
+    table = pa.table(
+        {
+            "person": pa.array(number[order] + 1, pa.int64()),
+            "batch": pa.array(names[source[order]], pa.string()),
+            "record_ref": pa.array(all_refs[order], pa.string()),
+            "probability": pa.array(tie[order], pa.float64()),
+        }
+    )
+    links = pa.table(
+        {
+            "batch_a": pa.array(names[source[first]], pa.string()),
+            "record_ref_a": pa.array(all_refs[first], pa.string()),
+            "batch_b": pa.array(names[source[second]], pa.string()),
+            "record_ref_b": pa.array(all_refs[second], pa.string()),
+            "probability": pa.array(probability, pa.float64()),
+            "weight": pa.array(weight, pa.float64()),
+        }
+    )
+    report: dict[str, object] = {
+        "sources": [
+            {
+                "name": s.name,
+                "organization": s.organization,
+                "records": len(s.encodings),
+                "deduplicated": s.deduplicated,
+            }
+            for s in sources
+        ],
+        "levels": {
+            name: {"thresholds": list(level.thresholds), "chance": level.chance, "spread": level.spread}
+            for name, level in plan.levels.items()
+        },
+        "comparisons": [list(group) for group in plan.groups],
+        "pairs": [r.report for r in results.values()],
+        "persons": int(number.max(initial=-1)) + 1,
+        "links": len(first),
+        "links_dropped_for_consistency": int((~kept).sum()),
+    }
+    return LinkResult(table, links, report)
