@@ -1,1 +1,1 @@
-"""Pure: facts, quarters, indicators, tables."""
+"""Pure: facts, quarters, cohorts, indicators, tables. No clock, no database server, no HTTP."""

@@ -1,0 +1,43 @@
+"""What a cube is protected by."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+#: DOMAIN.md and PRIVACY.md: the default, settable upward by agreement.
+DEFAULT_MIN_CELL = 10
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Parameters of protection.
+
+    Attributes
+    ----------
+    min_cell : int
+        k: fewest persons in a denominator, found, and not found of anything that is shown or derivable.
+    secret : bytes
+        At least 16 random bytes of the service. Which companion cells are hidden depends on it, so that
+        knowing the algorithm does not tell why a cell is hidden; the same data and secret hide the same cells.
+    """
+
+    min_cell: int
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.min_cell < 2:
+            raise ValueError("A minimum cell below 2 protects nobody.")
+        if len(self.secret) < 16:
+            raise ValueError("The secret of a policy has at least 16 bytes.")
+
+    def chance(self, *parts: str) -> float:
+        """Return a number in [0, 1) that only the secret's holder can foresee, the same for the same parts."""
+        message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+        digest = hmac.digest(self.secret, b"cohortlink/suppression/1\n" + message, hashlib.sha256)
+        return int.from_bytes(digest[:8], "big") / 2**64
+
+    def to_document(self) -> dict[str, object]:
+        """Public part, as it stands in every answer."""
+        return {"min_cell": self.min_cell, "method": "suppression"}

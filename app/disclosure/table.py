@@ -1,0 +1,204 @@
+"""Tables before protection. They can be computed with, and cannot leave the process by accident.
+
+Whatever turns objects into bytes or text (pickle, copy, json, ``repr``, ``str``, ``format``, a log line, a
+traceback that prints locals) is refused or shown a constant. The one way out is
+:func:`app.disclosure.protect.protect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn, SupportsIndex
+
+
+class Rows(StrEnum):
+    """How the rows of a table relate to its total.
+
+    ``PARTITION``: each person of the total in exactly one row. ``OVERLAPPING``: a person is in each row where
+    she has an award, and that row looks at the award's own reference quarter. ``PLACES``: every row has the
+    whole cohort as its denominator and counts those found there; a person may be found in several.
+    """
+
+    PARTITION = "partition"
+    OVERLAPPING = "overlapping"
+    PLACES = "places"
+
+
+class Guarded:
+    """An object that holds unprotected counts and therefore has no text and no bytes."""
+
+    __slots__ = ()
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError("An unprotected table cannot be serialised; protect() it first.")
+
+    def __reduce__(self) -> NoReturn:
+        self._refuse()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        self._refuse()
+
+    def __getstate__(self) -> NoReturn:
+        self._refuse()
+
+    def __copy__(self) -> NoReturn:
+        self._refuse()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        self._refuse()
+
+    def __iter__(self) -> NoReturn:
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: unprotected, not shown>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+
+class Cell(Guarded):
+    """Counts of one group.
+
+    Parameters
+    ----------
+    n : int
+        Persons in the denominator.
+    found : int
+        Of these, persons found with the outcome; ``0 <= found <= n``.
+    """
+
+    __slots__ = ("found", "n")
+
+    def __init__(self, n: int, found: int) -> None:
+        if not 0 <= found <= n:
+            raise ValueError("A cell counts no more persons found than persons.")
+        self.n = n
+        self.found = found
+
+    @property
+    def not_found(self) -> int:
+        """Persons in the denominator who were not found."""
+        return self.n - self.found
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the figures do not cover, and how well persons could be linked.
+
+    Attributes
+    ----------
+    text : str
+        The note that stands beside every figure.
+    encodable, strong_identifier : str or None
+        Per cent of submitted persons, to 0.1, who could be encoded and who had a strong identifier.
+    """
+
+    text: str
+    encodable: str | None = None
+    strong_identifier: str | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a table is about; all of it may be published.
+
+    Attributes
+    ----------
+    indicator, title, definition, cohort : str
+    vintage : {"PRELIMINARY", "FINAL"}
+    coverage : Coverage
+    notes : tuple of str
+    """
+
+    indicator: str
+    title: str
+    definition: str
+    cohort: str
+    vintage: str
+    coverage: Coverage
+    notes: tuple[str, ...] = ()
+
+
+class Table(Guarded):
+    """Counts over a full grid of codes, in code-list order, with their total.
+
+    Parameters
+    ----------
+    about : Description
+    by : tuple of str
+        Dimensions; empty for the total alone.
+    keys : tuple of tuple of str
+        One tuple of codes (as long as ``by``) per row; every code of the lists, present in the data or not.
+    labels : tuple of str
+        Words for each row.
+    cells : tuple of Cell
+        Counts of each row.
+    total : Cell
+        Each person once.
+    rows : Rows
+        How rows relate to the total.
+    parents : mapping of str to str, optional
+        Where codes refine the codes of another dimension: own code to the other's.
+    parent_dimension : str, optional
+        That other dimension.
+    places : mapping of frozenset of str to int, optional
+        For ``Rows.PLACES``: persons found by the exact set of places they were found in.
+    """
+
+    __slots__ = (
+        "about",
+        "by",
+        "cells",
+        "keys",
+        "labels",
+        "parent_dimension",
+        "parents",
+        "places",
+        "rows",
+        "total",
+    )
+
+    def __init__(
+        self,
+        about: Description,
+        by: tuple[str, ...],
+        *,
+        keys: tuple[tuple[str, ...], ...],
+        labels: tuple[str, ...],
+        cells: tuple[Cell, ...],
+        total: Cell,
+        rows: Rows = Rows.PARTITION,
+        parents: Mapping[str, str] | None = None,
+        parent_dimension: str | None = None,
+        places: Mapping[frozenset[str], int] | None = None,
+    ) -> None:
+        if not len(keys) == len(labels) == len(cells) or len(set(keys)) != len(keys):
+            raise ValueError("A grid has one label and one cell for each distinct key.")
+        if by and rows is Rows.PARTITION:
+            n, found = sum(cell.n for cell in cells), sum(cell.found for cell in cells)
+            if (n, found) != (total.n, total.found):
+                raise ValueError("The rows of a partition add up to its total.")
+        self.about = about
+        self.by = by
+        self.keys = keys
+        self.labels = labels
+        self.cells = cells
+        self.total = total
+        self.rows = rows
+        self.parents = dict(parents or {})
+        self.parent_dimension = parent_dimension
+        self.places = dict(places or {})
+
+    @property
+    def additive(self) -> bool:
+        """Whether the rows add up to the total by their definition."""
+        return self.rows is Rows.PARTITION
+
+    def cell(self, *codes: str) -> Cell:
+        """Counts of the row with these codes."""
+        return self.cells[self.keys.index(codes)]

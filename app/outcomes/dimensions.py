@@ -1,0 +1,71 @@
+"""Dimensions by which a table may be split: where codes come from, and how rows relate to the total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.disclosure.table import Rows
+from crypto.facts import code_list
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One way to split a cohort.
+
+    Attributes
+    ----------
+    id, label : str
+    rows : Rows
+        Whose award a row looks at, and hence whether rows overlap.
+    codes : str or None
+        The code list whose order is the grid. None: the list belongs to the agreement or the cohort.
+    residual : tuple of str, or None
+        Code and label of the last row, for everybody whom the list does not name.
+    parent : str or None
+        The dimension that this one refines; the code list has a column of that name.
+    """
+
+    id: str
+    label: str
+    rows: Rows = Rows.PARTITION
+    codes: str | None = None
+    residual: tuple[str, str] | None = None
+    parent: str | None = None
+
+    def grid(self, given: tuple[str, ...] | None) -> tuple[tuple[str, str], ...]:
+        """Codes and labels in order: the given codes or the whole list, then the residual."""
+        labels = code_list(self.codes).labels if self.codes else {}
+        codes = given if given is not None else tuple(labels)
+        rows = tuple((code, labels.get(code, code)) for code in codes)
+        return rows + ((self.residual,) if self.residual else ())
+
+
+_NOT_STATED = ("NOT_STATED", "Not stated")
+
+DIMENSIONS: dict[str, Dimension] = {
+    dimension.id: dimension
+    for dimension in (
+        Dimension("pathway", "Pathway", Rows.OVERLAPPING, "pathways"),
+        Dimension(
+            "award_level",
+            "Award level",
+            Rows.OVERLAPPING,
+            "award_levels",
+            ("NOT_POSTSEC", "Not a postsecondary award"),
+            parent="pathway",
+        ),
+        Dimension("cohort_year", "Cohort year", Rows.OVERLAPPING),
+        Dimension("sex", "Sex", codes="sexes"),
+        Dimension("race_ethnicity", "Race and ethnicity", codes="race_ethnicity"),
+        Dimension("age_band", "Age at award", codes="age_bands", residual=_NOT_STATED),
+        Dimension(
+            "county",
+            "County of residence at award",
+            codes="counties",
+            residual=("OTHER", "Elsewhere or not stated"),
+        ),
+        Dimension("institution", "Institution", residual=_NOT_STATED),
+        Dimension("cip_family", "CIP family", codes="cip_families", residual=_NOT_STATED),
+        Dimension("state_of_work", "State of work", Rows.PLACES, "states", ("OTHER", "Other states")),
+    )
+}

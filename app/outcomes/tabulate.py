@@ -1,0 +1,292 @@
+"""Count a cohort: persons (N) and persons found (m) over the full grid of one or more dimensions.
+
+Unit: the linked person. In a total and in rows that partition it, a person counts once, however many states,
+awards, years or employers: with the highest award of the whole cohort, the earliest of equals. Rows by
+pathway, award level and cohort year count each row's own award (a person once per row) and may overlap.
+Rows by state of work keep the whole cohort as denominator and count who has wages above zero there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import product
+
+import pyarrow as pa
+
+from app.disclosure.table import Cell, Coverage, Description, Rows, Table
+from app.outcomes.cohort import Cohort
+from app.outcomes.dimensions import DIMENSIONS, Dimension
+from app.outcomes.errors import OutcomesError
+from app.outcomes.facts import Facts, Frame, build_frame
+from app.outcomes.indicators import INDICATORS, Indicator
+from app.outcomes.rounding import per_cent
+from crypto.facts import code_list
+
+#: Days after a quarter's end until which late wage reports are expected.
+PRELIMINARY_DAYS = 180
+#: Below this many submitted persons a share of them is not told.
+_SHARES_FROM = 100
+
+
+@dataclass(frozen=True)
+class CoverageCounts:
+    """How many persons were submitted, could be encoded, and had a strong identifier (from the manifests)."""
+
+    persons: int
+    encodable: int
+    strong_identifier: int
+
+
+def tabulate(
+    indicator: str | Indicator,
+    cohort: str | Cohort,
+    by: tuple[str, ...],
+    *,
+    persons: pa.Table,
+    facts: Facts,
+    as_of: date,
+    owners: Mapping[str, str] | None = None,
+    coverage: CoverageCounts | None = None,
+    code_lists: Mapping[str, Sequence[str]] | None = None,
+) -> Table:
+    """One table, a pure function of its arguments.
+
+    Parameters
+    ----------
+    indicator : str or Indicator
+    cohort : str or Cohort
+        Such as ``"2022-23"``, ``"2022"``, ``"2020-21..2023-24"``.
+    by : tuple of str
+        Dimensions; empty for the total alone.
+    persons : pa.Table
+        ``person, batch, record_ref, …`` of a linkage run: every record of every batch, once.
+    facts : mapping of str to sequence of (str, pa.Table)
+        By kind: batch id and validated facts, oldest batch first.
+    as_of : date
+        Day of the question; decides the vintage.
+    owners : mapping of str to str, optional
+        Batch id to organization: completions of one organization supersede each other across its batches.
+        A batch that is not named stands for itself.
+    coverage : CoverageCounts, optional
+    code_lists : mapping of str to sequence of str, optional
+        By dimension: the codes of the grid, from the agreement. Without it: the whole code list; counties of
+        the states whose wage records there are; these states; every institution that any batch names.
+
+    Raises
+    ------
+    OutcomesError
+        ``UNKNOWN_INDICATOR``, ``UNKNOWN_DIMENSION``, ``DEPTH_NOT_SUPPORTED``, ``BAD_COHORT``,
+        ``REFERENCE_QUARTER_OPEN``, ``UNKNOWN_KIND``, ``DUPLICATE_BATCH``, ``DUPLICATE_RECORD``,
+        ``FACTS_WITHOUT_PERSON``.
+    """
+    question = _Question.of(indicator, cohort, [by], as_of)
+    frame = build_frame(
+        question.indicator.measure, question.cohort, persons=persons, facts=facts, owners=owners or {}
+    )
+    about = question.describe(frame, coverage)
+    return _table(frame, question.cohort, by, about, code_lists or {})
+
+
+def tabulate_plan(
+    indicator: str | Indicator,
+    cohort: str | Cohort,
+    dimensions: Sequence[str],
+    *,
+    persons: pa.Table,
+    facts: Facts,
+    as_of: date,
+    owners: Mapping[str, str] | None = None,
+    coverage: CoverageCounts | None = None,
+    code_lists: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Table, ...]:
+    """Make the total and the table of every single dimension, from one pass over the facts.
+
+    Parameters and errors as in :func:`tabulate`.
+    """
+    plan: list[tuple[str, ...]] = [(), *((dimension,) for dimension in dict.fromkeys(dimensions))]
+    question = _Question.of(indicator, cohort, plan, as_of)
+    frame = build_frame(
+        question.indicator.measure, question.cohort, persons=persons, facts=facts, owners=owners or {}
+    )
+    about = question.describe(frame, coverage)
+    return tuple(_table(frame, question.cohort, by, about, code_lists or {}) for by in plan)
+
+
+@dataclass(frozen=True)
+class _Question:
+    indicator: Indicator
+    cohort: Cohort
+    as_of: date
+
+    @classmethod
+    def of(
+        cls, indicator: str | Indicator, cohort: str | Cohort, plan: Sequence[tuple[str, ...]], as_of: date
+    ) -> _Question:
+        if isinstance(indicator, str):
+            if indicator not in INDICATORS:
+                raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
+            indicator = INDICATORS[indicator]
+        if isinstance(cohort, str):
+            cohort = Cohort.parse(cohort)
+        for by in plan:
+            if len(set(by)) != len(by) or not set(by) <= set(indicator.dimensions):
+                raise OutcomesError(
+                    "UNKNOWN_DIMENSION", "The indicator has no such dimension, or it is named twice."
+                )
+            if len(by) > 1 and any(DIMENSIONS[name].rows is Rows.PLACES for name in by):
+                raise OutcomesError(
+                    "DEPTH_NOT_SUPPORTED", "State of work is not crossed with other dimensions."
+                )
+        if (cohort.last_exit + indicator.measure.offset).end >= as_of:
+            raise OutcomesError("REFERENCE_QUARTER_OPEN", "The cohort's last reference quarter is not over.")
+        return cls(indicator, cohort, as_of)
+
+    def describe(self, frame: Frame, coverage: CoverageCounts | None) -> Description:
+        reference = self.cohort.last_exit + self.indicator.measure.offset
+        final = self.as_of >= reference.end + timedelta(days=PRELIMINARY_DAYS)
+        return Description(
+            indicator=self.indicator.id,
+            title=self.indicator.title,
+            definition=self.indicator.definition,
+            cohort=str(self.cohort),
+            vintage="FINAL" if final else "PRELIMINARY",
+            coverage=_coverage(frame.states, coverage),
+        )
+
+
+def _coverage(states: Sequence[str], counts: CoverageCounts | None) -> Coverage:
+    names = [code_list("states").labels[code] for code in states]
+    held = f"Wage records of {' and '.join(names)}." if names else "No state's wage records."
+    text = (
+        f"{held} Not covered: self-employment, federal and military work, work that is not reported to "
+        "unemployment insurance, and other states. A person not found is not counted as unemployed."
+    )
+    if counts is None or counts.persons < _SHARES_FROM:
+        return Coverage(text)
+    encodable = per_cent(counts.encodable, counts.persons)
+    strong = per_cent(counts.strong_identifier, counts.persons)
+    text += f" Of the submitted persons {encodable} % could be encoded, {strong} % with a strong identifier."
+    return Coverage(text, encodable, strong)
+
+
+def _codes(
+    frame: Frame, cohort: Cohort, name: str, given: Mapping[str, Sequence[str]]
+) -> tuple[str, ...] | None:
+    """Codes of the grid, never derived from who is in the cohort; None for the whole code list."""
+    if name == "cohort_year":
+        return cohort.years
+    if name in given:
+        return tuple(given[name])
+    if name == "state_of_work":
+        return frame.states
+    if name == "institution":
+        return frame.institutions
+    if name == "county":
+        return tuple(code for code in code_list("counties").codes if code[:2] in frame.states)
+    return None
+
+
+def _column(dimension: Dimension, cohort: Cohort) -> tuple[str, str]:
+    """SQL of the code of an award in ``dimension``, and the code that stands for all others."""
+    if dimension.id == "cohort_year":
+        return (
+            "printf('%d-%02d', year, (year + 1) % 100)" if cohort.academic else "cast(year as varchar)"
+        ), ""
+    residual = dimension.residual[0] if dimension.residual else ""
+    return dimension.id, residual
+
+
+def _table(
+    frame: Frame,
+    cohort: Cohort,
+    by: tuple[str, ...],
+    about: Description,
+    given: Mapping[str, Sequence[str]],
+) -> Table:
+    total = _count(frame, cohort, (), {}).get((), Cell(0, 0))
+    dimensions = [DIMENSIONS[name] for name in by]
+    grids = {
+        dimension.id: dimension.grid(_codes(frame, cohort, dimension.id, given)) for dimension in dimensions
+    }
+    keys = tuple(product(*([code for code, _ in grids[name]] for name in by))) if by else ()
+    labels = tuple(
+        " / ".join(words) for words in product(*([text for _, text in grids[name]] for name in by))
+    )
+    labels = labels if by else ()
+    rows = _rows(dimensions, cohort)
+    if rows is Rows.PLACES:
+        places = _places(frame, [code for code, _ in grids[by[0]]])
+        found = {code: sum(count for where, count in places.items() if code in where) for (code,) in keys}
+        cells = tuple(Cell(total.n, found[code]) for (code,) in keys)
+        return Table(about, by, keys=keys, labels=labels, cells=cells, total=total, rows=rows, places=places)
+    counted = _count(frame, cohort, by, grids) if by else {}
+    cells = tuple(counted.get(key, Cell(0, 0)) for key in keys)
+    parent = dimensions[0].parent if len(dimensions) == 1 else None
+    parents = {row["code"]: row[parent] for row in code_list("award_levels").rows} if parent else None
+    return Table(
+        about,
+        by,
+        keys=keys,
+        labels=labels,
+        cells=cells,
+        total=total,
+        rows=rows,
+        parents=parents,
+        parent_dimension=parent,
+    )
+
+
+def _rows(dimensions: Sequence[Dimension], cohort: Cohort) -> Rows:
+    kinds = {
+        dimension.rows for dimension in dimensions if dimension.id != "cohort_year" or len(cohort.years) > 1
+    }
+    # The name of the relation depends on definitions alone: whether anybody does stand twice is not told.
+    return next((kind for kind in (Rows.PLACES, Rows.OVERLAPPING) if kind in kinds), Rows.PARTITION)
+
+
+def _count(
+    frame: Frame, cohort: Cohort, by: tuple[str, ...], grids: Mapping[str, tuple[tuple[str, str], ...]]
+) -> dict[tuple[str, ...], Cell]:
+    """N and m by the codes of ``by``; one award per person and row."""
+    own: list[str] = []
+    groups: list[str] = []
+    parameters: dict[str, object] = {}
+    for position, name in enumerate(by):
+        dimension = DIMENSIONS[name]
+        column, residual = _column(dimension, cohort)
+        if residual:
+            codes = [code for code, _ in grids[name]]
+            column = (
+                f"case when list_contains($codes{position}, {column}) then {column} else $rest{position} end"
+            )
+            parameters |= {f"codes{position}": codes, f"rest{position}": residual}
+        groups.append(column)
+        if dimension.rows is Rows.OVERLAPPING:
+            own.append(column)
+    # Only constants of this module are put into the text; codes travel as parameters.
+    query = (
+        f"select {', '.join([*groups, ''])} count(*), count(*) filter (found) from ("  # noqa: S608
+        f"  select * from outcome qualify row_number() over (partition by {', '.join(['person', *own])}"
+        "   order by rank desc, award_date, owner, completion_id) = 1"
+        f") where not excluded group by {', '.join(groups) or '()'}"
+    )
+    answer = frame.connection.execute(query, parameters).fetchall()
+    return {tuple(row[:-2]): Cell(row[-2], row[-1]) for row in answer}
+
+
+def _places(frame: Frame, codes: Sequence[str]) -> dict[frozenset[str], int]:
+    """Persons found in the region, by the exact set of places with wages above zero."""
+    answer = frame.connection.execute(
+        "select places, count(*) from ("
+        "  select c.person, list_sort(list(distinct case when list_contains($codes, w.state_fips)"
+        "         then w.state_fips else $rest end)) as places"
+        "  from (select * from outcome qualify row_number() over (partition by person"
+        "        order by rank desc, award_date, owner, completion_id) = 1) c"
+        "  join worked w on w.person = c.person and w.reference = c.reference and w.wages > 0"
+        "  where c.found and not c.excluded group by c.person"
+        ") group by places",
+        {"codes": list(codes), "rest": codes[-1]},
+    ).fetchall()
+    return {frozenset(places): count for places, count in answer}
