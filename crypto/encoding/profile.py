@@ -42,8 +42,8 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
         "low",
         (
             "Measured on 5,000 records against an attacker who knows population and scheme but not the key: "
-            "graph matching at most 0.04 %, known pairs 0.08 to 0.2 %. Holds while the leak-SNR of your own data "
-            "is at most 0.02; whoever holds the secret can still re-identify by dictionary."
+            "graph matching at most 0.04 %, known pairs 0.08 to 0.2 %. Holds while the leak-SNR of your own "
+            "data is at most 0.02; whoever holds the secret can still re-identify by dictionary."
         ),
     ),
 }
