@@ -1,0 +1,302 @@
+"""What the story stands on: the demo's folder, its processes, its calls, and a voice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.text import Text
+
+MARKER = ".cohortlink-demo"
+MARKER_TEXT = "A folder of the Cohortlink demo. The next demo deletes everything in here.\n"
+START_SECONDS = 60.0
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where the demo's things lie. The service's own folder is ``data`` itself, as `make serve` opens it.
+
+    ``data/demo`` holds what belongs to everybody else; the service is never told of it.
+    """
+
+    data: Path
+
+    @property
+    def world(self) -> Path:
+        """Everything outside of the service."""
+        return self.data / "demo"
+
+    @property
+    def agencies(self) -> Path:
+        """The agencies' own disks: rosters, secret, keys, packages."""
+        return self.world / "agencies"
+
+    @property
+    def partnership(self) -> Path:
+        """The partnership's: answers and charts."""
+        return self.world / "partnership"
+
+    @property
+    def auditor(self) -> Path:
+        """The auditor's: copies of the log."""
+        return self.world / "auditor"
+
+    @property
+    def operator(self) -> Path:
+        """The operator's: keys, and what the service printed."""
+        return self.world / "operator"
+
+    @property
+    def said(self) -> Path:
+        """Every answer of the service and every line that a program printed."""
+        return self.world / "said"
+
+    def package(self, slug: str) -> Path:
+        """Package of an agency; the folder's name is the name of its batch offline."""
+        return self.agencies / slug / "outbox" / slug
+
+
+def prepare(data: Path) -> Workspace:
+    """Make an empty demo folder, deleting an older one of ours.
+
+    Raises
+    ------
+    DemoError
+        If the folder holds something and bears no mark of the demo.
+    """
+    data = data.expanduser().resolve()
+    if data.exists() and not data.is_dir():
+        raise DemoError(f"{data} is a file; give a folder as --data.")
+    if data.exists() and any(data.iterdir()):
+        if not (data / MARKER).is_file():
+            raise DemoError(
+                f"{data} is not empty and was not made by the demo, so it is left alone. "
+                "Give another folder as --data."
+            )
+        shutil.rmtree(data)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (data / MARKER).write_text(MARKER_TEXT, encoding="utf-8")
+    space = Workspace(data)
+    for folder in (space.agencies, space.partnership, space.auditor, space.operator, space.said):
+        folder.mkdir(parents=True)
+    return space
+
+
+def make_console() -> Console:
+    """A console that is wide enough for the tables where nothing tells its width."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=108, force_terminal=False)
+
+
+@dataclass
+class Stage:
+    """Runs programs and makes calls, shows them, and keeps what was said.
+
+    Attributes
+    ----------
+    space : Workspace
+    console : Console
+    """
+
+    space: Workspace
+    console: Console
+    _kept: int = field(default=0)
+
+    def chapter(self, number: int, title: str, text: str) -> None:
+        """Open a chapter: what happens, who does it, who sees what."""
+        self.console.print()
+        self.console.print(
+            Panel(text, title=f"[bold]{number}. {title}[/bold]", title_align="left", padding=(0, 2))
+        )
+
+    def say(self, text: str) -> None:
+        """One line of narration."""
+        self.console.print(Padding(text, (0, 0, 0, 2)))
+
+    def keep(self, name: str, text: str) -> Path:
+        """Keep what was said, for the search at the end and for the reader."""
+        self._kept += 1
+        path = self.space.said / f"{self._kept:03d}-{name}"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def program(self, arguments: Sequence[str | Path], *, expect: int = 0, show: bool = True) -> str:
+        """Run one of our programs as a user would; returns what it wrote on standard output.
+
+        On a terminal its progress bars appear as they are; elsewhere its lines are shown when it ends.
+
+        Raises
+        ------
+        DemoError
+            If it ends with another code than ``expect``.
+        """
+        name, *rest = [str(argument) for argument in arguments]
+        if show:
+            self._show_command([name, *rest])
+        on_screen = show and sys.stderr.isatty()
+        done = subprocess.run(  # noqa: S603 (our own programs with our own arguments)
+            [find_program(name), *rest],
+            stdout=subprocess.PIPE,
+            stderr=None if on_screen else subprocess.PIPE,
+            text=True,
+            check=False,
+            env=_environment(),
+        )
+        errors = done.stderr or ""
+        label = "-".join([name, *(word for word in rest[:2] if not word.startswith(("-", "/")))])
+        self.keep(f"{label}.txt", done.stdout + errors)
+        if done.returncode != expect:
+            raise DemoError(
+                f"{name} {rest[0] if rest else ''} ended with code {done.returncode}, not {expect}:\n"
+                f"{errors.strip() or done.stdout.strip()}"
+            )
+        if show:
+            self._show_output(done.stdout, errors if expect else "")
+        return done.stdout
+
+    def answer(self, arguments: Sequence[str | Path], *, show: bool = True) -> Any:
+        """Run a program with ``--json`` and parse what it says."""
+        if show:
+            self._show_command([str(argument) for argument in arguments])
+        text = self.program([*arguments, "--json"], show=False)
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise DemoError(f"{arguments[0]} {arguments[1]} --json did not answer with JSON.") from None
+
+    def _show_command(self, words: list[str]) -> None:
+        short = [word.replace(f"{self.space.data}/", f"{self.space.data.name}/") for word in words]
+        self.console.print(Padding(Text("$ " + " ".join(short), style="dim"), (0, 0, 0, 2)))
+
+    def _show_output(self, *texts: str) -> None:
+        for line in "\n".join(texts).splitlines():
+            if line.strip():
+                short = line.replace(f"{self.space.data}/", f"{self.space.data.name}/")
+                self.console.print(Padding(Text(short, style="cyan"), (0, 0, 0, 4)))
+
+
+def find_program(name: str) -> str:
+    """Path of one of our programs: beside this interpreter, else on the PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise DemoError(f"{name} is not installed; run 'make' in the project's folder first.")
+    return found
+
+
+def _environment() -> dict[str, str]:
+    """Environment of the programs, without settings of some other installation."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COHORTLINK_")}
+    return kept | {"COLUMNS": os.environ.get("COLUMNS", "108"), "PYTHONUNBUFFERED": "1"}
+
+
+class Caller:
+    """One organization's HTTP client; every answer is kept."""
+
+    def __init__(self, stage: Stage, url: str, api_key: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._stage = stage
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=600.0, trust_env=False)
+
+    def call(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
+        """Make a call and return its JSON (or text).
+
+        Raises
+        ------
+        DemoError
+            If the status is not ``expect`` (without it: not a success).
+        """
+        response = self._client.request(method, f"/v1{path}", json=body)
+        text = response.text
+        kept = text
+        if method == "POST" and path.endswith("/credentials"):
+            # The one answer that holds a secret: it belongs in a key file, not in a transcript.
+            kept = "(credential)\n"
+        self._stage.keep(
+            f"{method}{path.replace('/', '-')}.txt", f"{response.status_code}\n{response.headers}\n{kept}"
+        )
+        good = response.status_code == expect if expect is not None else response.is_success
+        if not good:
+            raise DemoError(f"{method} {path} was answered {response.status_code}: {text[:2000]}")
+        is_json = (
+            "json" in response.headers.get("content-type", "")
+            and "jsonl" not in response.headers["content-type"]
+        )
+        return response.json() if is_json else text
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """Write a key file that only its owner can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    return path
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def service(stage: Stage) -> Iterator[str]:
+    """Run ``cohortlink serve`` over the demo's data as a process of its own; yields its address.
+
+    Raises
+    ------
+    DemoError
+        If it ends or does not become ready within a minute; with the last lines that it wrote.
+    """
+    port = free_port()
+    log = stage.space.operator / "service.log"
+    command = [find_program("cohortlink"), "serve", "--data", str(stage.space.data), "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603
+            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_environment()
+        )
+    try:
+        _wait_until_ready(process, f"http://127.0.0.1:{port}/readyz", log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(address, timeout=2.0, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+    raise DemoError(f"The service did not become ready at {address}. It wrote last:\n{last}")
