@@ -226,7 +226,7 @@ def _check_roots(
     From the smallest checkpoint on, so that at the first difference it is known how far all was well.
     """
     frontier = Frontier()
-    proven = 0
+    reached = [0]
     checks: list[Check] = []
     wrong: list[int] = []
     for anchor, checkpoint in sorted(anchors, key=lambda pair: pair[1].size):
@@ -234,10 +234,11 @@ def _check_roots(
         if size <= len(hashes):
             frontier = frontier.extend(hashes[frontier.size : size])
             if hmac.compare_digest(frontier.root(), checkpoint.root):
-                proven = size
+                reached.append(size)
                 checks.append(Check(name, True, f"the first {size} entries have the root that it signs"))
                 continue
         differing = _first_difference(hashes, anchor, checkpoint)
+        proven = max((other for other in reached if other < size), default=0)
         if differing is None and size - proven == 1:
             differing = proven
         if differing is not None:
