@@ -7,7 +7,6 @@ truth, and therefore runs only where somebody lawfully holds them: in a pilot wi
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,12 +23,12 @@ from app.cli_progress import StageProgress
 from crypto.encoding.profile import Profile
 from crypto.errors import InputError, PackageError, ProfileError
 from crypto.wire import ENCODINGS_NAME, Manifest, read_encodings, verify_package
+from linkage.quality import wilson
 from linkage.run import Source, link
 
 app = typer.Typer()
 
 PROFILE_NAME: Final = "profile.json"
-_Z95: Final = 1.959963984540054
 
 
 # --------------------------------------------------------------------------- link
@@ -199,16 +198,6 @@ class Scores:
         }
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson score interval, 95 % (Wilson 1927). Without trials nothing is known: (0, 1)."""
-    if trials == 0:
-        return (0.0, 1.0)
-    p, z2 = successes / trials, _Z95**2
-    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = _Z95 * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
-    return (max(0.0, centre - half), min(1.0, centre + half))
-
-
 def _figure(part: int, whole: int, interval: tuple[float, ...]) -> dict[str, Any]:
     return {
         "value": round(part / whole, 5) if whole else None,
@@ -271,7 +260,8 @@ def label_records(links: pa.Table, truth: pa.Table, crosswalks: dict[str, pa.Tab
 def cross_batch_pairs(records: pa.Table, keys: Sequence[str]) -> int:
     """Pairs of records of different batches that agree in ``keys``; records with a null key pair with nobody.
 
-    Of n records in a group, n_b of them in batch b, n(n − 1)/2 − Σ n_b(n_b − 1)/2 = (n² − Σ n_b²)/2 pairs cross.
+    Of n records in a group, n_b of them in batch b, n(n − 1)/2 − Σ n_b(n_b − 1)/2
+    = (n² − Σ n_b²)/2 pairs cross.
     """
     for key in keys:
         records = records.filter(pc.is_valid(records[key]))

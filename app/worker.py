@@ -1,1 +1,261 @@
-"""worker"""
+"""The worker: runs linkage as durable workflows, and takes over from workers that died.
+
+What is to be done stands in the table of runs; the workflow library (DBOS, on the same database) remembers
+which steps of a run are done. Losing the library's tables would lose no run, only the steps.
+
+A worker is built to be killed: it keeps nothing that a successor needs. Stopping it is killing it, announced.
+
+Ownership. Each attempt at a run takes the run for itself under a name of its own (``<worker>#<attempt>``) and
+says every second that it is alive. Another worker that sees one owner's sign of life stand still for
+``SILENCE`` seconds of *its own* clock (clocks of different machines are never compared) claims the run and
+resumes the workflow at the step after the last finished one. If the first was only asleep, its next statement
+changes nothing and it lets go (see `app.store.run_ownership`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
+
+from app.flows import run_linkage
+from app.flows.service import Service, open_service
+from app.settings import Settings
+from app.store import run_ownership
+from app.store.workflows import create_workflow_engine
+
+QUEUE: Final = "linkage"
+#: Steps of different versions are not mixed: a change of the steps below is a new number.
+STEPS_VERSION: Final = "linkage-1"
+TICK: Final = 0.5
+SILENCE: Final = 6.0
+
+_log = logging.getLogger("cohortlink.worker")
+
+
+class StepFailedError(Exception):
+    """A failure that a step left behind before a crash, read again: its code is all that is kept."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class JsonSerializer(Serializer):
+    """Step results as JSON: the default, pickle, would run whatever a database thief wrote there."""
+
+    def name(self) -> str:
+        return "cohortlink_json_1"
+
+    def serialize(self, data: Any) -> str:
+        if isinstance(data, BaseException):
+            # Never the message: it may quote anything.
+            return json.dumps({"failed": run_linkage.code_of(data)})
+        return json.dumps({"value": data})
+
+    def deserialize(cls, serialized_data: str) -> Any:  # noqa: N805 (the library's own name)
+        document = json.loads(serialized_data)
+        return StepFailedError(document["failed"]) if "failed" in document else document["value"]
+
+
+class Worker:
+    """One worker process.
+
+    Parameters
+    ----------
+    service : Service
+    tick, silence : float
+        Seconds between two looks at the table, and of silence after which an owner counts as dead.
+    """
+
+    def __init__(self, service: Service, *, tick: float = TICK, silence: float = SILENCE) -> None:
+        self._service = service
+        self._tick = tick
+        self._silence = silence
+        self.name = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._attempts: dict[str, str] = {}  # run id → the name under which we own it
+        self._guard = threading.Lock()
+        self._enqueued: set[str] = set()
+        self._seen: dict[str, tuple[tuple[str | None, datetime | None], float]] = {}
+        self._workflow: Callable[[str], None] = self._declare()
+
+    # -- the durable workflow
+
+    def _declare(self) -> Callable[[str], None]:
+        service = self._service
+
+        @DBOS.step(name="link")
+        def link_step(run_id: str, owner: str) -> dict[str, Any]:
+            # The linker's keyrings, opened for this step and nothing else.
+            return run_linkage.link_inputs(
+                service, service.plane("encodings"), service.plane("links"), run_id, owner
+            )
+
+        @DBOS.workflow(name="linkage", max_recovery_attempts=None)
+        def linkage(run_id: str) -> None:
+            # Not a step: every attempt, also a resumed one, must take the run for itself anew.
+            owner = self._take(run_id)
+            if owner is None:
+                return
+            try:
+                produced = link_step(run_id, owner)
+                # Not a step either: it is one transaction that happens once by its own condition.
+                run_linkage.finish(service, run_id, owner, produced)
+            except run_linkage.RunLostError:
+                _log.warning("run %s was taken over by another worker", run_id)
+            except Exception as error:  # noqa: BLE001 (whatever it was, the run must say that it failed)
+                self._fail(run_id, owner, error)
+            finally:
+                self._let_go(run_id, owner)
+
+        return linkage
+
+    def _take(self, run_id: str) -> str | None:
+        owner = run_linkage.begin(self._service, run_id, self.name)
+        if owner is not None:
+            with self._guard:
+                self._attempts[run_id] = owner
+        return owner
+
+    def _let_go(self, run_id: str, owner: str) -> None:
+        with self._guard:
+            # Only this attempt: a later one in the same process may own the run by now.
+            if self._attempts.get(run_id) == owner:
+                del self._attempts[run_id]
+
+    def _fail(self, run_id: str, owner: str, error: Exception) -> None:
+        code = run_linkage.code_of(error)
+        # The kind of error and where it arose, never its message.
+        _log.error("run %s failed: %s", run_id, code, extra={"error_type": type(error).__name__})
+        run_linkage.fail(self._service, run_id, owner, code)
+
+    # -- the loop
+
+    def start(self) -> None:
+        """Start the workflow library and its queue."""
+        config: DBOSConfig = {
+            "name": "cohortlink",
+            "system_database_engine": create_workflow_engine(self._service.settings),
+            "executor_id": self.name,
+            "application_version": STEPS_VERSION,
+            "serializer": JsonSerializer(),
+            "log_level": "WARNING",
+        }
+        DBOS(config=config)
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=self._tick)
+
+    def run(self, stop: threading.Event) -> None:
+        """Beat, hand out and take over until told to stop; an outage of the database is waited out."""
+        while not stop.wait(self._tick):
+            try:
+                self._beat()
+                self._enqueue()
+                self._take_over()
+            except Exception as error:  # noqa: BLE001 (the loop outlives every outage)
+                _log.error("the worker's round failed: %s", type(error).__name__)
+
+    def _beat(self) -> None:
+        with self._guard:
+            owned = list(self._attempts.values())
+        if owned:
+            with self._service.store.transaction("beat") as tx:
+                run_ownership.beat(tx, owned, datetime.now(UTC))
+
+    def _enqueue(self) -> None:
+        with self._service.store.reading("waiting runs") as tx:
+            waiting = run_ownership.waiting(tx)
+        for run_id in waiting:
+            if run_id not in self._enqueued:
+                # The run's id is the workflow's: twice enqueued, by whomever, is once enqueued.
+                with SetWorkflowID(run_id):
+                    DBOS.enqueue_workflow(QUEUE, self._workflow, run_id)
+                self._enqueued.add(run_id)
+            elif self._silent(run_id, (None, None)) and _left_behind(run_id, self.name):
+                # Its worker died between taking it from the queue and taking it for itself.
+                DBOS.resume_workflow(run_id, queue_name=QUEUE)
+
+    def _take_over(self) -> None:
+        with self._service.store.reading("running runs") as tx:
+            running = run_ownership.running(tx)
+        with self._guard:
+            mine = dict(self._attempts)
+        for run_id, executor, beat_at in running:
+            if mine.get(run_id) == executor or not self._silent(run_id, (executor, beat_at)):
+                continue
+            now = datetime.now(UTC)
+            with self._service.store.transaction("claim run") as tx:
+                claimed = run_ownership.claim(tx, run_id, seen=executor, beat_at=beat_at, now=now)
+            if claimed:
+                # A crash here leaves the run with a sign of life that stands still: it is claimed again.
+                DBOS.resume_workflow(run_id, queue_name=QUEUE)
+                _log.warning("took over run %s", run_id)
+        known = {run_id for run_id, _, _ in running}
+        self._seen = {r: s for r, s in self._seen.items() if r in known or s[0] == (None, None)}
+
+    def _silent(self, run_id: str, sign: tuple[str | None, datetime | None]) -> bool:
+        """Whether this sign of life has stood still for longer than the silence allowed."""
+        now = time.monotonic()
+        last = self._seen.get(run_id)
+        if last is None or last[0] != sign:
+            self._seen[run_id] = (sign, now)
+            return False
+        if now - last[1] < self._silence:
+            return False
+        del self._seen[run_id]
+        return True
+
+
+def _left_behind(run_id: str, me: str) -> bool:
+    status = DBOS.get_workflow_status(run_id)
+    return status is not None and status.status == "PENDING" and status.executor_id != me
+
+
+def serve_runs(settings: Settings, *, follow_parent: bool = False) -> None:
+    """Run a worker until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    follow_parent : bool
+        Also stop when the process that started this one is gone, so that `serve` leaves no worker behind.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker = Worker(open_service(settings))
+    worker.start()
+    if follow_parent:
+        threading.Thread(target=_watch_parent, args=(os.getppid(), stop), daemon=True).start()
+    _log.info("worker %s is ready", worker.name)
+    worker.run(stop)
+    # The workflow's thread may be deep in a computation; everything it leaves is meant to be left.
+    logging.shutdown()
+    os._exit(0)
+
+
+def _watch_parent(parent: int, stop: threading.Event) -> None:
+    while not stop.wait(1.0):
+        if os.getppid() != parent:
+            stop.set()
+
+
+def start_worker_process(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start a worker as a child of this process, with the same settings; it ends when this process does."""
+    environment = {**os.environ, **settings.to_environ()}
+    return subprocess.Popen([sys.executable, "-m", "app.worker"], env=environment, stdin=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    serve_runs(Settings.from_env(), follow_parent=True)

@@ -1,0 +1,477 @@
+"""A linkage run, in the order in which it happens.
+
+1. `start_run`: freeze the accepted batches at their digests; the run is QUEUED.
+2. `begin`: a worker takes the run; log entry ``run.started`` with inputs and parameters.
+3. `link_inputs`: read the encodings, check them against the frozen digests, link, store persons and links as
+   encrypted blobs. The one unit of work: it can be repeated at will, since nothing points to its blobs yet.
+4. `finish`: in one transaction, if the run is still this worker's, nobody cancelled it, no owner revoked and
+   no batch was withdrawn: the run points to its blobs; log entry ``run.finished``.
+
+A crash before 4 leaves blobs that no row names, and a run that the next worker takes up; a crash after 4
+leaves a finished run. The same inputs give the same bytes, whoever finishes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.auth import Caller, Role
+from app.errors import ConflictError, NotFoundError, RefusedError, ServiceError
+from app.flows import seal_log
+from app.flows.agreement_terms import Terms
+from app.flows.run_report import coarse_report
+from app.flows.service import Service
+from app.flows.sign_agreement import in_force, unknown
+from app.store import Plane, Tx, agreements, batches, run_ownership, runs
+from app.store.models import Batch, BatchState, Run, RunInput, RunState
+from crypto.wire import ENCODINGS_NAME, read_encodings
+from linkage.run import Source, link
+
+#: What may follow what; a transition that is not here is a bug.
+TRANSITIONS: Final[Mapping[RunState, frozenset[RunState]]] = {
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.FAILED}),
+    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}),
+    RunState.SUCCEEDED: frozenset(),
+    RunState.FAILED: frozenset(),
+    RunState.CANCELLED: frozenset(),
+}
+#: A run that has taken this many workers with it is given up.
+MAX_ATTEMPTS: Final = 5
+SOFTWARE: Final = f"cohortlink/{version('cohortlink')}"
+PROGRESS_SECONDS: Final = 0.5
+STAGE_LENGTH: Final = 40
+
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{2,59}\Z")
+_FAILURES: Final[Mapping[str, str]] = {
+    "CANCELLED": "The run was cancelled before anything of it was kept.",
+    "BATCH_WITHDRAWN": "A batch that the run reads was withdrawn or replaced; start a new run.",
+    "INPUT_ALTERED": "Stored encodings do not have the digest that was accepted.",
+    "INPUT_DESTROYED": "The key of a batch that the run reads was destroyed.",
+    "WORKER_LOST": f"{MAX_ATTEMPTS} workers died over this run; look at their memory and their logs.",
+}
+
+
+class RunStoppedError(Exception):
+    """The run must not go on, for a reason that it will show."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class RunLostError(Exception):
+    """The run is another worker's by now, or has ended; this one lets go without a trace."""
+
+
+def code_of(error: BaseException) -> str:
+    """The stable code of an error; INTERNAL_ERROR for whatever was not foreseen."""
+    code = getattr(error, "code", None)
+    return code if isinstance(code, str) and _CODE.match(code) else "INTERNAL_ERROR"
+
+
+# ------------------------------------------------------------------ 1. asking for a run
+
+
+def start_run(
+    service: Service, caller: Caller, agreement_id: str, allow_missing: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Freeze what is accepted and queue a run over it.
+
+    Parameters
+    ----------
+    allow_missing : sequence of str
+        Organizations that the agreement expects data of and that the run may do without.
+
+    Raises
+    ------
+    NotFoundError, ForbiddenError
+    ConflictError
+        Codes of `in_force`; ``DATASET_MISSING``, naming the organizations; ``RUN_IN_PROGRESS``.
+    RefusedError
+        ``ALLOWANCE_UNKNOWN`` for an organization of which nothing is expected; ``TOO_FEW_BATCHES``.
+    """
+    caller.require(Role.OPERATOR)
+    now = service.now()
+    with service.store.transaction("start run") as tx:
+        found = in_force(tx, agreement_id, now)
+        accepted = batches.of_agreement(tx, agreement_id, [BatchState.ACCEPTED])
+        _require_complete(found.terms, accepted, allow_missing)
+        if runs.of_agreement(tx, agreement_id, [RunState.QUEUED, RunState.RUNNING]):
+            raise ConflictError("RUN_IN_PROGRESS", "A run of this agreement is queued or running already.")
+        run = runs.add(
+            tx,
+            f"run-{secrets.token_hex(12)}",
+            agreement_id,
+            found.agreement.version,
+            caller.organization,
+            accepted,
+            {
+                "profile": found.version.profile_hash,
+                "allow_missing": sorted(set(allow_missing)),
+                "software": SOFTWARE,
+            },
+            now,
+        )
+        return run_document(run)
+
+
+def _require_complete(terms: Terms, accepted: Sequence[Batch], allowed: Sequence[str]) -> None:
+    """Every organization that declares a dataset has an accepted batch, or may lack one by name."""
+    expected = {dataset.organization for dataset in terms.document.datasets}
+    unknown = sorted(set(allowed) - expected)
+    if unknown:
+        raise RefusedError(
+            "ALLOWANCE_UNKNOWN", f"The agreement expects no data of: {', '.join(unknown[:10])}."
+        )
+    missing = sorted(expected - set(allowed) - {batch.organization_id for batch in accepted})
+    if missing:
+        raise ConflictError(
+            "DATASET_MISSING",
+            f"No accepted batch yet of: {', '.join(missing)}. Name them in allow_missing to link without.",
+        )
+    if len(accepted) < 2:
+        raise RefusedError("TOO_FEW_BATCHES", "Linking needs at least two accepted batches.")
+
+
+# ------------------------------------------------------------------ 2. taking it up
+
+
+def begin(service: Service, run_id: str, worker: str) -> str | None:
+    """Take a run for one attempt of a worker; None if there is nothing to do.
+
+    Returns
+    -------
+    str or None
+        The name of the attempt, ``<worker>#<number>``, by which every later statement proves ownership.
+    """
+    now = service.now()
+    with service.store.transaction("begin run") as tx:
+        agreement_id = _agreement_of(tx, run_id)
+        agreements.lock(tx, agreement_id)
+        run = runs.lock(tx, run_id)
+        assert run is not None
+        if run.state not in (RunState.QUEUED, RunState.RUNNING):
+            return None
+        attempt = int((run.executor or "#0").rpartition("#")[2]) + 1
+        stop = "WORKER_LOST" if attempt > MAX_ATTEMPTS else _stop_code(service, tx, run)
+        if stop is not None:
+            _end(tx, run, stop, service)
+        else:
+            first = run.state == RunState.QUEUED
+            run.executor = f"{worker}#{attempt}"
+            # To the microsecond: a sign of life must differ from the one before.
+            run.heartbeat_at = service.clock()
+            if first:
+                _move(run, RunState.RUNNING)
+                run.started_at = now
+                body = {**_identity(run, runs.inputs(tx, run_id)), "parameters": run.parameters}
+                seal_log.append(tx, "run.started", agreement_id, run.requested_by, body, now)
+        owner = run.executor if stop is None else None
+    seal_log.seal(service)
+    return owner
+
+
+def _agreement_of(tx: Tx, run_id: str) -> str:
+    run = runs.find(tx, run_id)
+    if run is None:
+        raise _unknown_run()
+    return run.agreement_id
+
+
+def _identity(run: Run, inputs: Sequence[RunInput]) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "agreement_version": run.agreement_version,
+        "inputs": [
+            {
+                "batch": each.batch_id,
+                "organization": each.organization_id,
+                "manifest_sha256": each.manifest_sha256,
+            }
+            for each in inputs
+        ],
+    }
+
+
+# ------------------------------------------------------------------ 3. linking
+
+
+def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, owner: str) -> dict[str, Any]:
+    """Link the frozen inputs and store the result; the linker's two planes are all that it is given.
+
+    Returns
+    -------
+    dict
+        JSON-able: paths and digests of the stored tables of persons and links, and the coarse report.
+
+    Raises
+    ------
+    RunStoppedError
+        Cancelled, revoked, withdrawn, or the stored inputs are not what was accepted.
+    RunLostError
+        Another worker owns the run.
+    """
+    assert (encodings.name, links.name) == ("encodings", "links")
+    watch = _Watch(service, run_id, owner)
+    watch("read", 0, 1)
+    with service.store.transaction("open links") as tx:
+        run = runs.find(tx, run_id)
+        assert run is not None
+        terms = in_force(tx, run.agreement_id, service.now()).terms
+        inputs = runs.inputs(tx, run_id)
+        links.create_key(tx, run_id, service.now())
+    spec = terms.profile().link_spec()
+    sources = []
+    for number, each in enumerate(inputs):
+        watch("read", number, len(inputs))
+        data = _read_encodings(service, encodings, each.batch_id)
+        sources.append(
+            Source(
+                name=each.batch_id,
+                encodings=read_encodings(data, spec),
+                organization=each.organization_id,
+            )
+        )
+    watch.names = {each.batch_id: each.organization_id for each in inputs}
+    result = link(sources, spec, progress=watch)
+    watch("save", 0, 1)
+    stored = {
+        name: _write_table(links, run_id, name, table)
+        for name, table in (("persons", result.persons), ("links", result.links))
+    }
+    return {**stored, "report": coarse_report(result.report, terms.min_cell)}
+
+
+def _read_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
+    try:
+        with service.store.reading("read encodings") as tx:
+            return batches.read_file(tx, encodings, batch_id, ENCODINGS_NAME)
+    except ValueError:
+        raise RunStoppedError("INPUT_ALTERED") from None
+    except KeyError:
+        raise RunStoppedError("INPUT_DESTROYED") from None
+
+
+def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data = sink.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    step = 1 << 20
+    pieces = (data.slice(start, step).to_pybytes() for start in range(0, data.size, step))
+    return {"path": links.write(run_id, name, pieces), "sha256": digest}
+
+
+class _Watch:
+    """Progress out, and reasons to stop in: called by the linker often, looking at the table seldom."""
+
+    def __init__(self, service: Service, run_id: str, owner: str) -> None:
+        self._service = service
+        self._run_id = run_id
+        self._owner = owner
+        self._stage = ""
+        self._next = 0.0
+        #: Batch to organization: the linker names its stages by batches, which tell a reader nothing.
+        self.names: dict[str, str] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now < self._next and stage == self._stage:
+            return
+        shown = " × ".join(self.names.get(part, part) for part in stage.split(" × "))[:STAGE_LENGTH]
+        self._stage, self._next = stage, now + PROGRESS_SECONDS
+        with self._service.store.transaction("run progress") as tx:
+            if not run_ownership.report_progress(tx, self._run_id, self._owner, shown, done, total):
+                raise RunLostError
+            run = runs.find(tx, self._run_id)
+            assert run is not None
+            code = _stop_code(self._service, tx, run)
+        if code is not None:
+            raise RunStoppedError(code)
+
+
+def _stop_code(service: Service, tx: Tx, run: Run) -> str | None:
+    """Why a run must not go on, if it must not: cancelled, no longer agreed on, or an input is gone."""
+    if run.cancel_requested_at is not None:
+        return "CANCELLED"
+    try:
+        found = in_force(tx, run.agreement_id, service.now(), lock=False)
+    except ServiceError as refusal:
+        return refusal.code
+    if found.agreement.version != run.agreement_version:
+        return "AGREEMENT_CHANGED"
+    accepted = {batch.id for batch in batches.of_agreement(tx, run.agreement_id, [BatchState.ACCEPTED])}
+    return None if {each.batch_id for each in runs.inputs(tx, run.id)} <= accepted else "BATCH_WITHDRAWN"
+
+
+# ------------------------------------------------------------------ 4. the end, once
+
+
+def finish(service: Service, run_id: str, owner: str, produced: Mapping[str, Any]) -> None:
+    """Point the run to its result, unless it must stop or is another worker's.
+
+    Raises
+    ------
+    RunLostError
+        The run is not this owner's any more; nothing was changed.
+    """
+    with service.store.transaction("finish run") as tx:
+        # The agreement first: a revocation is either before this and stops the run, or after it.
+        agreements.lock(tx, _agreement_of(tx, run_id))
+        run = _own(tx, run_id, owner)
+        code = _stop_code(service, tx, run)
+        if code is not None:
+            _end(tx, run, code, service)
+        else:
+            now = service.now()
+            _move(run, RunState.SUCCEEDED)
+            run.links_path = produced["persons"]["path"]
+            run.links_sha256 = produced["persons"]["sha256"]
+            run.report = {"quality": produced["report"], "links": produced["links"]}
+            run.finished_at, run.stage, run.done, run.total = now, "done", 1, 1
+            body = {
+                **_identity(run, runs.inputs(tx, run_id)),
+                "parameters": run.parameters,
+                "persons_sha256": produced["persons"]["sha256"],
+                "links_sha256": produced["links"]["sha256"],
+                "quality": produced["report"],
+            }
+            entry = seal_log.append(tx, "run.finished", run.agreement_id, seal_log.SERVICE, body, now)
+            run.log_index = entry.index
+    seal_log.seal(service)
+
+
+def fail(service: Service, run_id: str, owner: str, code: str) -> None:
+    """Record that the run did not succeed; nothing if it is not this owner's any more."""
+    try:
+        with service.store.transaction("fail run") as tx:
+            agreements.lock(tx, _agreement_of(tx, run_id))
+            _end(tx, _own(tx, run_id, owner), code, service)
+    except RunLostError:
+        return
+    seal_log.seal(service)
+
+
+def cancel_run(service: Service, caller: Caller, run_id: str) -> dict[str, Any]:
+    """Stop a run: at once if it waits, at its next sign of progress if it is under way; repeatable.
+
+    Raises
+    ------
+    NotFoundError, ForbiddenError
+    ConflictError
+        ``RUN_ENDED`` where it has succeeded or failed.
+    """
+    caller.require(Role.OPERATOR)
+    with service.store.transaction("cancel run") as tx:
+        agreements.lock(tx, _agreement_of(tx, run_id))
+        run = runs.lock(tx, run_id)
+        assert run is not None
+        if run.state in (RunState.SUCCEEDED, RunState.FAILED):
+            raise ConflictError("RUN_ENDED", "The run has ended; there is nothing to cancel.")
+        if run.cancel_requested_at is None:
+            run.cancel_requested_at = service.now()
+        if run.state == RunState.QUEUED:
+            _end(tx, run, "CANCELLED", service)
+        document = run_document(run)
+    seal_log.seal(service)
+    return document
+
+
+def _own(tx: Tx, run_id: str, owner: str) -> Run:
+    run = runs.lock(tx, run_id)
+    if run is None or run.state != RunState.RUNNING or run.executor != owner:
+        raise RunLostError
+    return run
+
+
+def _end(tx: Tx, run: Run, code: str, service: Service) -> None:
+    now = service.now()
+    cancelled = code == "CANCELLED"
+    _move(run, RunState.CANCELLED if cancelled else RunState.FAILED)
+    run.error_code, run.finished_at = code, now
+    body = {**_identity(run, runs.inputs(tx, run.id)), "code": code}
+    kind = "run.cancelled" if cancelled else "run.failed"
+    run.log_index = seal_log.append(tx, kind, run.agreement_id, seal_log.SERVICE, body, now).index
+
+
+def _move(run: Run, to: RunState) -> None:
+    assert to in TRANSITIONS[RunState(run.state)], f"{run.state} → {to}"
+    run.state = to
+
+
+# ------------------------------------------------------------------ looking at runs
+
+
+def show_run(service: Service, caller: Caller, run_id: str) -> dict[str, Any]:
+    """State and progress of a run."""
+    with service.store.reading("show run") as tx:
+        return run_document(_visible(tx, caller, run_id))
+
+
+def list_runs(service: Service, caller: Caller, agreement_id: str) -> list[dict[str, Any]]:
+    """Runs of an agreement, oldest first."""
+    caller.require(Role.OPERATOR, Role.AUDITOR)
+    with service.store.reading("list runs") as tx:
+        if agreements.find(tx, agreement_id) is None:
+            raise unknown()
+        return [run_document(run) for run in runs.of_agreement(tx, agreement_id)]
+
+
+def run_quality(service: Service, caller: Caller, run_id: str) -> dict[str, Any]:
+    """The coarse figures of quality of a run that has succeeded.
+
+    Raises
+    ------
+    ConflictError
+        ``RUN_NOT_FINISHED``.
+    """
+    with service.store.reading("run quality") as tx:
+        run = _visible(tx, caller, run_id)
+        if run.state != RunState.SUCCEEDED or run.report is None:
+            raise ConflictError("RUN_NOT_FINISHED", "Figures exist once a run has succeeded.")
+        quality: dict[str, Any] = run.report["quality"]
+        return quality
+
+
+def _visible(tx: Tx, caller: Caller, run_id: str) -> Run:
+    caller.require(Role.OPERATOR, Role.AUDITOR)
+    run = runs.find(tx, run_id)
+    if run is None:
+        raise _unknown_run()
+    return run
+
+
+def _unknown_run() -> NotFoundError:
+    return NotFoundError("RUN_UNKNOWN", "There is no such run.")
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """What the interface says of a run."""
+    document: dict[str, Any] = {
+        "id": run.id,
+        "agreement": run.agreement_id,
+        "state": str(run.state),
+        "stage": run.stage,
+        "done": run.done,
+        "total": run.total,
+        "created_at": seal_log.rfc3339(run.created_at),
+        "started_at": seal_log.rfc3339(run.started_at) if run.started_at else None,
+        "finished_at": seal_log.rfc3339(run.finished_at) if run.finished_at else None,
+        "cancel_requested": run.cancel_requested_at is not None,
+        "persons_sha256": run.links_sha256,
+        "log_index": run.log_index,
+        "error": None,
+    }
+    if run.error_code is not None:
+        detail = _FAILURES.get(run.error_code, "The worker's log says more, under the run's id.")
+        document["error"] = {"code": run.error_code, "detail": detail}
+    return document

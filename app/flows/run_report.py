@@ -1,0 +1,106 @@
+"""What may be said of a run: its figures of quality, coarsened before they are stored, shown or logged.
+
+The log and the pages are read by people who may learn nothing about fewer persons than the minimum cell. So
+no exact count of pairs or matches is kept anywhere: every count is rounded *down to a multiple of the minimum
+cell* k. Each is then known only to within k, also after subtracting counts from one another or from exact
+totals, and everything below k looks like nothing. Rates are computed from the rounded counts, so that nothing
+can be solved back. Estimates of the model (m, u, prior, expected errors) are real numbers that no single
+person determines; they are cut to three places.
+
+Figures travel as decimal strings, since canonical JSON has no other numbers than whole ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+
+def coarse(count: int, min_cell: int) -> int:
+    """A count as it may be said: rounded down to a multiple of the minimum cell (persons or pairs)."""
+    return count - count % min_cell
+
+
+def decimal(value: float, places: int = 3) -> str:
+    """A figure as a decimal string, half up."""
+    return str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+
+
+def rate(part: int, whole: int, min_cell: int) -> str | None:
+    """Share of two counts, from their coarse values; None where the whole is too small to say."""
+    base = coarse(whole, min_cell)
+    return decimal(coarse(part, min_cell) / base, 2) if base else None
+
+
+def small(value: float) -> str:
+    """A figure far below one, to two significant digits, as a decimal string."""
+    return f"{value:.1e}"
+
+
+def coarse_report(report: Mapping[str, Any], min_cell: int) -> dict[str, Any]:
+    """The linker's report as it may be stored, shown and logged.
+
+    Parameters
+    ----------
+    report : mapping
+        `linkage.run.LinkResult.report`.
+    min_cell : int
+        The agreement's effective minimum cell, in persons.
+    """
+    organizations = {source["name"]: source["organization"] for source in report["sources"]}
+    return {
+        "counts_rounded_down_to": min_cell,
+        "sources": [
+            {
+                "batch": source["name"],
+                "organization": source["organization"],
+                "records": coarse(source["records"], min_cell),
+            }
+            for source in report["sources"]
+        ],
+        "persons": coarse(report["persons"], min_cell),
+        "links": coarse(report["links"], min_cell),
+        "pairs": [_pair(pair, organizations, min_cell) for pair in report["pairs"]],
+    }
+
+
+def _pair(pair: Mapping[str, Any], organizations: Mapping[str, str | None], k: int) -> dict[str, Any]:
+    matches, records = int(pair["matches"]), [int(n) for n in pair["records"]]
+    enough = coarse(matches, k) > 0
+    expected = next((row for row in pair["thresholds"] if row["threshold"] == 0.5), None)
+    histogram = pair["histogram"]
+    return {
+        "batches": list(pair["sources"]),
+        "organizations": [organizations[name] for name in pair["sources"]],
+        "compared": coarse(int(pair["pairs"]), k),
+        "candidates": coarse(int(pair["candidates"]), k),
+        "matches": coarse(matches, k),
+        "match_rate": rate(matches, min(records), k),
+        "converged": bool(pair["converged"]),
+        "iterations": int(pair["iterations"]),
+        "warnings": list(pair["warnings"]),
+        "prior": small(pair["prior"]) if enough else None,
+        # With few matches an expected share is nearly a count.
+        "expected_precision": decimal(expected["precision"]) if enough and expected else None,
+        "expected_recall": decimal(expected["recall"]) if enough and expected else None,
+        "histogram": {
+            "probability_tenths": _bins(histogram["probability_tenths"], k),
+            "weight_from": int(histogram["weight_from"]),
+            "weights": _bins(histogram["weights"], k),
+        },
+        "model": [_comparison(each) for each in pair.get("model", ())] if enough else [],
+    }
+
+
+def _comparison(each: Mapping[str, Any]) -> dict[str, Any]:
+    """m and u of a comparison's levels: shares among matches and among all other pairs."""
+    return {
+        "comparison": str(each["comparison"]),
+        "m": [decimal(value) for value in each["m"]],
+        "u": [decimal(value) for value in each["u"]],
+    }
+
+
+def _bins(counts: Sequence[int], k: int) -> list[int]:
+    return [coarse(int(count), k) for count in counts]
