@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from crypto.encoding.types import Encodings, LinkSpec
-from crypto.errors import PackageError
+from crypto.canonical import canonical_json, parse_canonical, sha256_hex
+from crypto.encoding.types import Encodings, FilterColumn, FilterSpec, LinkSpec
+from crypto.errors import InputError, PackageError
 
 FORMAT: Final = "cohortlink-batch/1"
 MANIFEST_NAME: Final = "manifest.json"
 ENCODINGS_NAME: Final = "encodings.parquet"
 FACT_KINDS: Final = ("completion", "wage", "participation", "truth")
-PRIVATE_NAMES: Final = ("crosswalk.csv", "report.json")
+REPORT_NAME: Final = "report.json"
+CROSSWALK_NAME: Final = "crosswalk.csv"
 
 _HEX64: Final = re.compile(r"[0-9a-f]{64}\Z")
-_REF: Final = re.compile(r"[0-9a-f]{32}\Z")
 _AGREEMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
 _SOFTWARE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}/[A-Za-z0-9.+_-]{1,64}\Z")
 
@@ -218,27 +223,46 @@ def parse_manifest(document: Mapping[str, Any]) -> Manifest:
     )
 
 
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _bad_manifest("a member is given twice")
-    return members
-
-
 def read_manifest(directory: Path) -> Manifest:
-    """Read ``manifest.json`` of a package; see :func:`parse_manifest` for what is refused."""
-    path = Path(directory) / MANIFEST_NAME
+    """Read ``manifest.json`` of a package; see :func:`parse_manifest` for what is refused.
+
+    The file must be the canonical form of the document: a signature and a receipt name its digest.
+    """
+    return parse_manifest(_manifest_document(Path(directory)))
+
+
+def _manifest_document(directory: Path) -> dict[str, Any]:
     try:
-        raw = path.read_bytes()
+        raw = (directory / MANIFEST_NAME).read_bytes()
     except OSError as error:
         raise PackageError("MANIFEST_MISSING", f"{MANIFEST_NAME} cannot be read") from error
     try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_members)
-    except (ValueError, RecursionError) as error:
-        raise _bad_manifest("the manifest is not JSON in UTF-8") from error
+        document = parse_canonical(raw)
+    except InputError:
+        raise _bad_manifest("the manifest is not canonical JSON") from None
     if not isinstance(document, dict):
         raise _bad_manifest("the manifest is not an object")
-    return parse_manifest(document)
+    return document
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> str:
+    """Write ``manifest.json`` durably; returns the SHA-256 (hex) of its bytes."""
+    data = canonical_json(manifest.to_document())
+    path = Path(directory) / MANIFEST_NAME
+    path.write_bytes(data)
+    flush(path)
+    return sha256_hex(data)
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file, or on POSIX a directory's entries, to disk."""
+    if path.is_dir() and os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def file_digest(path: Path) -> tuple[int, str]:
@@ -259,19 +283,36 @@ def _parquet_rows(path: Path, name: str) -> int:
         raise PackageError("FILE_UNREADABLE", f"{name} is not a Parquet file") from error
 
 
+def _reported_digest(directory: Path) -> object:
+    path = directory / REPORT_NAME
+    if not path.is_file():
+        return None
+    try:
+        report = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError):
+        report = None
+    if not isinstance(report, dict) or "manifest_sha256" not in report:
+        raise PackageError("REPORT_INVALID", f"{REPORT_NAME} is damaged")
+    return report["manifest_sha256"]
+
+
 def verify_package(directory: Path) -> Manifest:
     """Check every file of a package against its manifest: present, size, SHA-256, rows.
 
     The caller still owes: the manifest's signature, the agreement's profile and key check value, the
-    encodings' shape (:func:`read_encodings`) and the facts' schema.
+    encodings' shape (:func:`read_encodings`) and the facts' schema. At the agency the manifest, which no
+    signature covers yet, is compared with the digest in the agency's own ``report.json``.
 
     Raises
     ------
     PackageError
-        Naming the first file that is wrong: ``FILE_MISSING``, ``FILE_SIZE``, ``FILE_DIGEST``,
-        ``FILE_UNREADABLE``, ``FILE_ROWS``, or a code of :func:`parse_manifest`.
+        ``MANIFEST_DIGEST``, or naming the first file that is wrong: ``FILE_MISSING``, ``FILE_SIZE``,
+        ``FILE_DIGEST``, ``FILE_UNREADABLE``, ``FILE_ROWS``, or a code of :func:`parse_manifest`.
     """
-    manifest = read_manifest(directory)
+    document = _manifest_document(Path(directory))
+    manifest = parse_manifest(document)
+    if _reported_digest(Path(directory)) not in (None, sha256_hex(canonical_json(document))):
+        raise PackageError("MANIFEST_DIGEST", f"{MANIFEST_NAME} differs from the digest in {REPORT_NAME}")
     for entry in manifest.files:
         path = Path(directory) / entry.name
         # A link could point at anything on the agency's disk; a package holds plain files only.
@@ -303,11 +344,108 @@ def read_encodings(source: Path | str | bytes | pa.NativeFile, link_spec: LinkSp
     PackageError
         ``FILE_UNREADABLE``, ``ENCODINGS_SCHEMA``, ``RECORD_REF_INVALID`` or ``RECORD_REF_ORDER``.
     """
-    raise NotImplementedError
+    try:
+        with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source) as file:
+            if not file.schema_arrow.equals(encodings_schema(link_spec)):
+                raise PackageError(
+                    "ENCODINGS_SCHEMA", "the encodings do not have the filters of the agreement's profile"
+                )
+            table = file.read().combine_chunks()
+    except (pa.ArrowException, OSError):
+        raise PackageError("FILE_UNREADABLE", "the encodings are not a whole Parquet file") from None
+    refs = _whole(table["record_ref"])
+    return Encodings(
+        _references(refs),
+        {item.name: _filter_column(_whole(table[item.name]), item) for item in link_spec.filters},
+    )
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return (
+        column.chunk(0)
+        if column.num_chunks == 1
+        else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+    )
+
+
+def _references(column: pa.Array) -> NDArray[np.str_]:
+    if (
+        column.null_count
+        or not pc.all(pc.match_substring_regex(column, "^[0-9a-f]{32}$"), min_count=0).as_py()
+    ):
+        raise PackageError("RECORD_REF_INVALID", "a record reference is not 32 hex digits")
+    refs: NDArray[np.str_] = column.to_numpy(zero_copy_only=False).astype("<U32")
+    if not bool((refs[1:] > refs[:-1]).all()):
+        raise PackageError("RECORD_REF_ORDER", "the record references are not different and ascending")
+    return refs
+
+
+def _filter_column(column: pa.Array, item: FilterSpec) -> FilterColumn:
+    size = item.width // 8
+    count = len(column)
+    present = column.is_valid().to_numpy(zero_copy_only=False).astype(np.bool_)
+    data = column.buffers()[1]
+    if data is None or not count:
+        return FilterColumn(np.zeros((count, item.width // 64), np.uint64), present)
+    raw = np.frombuffer(data, np.uint8, count=count * size, offset=column.offset * size)
+    words = raw.view(">u8").reshape(count, item.width // 64).astype(np.uint64)
+    words[~present] = 0  # what stands in the place of a null is nobody's business
+    return FilterColumn(words, present)
 
 
 def encodings_schema(link_spec: LinkSpec) -> pa.Schema:
     """Arrow schema of a file of encodings: ``record_ref``, then each filter as nullable fixed-size binary."""
     fields = [pa.field("record_ref", pa.string(), nullable=False)]
-    fields += [pa.field(f.name, pa.binary(f.width // 8)) for f in link_spec.filters]
+    fields += [pa.field(item.name, pa.binary(item.width // 8)) for item in link_spec.filters]
     return pa.schema(fields)
+
+
+def filter_array(packed: NDArray[np.uint8], present: NDArray[np.bool_]) -> pa.Array:
+    """Packed filters, shape (n, width // 8), as an Arrow column with nulls where absent."""
+    count, size = packed.shape
+    validity = pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
+    data = pa.py_buffer(np.ascontiguousarray(packed).tobytes())
+    return pa.Array.from_buffers(pa.binary(size), count, [validity, data])
+
+
+def write_encodings(
+    path: Path,
+    link_spec: LinkSpec,
+    refs: NDArray[np.str_],
+    chunks: Iterable[Mapping[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]]],
+) -> None:
+    """Write a file of encodings, chunk by chunk, durably.
+
+    Parameters
+    ----------
+    path
+    link_spec
+    refs : ndarray of "<U32"
+        Sorted.
+    chunks
+        By filter: packed bytes, shape (n, width // 8), and who has it; together as many rows as ``refs``.
+    """
+    schema = encodings_schema(link_spec)
+    done = 0
+    with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=False) as writer:
+        for chunk in chunks:
+            columns = [filter_array(*chunk[item.name]) for item in link_spec.filters]
+            count = len(columns[0])
+            names = pa.array(refs[done : done + count].tolist(), pa.string())
+            writer.write_table(pa.Table.from_arrays([names, *columns], schema=schema))
+            done += count
+    if done != len(refs):
+        raise ValueError("there must be one row per reference")
+    flush(path)
+
+
+def write_facts(path: Path, table: pa.Table) -> None:
+    """Write a file of facts durably."""
+    pq.write_table(table, path, compression="zstd")
+    flush(path)
+
+
+def file_entry(path: Path, rows: int, facts: str | None) -> FileEntry:
+    """The manifest's entry of a file that was written."""
+    size, digest = file_digest(path)
+    return FileEntry(path.name, "facts" if facts else "encodings", facts, rows, size, digest)
