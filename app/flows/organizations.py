@@ -1,0 +1,202 @@
+"""Organizations and credentials: who exists here, and by which keys they are known."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+from app.auth import Caller, Role, api_key_digest, bearer, new_api_key, same_digest, unauthenticated
+from app.errors import ConflictError, NotFoundError, RefusedError
+from app.flows.seal_log import SERVICE, append, rfc3339, seal
+from app.flows.service import Service
+from app.store import Tx, organizations
+from app.store.models import Credential, Organization
+from crypto.errors import CohortlinkError
+from crypto.signatures import PublicKey
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
+
+
+def authenticate(service: Service, authorization: str | None) -> Caller:
+    """The caller of an `Authorization` header.
+
+    Raises
+    ------
+    ServiceError
+        `UNAUTHENTICATED`, the same for no key, an unknown, an expired and a revoked one.
+    """
+    digest = api_key_digest(bearer(authorization))
+    now = service.now()
+    with service.store.reading("authenticate") as tx:
+        row = organizations.by_secret(tx, digest)
+    if row is None or row.secret_sha256 is None or row.role is None:
+        raise unauthenticated()
+    expired = row.expires_at is not None and row.expires_at <= now
+    if not same_digest(row.secret_sha256, digest) or row.revoked_at is not None or expired:
+        raise unauthenticated()
+    return Caller(row.organization_id, Role(row.role), row.id)
+
+
+def bootstrap(service: Service, organization_id: str, name: str) -> tuple[str, str]:
+    """The first operator and its API key; returns (organization id, API key).
+
+    Raises
+    ------
+    ConflictError
+        `OPERATOR_EXISTS`: from then on operators make keys over the API.
+    """
+    _check_id(organization_id)
+    now = service.now()
+    with service.store.transaction("bootstrap operator") as tx:
+        if organizations.operator_exists(tx):
+            raise ConflictError("OPERATOR_EXISTS", "There is an operator already.")
+        _add_organization(tx, organization_id, name, SERVICE, now)
+        api_key, _ = _add_api_key(tx, organization_id, Role.OPERATOR, None, SERVICE, now)
+    seal(service)
+    return organization_id, api_key
+
+
+def create_organization(service: Service, caller: Caller, organization_id: str, name: str) -> dict[str, Any]:
+    """Register an organization."""
+    caller.require(Role.OPERATOR)
+    _check_id(organization_id)
+    now = service.now()
+    with service.store.transaction("create organization") as tx:
+        row = _add_organization(tx, organization_id, name, caller.organization, now)
+        result = _describe(tx, row)
+    seal(service)
+    return result
+
+
+def get_organization(service: Service, caller: Caller, organization_id: str) -> dict[str, Any]:
+    """An organization with its credentials (never their secrets), for itself, operator and auditors."""
+    with service.store.reading("get organization") as tx:
+        return _describe(tx, _visible(tx, caller, organization_id))
+
+
+def list_organizations(service: Service, caller: Caller) -> list[dict[str, Any]]:
+    """All organizations for operator and auditors; a party sees itself."""
+    with service.store.reading("list organizations") as tx:
+        return [
+            {"id": row.id, "name": row.name, "created_at": rfc3339(row.created_at)}
+            for row in organizations.every(tx)
+            if caller.sees_everything or row.id == caller.organization
+        ]
+
+
+def create_api_key(
+    service: Service, caller: Caller, organization_id: str, role: Role, expires_at: datetime | None
+) -> dict[str, Any]:
+    """An API key in one role. It is in the answer and nowhere else: only its SHA-256 is kept."""
+    caller.require(Role.OPERATOR)
+    now = service.now()
+    if expires_at is not None and expires_at <= now:
+        raise RefusedError("EXPIRY_INVALID", "The key would have expired already.")
+    with service.store.transaction("create API key") as tx:
+        _visible(tx, caller, organization_id)
+        api_key, row = _add_api_key(tx, organization_id, role, expires_at, caller.organization, now)
+        result = {**_describe_credential(row), "api_key": api_key}
+    seal(service)
+    return result
+
+
+def register_public_key(
+    service: Service, caller: Caller, organization_id: str, public_key: str
+) -> dict[str, Any]:
+    """An Ed25519 public key, by which the organization signs manifests and approvals."""
+    caller.require(Role.OPERATOR)
+    try:
+        key = PublicKey.from_text(public_key)
+    except CohortlinkError as error:
+        raise RefusedError("PUBLIC_KEY_INVALID", f"{error.detail}.") from None
+    now = service.now()
+    with service.store.transaction("register public key") as tx:
+        _visible(tx, caller, organization_id)
+        if organizations.by_fingerprint(tx, key.fingerprint) is not None:
+            # One key, one owner, for ever: a signature must name who made it.
+            raise ConflictError("PUBLIC_KEY_EXISTS", "This key is or was registered already.")
+        row = organizations.add_public_key(
+            tx, _new_id(), organization_id, key.to_text(), key.fingerprint, now
+        )
+        body = {"organization": organization_id, "kind": row.kind, "key_id": key.fingerprint}
+        append(tx, "credential.created", None, caller.organization, body, now)
+        result = _describe_credential(row)
+    seal(service)
+    return result
+
+
+def revoke_credential(service: Service, caller: Caller, organization_id: str, credential_id: str) -> None:
+    """From the commit on the key opens nothing. Repeating it is no error."""
+    caller.require(Role.OPERATOR)
+    if credential_id == caller.credential_id:
+        raise ConflictError("CREDENTIAL_IN_USE", "Revoke this key with another one: you are using it.")
+    now = service.now()
+    with service.store.transaction("revoke credential") as tx:
+        row = organizations.credential(tx, credential_id)
+        if row is None or row.organization_id != organization_id:
+            raise NotFoundError("CREDENTIAL_UNKNOWN", "There is no such credential.")
+        if row.revoked_at is None:
+            row.revoked_at = now
+            body = {"organization": organization_id, "credential": credential_id, "kind": row.kind}
+            append(tx, "credential.revoked", None, caller.organization, body, now)
+    seal(service)
+
+
+def _add_organization(tx: Tx, organization_id: str, name: str, actor: str, now: datetime) -> Organization:
+    if organizations.find(tx, organization_id) is not None:
+        raise ConflictError("ORGANIZATION_EXISTS", "This id is taken.")
+    row = organizations.add(tx, organization_id, name, now)
+    append(tx, "organization.created", None, actor, {"organization": organization_id, "name": name}, now)
+    return row
+
+
+def _add_api_key(
+    tx: Tx, organization_id: str, role: Role, expires_at: datetime | None, actor: str, now: datetime
+) -> tuple[str, Credential]:
+    api_key = new_api_key()
+    row = organizations.add_api_key(
+        tx, _new_id(), organization_id, role, api_key_digest(api_key), now, expires_at
+    )
+    body = {"organization": organization_id, "credential": row.id, "kind": row.kind, "role": str(role)}
+    append(tx, "credential.created", None, actor, body, now)
+    return api_key, row
+
+
+def _visible(tx: Tx, caller: Caller, organization_id: str) -> Organization:
+    row = organizations.find(tx, organization_id)
+    if row is None or not (caller.sees_everything or row.id == caller.organization):
+        raise NotFoundError("ORGANIZATION_UNKNOWN", "There is no such organization.")
+    return row
+
+
+def _describe(tx: Tx, row: Organization) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "created_at": rfc3339(row.created_at),
+        "credentials": [_describe_credential(item) for item in organizations.credentials(tx, row.id)],
+    }
+
+
+def _describe_credential(row: Credential) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "organization": row.organization_id,
+        "kind": row.kind,
+        "role": row.role,
+        "key_id": row.fingerprint,
+        "created_at": rfc3339(row.created_at),
+        "expires_at": rfc3339(row.expires_at) if row.expires_at else None,
+        "revoked_at": rfc3339(row.revoked_at) if row.revoked_at else None,
+    }
+
+
+def _new_id() -> str:
+    return "cred_" + secrets.token_hex(8)
+
+
+def _check_id(organization_id: str) -> None:
+    if not _SLUG.match(organization_id) or organization_id == SERVICE:
+        raise RefusedError("ID_INVALID", "An id is 1 to 64 lower-case letters, digits and hyphens.")
