@@ -54,15 +54,16 @@ def typo(text: str, uniform: NDArray[np.float64]) -> str:
 
 def wrong_number(number: str, uniform: NDArray[np.float64]) -> str:
     """Another identity number: mostly one digit off or two swapped, sometimes somebody else's."""
-    at = 2 + int(uniform[1] * 7)
+    # Area and serial only: the group keeps the number among those that nobody has.
+    at = (1, 2, 5, 6, 7, 8)[int(uniform[1] * 6)]
     digits = list(number)
     if uniform[0] < 0.65:
         digits[at] = str((int(digits[at]) + 1 + int(uniform[2] * 9)) % 10)
-    elif uniform[0] < 0.85 and digits[at - 1] != digits[at]:
+    elif uniform[0] < 0.85 and at not in (1, 5) and digits[at - 1] != digits[at]:
         digits[at - 1], digits[at] = digits[at], digits[at - 1]
     else:
-        other = int(uniform[2] * 1_000_000)
-        digits[2:] = [*f"{1 + other % 49:02d}", *f"{(other * 7919) % 100_000:05d}"]
+        other = int(uniform[2] * 4_900_000)
+        digits[1:] = f"{other % 100:02d}{1 + other % 49:02d}{1 + other % 9_999:04d}"
     return "".join(digits)
 
 

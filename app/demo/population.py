@@ -18,7 +18,7 @@ Objects = NDArray[np.object_]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-NUMBERS_AVAILABLE = 100 * 49 * 10_000
+NUMBERS_AVAILABLE = 100 * 49 * 9_999
 HOUSEHOLD_SIZES = ((1, 0.42), (2, 0.28), (3, 0.17), (4, 0.13))
 SHARE_TWINS = 0.010
 SHARE_NAMESAKE_SONS = 0.012
@@ -79,10 +79,10 @@ def identity_numbers(n: int, rng: np.random.Generator) -> Objects:
     """Draw ``n`` distinct nine-digit numbers that were never issued to anybody."""
     drawn = np.unique(rng.integers(0, NUMBERS_AVAILABLE, size=int(n * 1.05) + 64))
     drawn = drawn[np.argsort(rng.random(len(drawn)), kind="stable")][:n]
-    area, rest = np.divmod(drawn, 49 * 10_000)
-    group, serial = np.divmod(rest, 10_000)
+    area, rest = np.divmod(drawn, 49 * 9_999)
+    group, serial = np.divmod(rest, 9_999)
     return np.array(
-        [f"9{a:02d}{g + 1:02d}{s:04d}" for a, g, s in zip(area, group, serial, strict=True)], dtype=object
+        [f"9{a:02d}{g + 1:02d}{s + 1:04d}" for a, g, s in zip(area, group, serial, strict=True)], dtype=object
     )
 
 
@@ -254,7 +254,7 @@ def _twins(persons: Persons, household: Ints, rng: np.random.Generator) -> None:
     # Twins are often registered together: their numbers differ in the last digit.
     taken = set(persons.number)
     for a, b in zip(one, other, strict=True):
-        neighbour = f"{persons.number[a][:8]}{(int(persons.number[a][8]) + 1) % 10}"
+        neighbour = f"{persons.number[a][:8]}{int(persons.number[a][8]) % 9 + 1}"
         if neighbour not in taken:
             taken.add(neighbour)
             persons.number[b] = neighbour
