@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import typer
 
-from app.cli_progress import StageProgress
+from crypto.agency.progress import open_progress
 from crypto.encoding.profile import Profile
 from crypto.errors import InputError, PackageError, ProfileError
 from crypto.wire import ENCODINGS_NAME, Manifest, read_encodings, verify_package
@@ -151,7 +151,7 @@ def link_command(
         Source(name=name, encodings=read_encodings(directory / ENCODINGS_NAME, spec))
         for name, directory in packages.items()
     ]
-    with StageProgress() as progress:
+    with open_progress() as progress:
         result = link(sources, spec, progress=progress)
     write_links(result.persons, out)
     if report is not None:

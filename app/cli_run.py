@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from app.cli_http import ServiceClient
-from app.cli_progress import StageProgress
 from app.errors import ServiceError
+from crypto.agency.progress import open_progress
 
 app = typer.Typer(no_args_is_help=True, help="Linkage runs of an agreement (operator).")
 
@@ -87,7 +87,7 @@ def cancel(
 def _follow(client: ServiceClient, run: str) -> dict[str, Any]:
     """Follow the stream; where it breaks (a proxy, a restart of the service), take it up again."""
     silent_until = time.monotonic() + 60.0
-    with StageProgress() as progress:
+    with open_progress() as progress:
         while True:
             try:
                 for event in client.events(f"/runs/{run}/events"):

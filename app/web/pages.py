@@ -1,0 +1,102 @@
+"""The first page and the API documentation.
+
+Both are public and say nothing of agreements, organizations or figures. The content policy allows nothing
+that is not named: the first page has no script at all, the documentation only the vendored ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi.templating import Jinja2Templates
+
+from app.api.dependencies import ServiceDep
+from app.flows import queries
+from app.flows.service import Service
+
+HERE: Final = Path(__file__).parent
+_NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY: Final = f"{_NOTHING}; style-src 'self'; img-src 'self'"
+# The documentation calls the service itself ("Try it out") and draws small icons from data: addresses.
+DOCS_POLICY: Final = (
+    f"{_NOTHING}; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'"
+)
+
+router = APIRouter(include_in_schema=False)
+_templates = Jinja2Templates(HERE / "templates")
+
+
+@dataclass(frozen=True)
+class FirstPage:
+    """What the first page says.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        What is not ready, by name alone; empty where all is well.
+    log_size : int or None
+        Entries of the log; None where it cannot be read.
+    empty : bool
+        Whether nothing has been set up yet.
+    url : str
+        Address under which the reader reached this page.
+    """
+
+    version: str
+    problems: tuple[str, ...]
+    log_size: int | None
+    empty: bool
+    url: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be served."""
+        return not self.problems
+
+
+def look(service: Service, url: str) -> FirstPage:
+    """Look at the service as the first page shows it; a database that is down is shown, not raised."""
+    problems = tuple(name for name, problem in queries.checks(service) if problem is not None)
+    counts: dict[str, int] = {} if problems else queries.counts(service)
+    return FirstPage(
+        version=version("cohortlink"),
+        problems=problems,
+        log_size=counts.get("log_entries"),
+        empty=counts.get("agreements") == 0,
+        url=url.rstrip("/"),
+    )
+
+
+@router.get("/", response_class=HTMLResponse)
+def first_page(request: Request, service: ServiceDep) -> Response:
+    """What this installation is, whether it is well, and where to go on."""
+    state = look(service, str(request.base_url))
+    return _page(request, "first.html", PAGE_POLICY, state=state)
+
+
+@router.get("/docs", response_class=HTMLResponse)
+def documentation(request: Request) -> Response:
+    """The interface, call by call, from vendored files."""
+    return _page(request, "docs.html", DOCS_POLICY)
+
+
+def _page(request: Request, template: str, policy: str, **context: object) -> Response:
+    headers = {
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return _templates.TemplateResponse(request, template, context, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Add the pages and their assets; ``app`` must have been made without documentation of its own."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
