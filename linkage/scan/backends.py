@@ -11,6 +11,7 @@ from numba.core import config
 from linkage.errors import LinkageError
 from linkage.scan import kernels
 from linkage.scan.sketch import Cost
+from linkage.scan.tiles import NARROW_ROWS, WIDE_ROWS
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,20 @@ BACKENDS = {
         Backend(
             "avx512",
             kernels.scan_wide,
-            kernels.WIDE_ROWS,
-            kernels.WIDE_VECTORS * kernels.WIDE_LANES,
+            WIDE_ROWS,
+            kernels.WIDE_COLUMNS,
             frozenset({"avx512f", "avx512vl", "avx512bw", "avx512vpopcntdq"}),
-            Cost(per_word=0.036, per_pair=0.022, per_survivor=14.0),
+            Cost(per_word=0.0345, per_pair=0.045, per_tile=80.0, per_survivor=7.0),
         ),
         Backend(
             "avx2",
             kernels.scan_narrow,
-            kernels.NARROW_ROWS,
-            kernels.NARROW_VECTORS * kernels.NARROW_LANES,
+            NARROW_ROWS,
+            kernels.NARROW_COLUMNS,
             frozenset({"avx2"}),
-            Cost(per_word=0.13, per_pair=0.08, per_survivor=18.0),
+            Cost(per_word=0.13, per_pair=0.08, per_tile=20.0, per_survivor=15.0),
         ),
-        Backend("plain", kernels.scan_plain, 1, kernels.PLAIN_COLUMNS, frozenset(), Cost(0.25, 0.3, 18.0)),
+        Backend("plain", kernels.scan_plain, 1, kernels.PLAIN_COLUMNS, frozenset(), Cost(0.25, 0.3, 20.0, 18.0)),
     )
 }
 

@@ -105,7 +105,7 @@ def _dice_blocks(
     chosen = select(backend)
     a_size, b_size = popcounts(a), popcounts(b)
     a_limit, b_limit = dice_side_limits(a_size, threshold, 0), dice_side_limits(b_size, threshold, 1)
-    depth = choose_fold(a, b, a_limit, b_limit, chosen.cost).depth
+    depth = choose_fold(a, b, a_limit, b_limit, chosen.cost, chosen.rows * chosen.columns).depth
     job = Job(
         chosen,
         Side(a, a_size, pack(a, depth, chosen.rows), padded(a_limit, chosen.rows)),

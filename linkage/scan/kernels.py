@@ -25,13 +25,13 @@ from linkage.scan.tiles import (
 )
 
 Words = NDArray[np.uint64]
-Masks = NDArray[np.uint16]
+Marks = NDArray[np.int64]
 Ints = NDArray[np.int32]
 
 #: Columns of a panel of `scan_plain`; its groups are single rows.
 PLAIN_COLUMNS = 64
-_WIDE_COLUMNS = WIDE_VECTORS * WIDE_LANES
-_NARROW_COLUMNS = NARROW_VECTORS * NARROW_LANES
+WIDE_COLUMNS = WIDE_VECTORS * WIDE_LANES
+NARROW_COLUMNS = NARROW_VECTORS * NARROW_LANES
 
 #: What a scan returns instead of a count when its buffers are too small.
 OVERFLOW = -1
@@ -67,6 +67,13 @@ class Piece(NamedTuple):
     panel_stop: int
 
 
+class Survivors(NamedTuple):
+    """Pairs that passed the sketch and wait for their full count, int32, shape (room,)."""
+
+    i: Ints
+    j: Ints
+
+
 class Room(NamedTuple):
     """Where a scan writes: row, column and full Hamming distance of each match, int32, shape (capacity,)."""
 
@@ -76,71 +83,80 @@ class Room(NamedTuple):
 
 
 @compiled
-def _keep(a: Side, b: Side, limits: Ints, i: int, j: int, count: int, out: Room) -> int:
-    """Count pair (i, j) in full and append it if it matches; the new count, or OVERFLOW."""
-    distance = 0
-    for word in range(a.words.shape[1]):
-        distance += popcount(a.words[i, word] ^ b.words[j, word])
-    if distance <= limits[a.size[i] + b.size[j]]:
-        if count == out.i.shape[0]:
-            return OVERFLOW
-        out.i[count], out.j[count], out.distance[count] = i, j, distance
-        count += 1
+def _verify(a: Side, b: Side, limits: Ints, survivors: Survivors, waiting: int, count: int, out: Room) -> int:
+    """Count the waiting survivors in full and append those that match; the new count, or OVERFLOW.
+
+    Survivors wait for each other because their filters are cold: in a loop of their own, the processor fetches
+    several at once.
+    """
+    for p in range(waiting):
+        i, j = survivors.i[p], survivors.j[p]
+        distance = 0
+        for word in range(a.words.shape[1]):
+            distance += popcount(a.words[i, word] ^ b.words[j, word])
+        if distance <= limits[a.size[i] + b.size[j]]:
+            if count == out.i.shape[0]:
+                return OVERFLOW
+            out.i[count], out.j[count], out.distance[count] = i, j, distance
+            count += 1
     return count
 
 
 @compiled
-def _keep_marked(
-    a: Side, b: Side, limits: Ints, masks: Masks, group: int, panel: int, piece: Piece, count: int, out: Room
-) -> int:
-    """`_keep` for every lane that a tile marked; rows outside the piece are only there to fill the group."""
-    lanes = b.sketch.shape[2] // masks.shape[1]
-    for row in range(masks.shape[0]):
-        i = group * masks.shape[0] + row
-        if i < piece.row or i >= piece.row_stop:
-            continue
-        for vector in range(masks.shape[1]):
-            mask = np.int64(masks[row, vector])
-            while mask:
-                lane = popcount(np.uint64((mask & -mask) - 1))
-                mask &= mask - 1
-                j = panel * b.sketch.shape[2] + vector * lanes + lane
-                count = _keep(a, b, limits, i, j, count, out)
-                if count == OVERFLOW:
-                    return OVERFLOW
-    return count
+def _mark(survivors: Survivors, waiting: int, marks: Marks, piece: Piece, row: int, column: int) -> int:
+    """Note what a tile marked from ``row`` and ``column`` on; how many wait then.
+
+    Rows outside the piece only fill the group up, and belong to another piece.
+    """
+    for n in range(marks.shape[0]):
+        i, mark = row + n, marks[n]
+        if mark and piece.row <= i < piece.row_stop:
+            while mark:
+                survivors.i[waiting] = i
+                survivors.j[waiting] = column + popcount(np.uint64((mark & -mark) - 1))
+                waiting += 1
+                mark &= mark - 1
+    return waiting
 
 
 @compiled
-def scan_wide(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
+def scan_wide(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivors, out: Room) -> int:
     """`scan_plain` with AVX-512 tiles."""
-    masks = np.zeros((WIDE_ROWS, WIDE_VECTORS), np.uint16)
-    depth, count = a.sketch.shape[1], 0
+    marks = np.zeros(WIDE_ROWS, np.int64)
+    depth, count, waiting = a.sketch.shape[1], 0, 0
+    full = survivors.i.shape[0] - WIDE_ROWS * WIDE_COLUMNS
     for panel in range(piece.panel, piece.panel_stop):
         for group in range(piece.row // WIDE_ROWS, (piece.row_stop + WIDE_ROWS - 1) // WIDE_ROWS):
-            if wide_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, masks):
-                count = _keep_marked(a, b, limits, masks, group, panel, piece, count, out)
-                if count == OVERFLOW:
-                    return OVERFLOW
-    return count
+            if wide_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, marks):
+                waiting = _mark(survivors, waiting, marks, piece, group * WIDE_ROWS, panel * WIDE_COLUMNS)
+                if waiting > full:
+                    count = _verify(a, b, limits, survivors, waiting, count, out)
+                    if count == OVERFLOW:
+                        return OVERFLOW
+                    waiting = 0
+    return _verify(a, b, limits, survivors, waiting, count, out)
 
 
 @compiled
-def scan_narrow(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
+def scan_narrow(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivors, out: Room) -> int:
     """`scan_plain` with AVX2 tiles."""
-    masks = np.zeros((NARROW_ROWS, NARROW_VECTORS), np.uint16)
-    depth, count = a.sketch.shape[1], 0
+    marks = np.zeros(NARROW_ROWS, np.int64)
+    depth, count, waiting = a.sketch.shape[1], 0, 0
+    full = survivors.i.shape[0] - NARROW_ROWS * NARROW_COLUMNS
     for panel in range(piece.panel, piece.panel_stop):
         for group in range(piece.row // NARROW_ROWS, (piece.row_stop + NARROW_ROWS - 1) // NARROW_ROWS):
-            if narrow_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, masks):
-                count = _keep_marked(a, b, limits, masks, group, panel, piece, count, out)
-                if count == OVERFLOW:
-                    return OVERFLOW
-    return count
+            if narrow_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, marks):
+                waiting = _mark(survivors, waiting, marks, piece, group * NARROW_ROWS, panel * NARROW_COLUMNS)
+                if waiting > full:
+                    count = _verify(a, b, limits, survivors, waiting, count, out)
+                    if count == OVERFLOW:
+                        return OVERFLOW
+                    waiting = 0
+    return _verify(a, b, limits, survivors, waiting, count, out)
 
 
 @compiled
-def scan_plain(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
+def scan_plain(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivors, out: Room) -> int:
     """All matches within a piece, for any processor.
 
     Parameters
@@ -149,6 +165,8 @@ def scan_plain(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
     limits : int32, shape (largest sum of sizes + 1,)
         A pair matches if its distance is at most ``limits[a.size[i] + b.size[j]]``.
     piece : Piece
+    survivors : Survivors
+        Scratch, with room for more than one tile.
     out : Room
 
     Returns
@@ -156,7 +174,8 @@ def scan_plain(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
     int
         Matches written, columns ascending within each row; OVERFLOW if there was no room.
     """
-    depth, count = a.sketch.shape[1], 0
+    depth, count, waiting = a.sketch.shape[1], 0, 0
+    full = survivors.i.shape[0] - PLAIN_COLUMNS
     distance = np.zeros(PLAIN_COLUMNS, np.int32)
     for panel in range(piece.panel, piece.panel_stop):
         for i in range(piece.row, piece.row_stop):
@@ -168,10 +187,14 @@ def scan_plain(a: Side, b: Side, limits: Ints, piece: Piece, out: Room) -> int:
             for column in range(PLAIN_COLUMNS):
                 j = panel * PLAIN_COLUMNS + column
                 if distance[column] <= a.limit[i] + b.limit[j]:
-                    count = _keep(a, b, limits, i, j, count, out)
-                    if count == OVERFLOW:
-                        return OVERFLOW
-    return count
+                    survivors.i[waiting], survivors.j[waiting] = i, j
+                    waiting += 1
+            if waiting > full:
+                count = _verify(a, b, limits, survivors, waiting, count, out)
+                if count == OVERFLOW:
+                    return OVERFLOW
+                waiting = 0
+    return _verify(a, b, limits, survivors, waiting, count, out)
 
 
 @compiled

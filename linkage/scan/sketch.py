@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkage.errors import LinkageError
-from linkage.scan.compiled import compiled
+from linkage.scan.compiled import compiled, popcount
 
 Words = NDArray[np.uint64]
 Ints = NDArray[np.int32]
@@ -38,15 +38,33 @@ Ints = NDArray[np.int32]
 NEVER = -(1 << 29)
 
 _SAMPLED_PAIRS = 8192
-_DEPTHS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
+_HOPELESS = 0.1
+_DEPTHS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64)
 
 
 class Cost(NamedTuple):
-    """What a pair costs a backend, in nanoseconds on the processor that it was fitted on; only ratios matter."""
+    """What a scan costs, in nanoseconds on the processor on which it was fitted; only the ratios matter.
+
+    Attributes
+    ----------
+    per_word, per_pair : float
+        Of a pair's sketch.
+    per_tile : float
+        Of finding out which pairs of a tile passed, if any did: mostly a mispredicted branch.
+    per_survivor : float
+        Of a full count.
+    """
 
     per_word: float
     per_pair: float
+    per_tile: float
     per_survivor: float
+
+    def of(self, depth: int, passing: float, tile: int) -> float:
+        """Nanoseconds a pair, if a share ``passing`` of the pairs of ``tile`` each passes."""
+        some = 1 - (1 - passing) ** tile
+        sketching = depth * self.per_word + self.per_pair
+        return sketching + some * self.per_tile / tile + passing * self.per_survivor
 
 
 @dataclass(frozen=True)
@@ -76,8 +94,8 @@ def exact_fraction(threshold: Fraction | str | float) -> Fraction:
 
 def dice_limits(width: int, threshold: Fraction) -> Ints:
     """Largest distance of a match by ``|a| + |b|``, shape (2 width + 1,); -1 for two empty filters."""
-    half = threshold / 2
-    limits = [s - 2 * math.ceil(half * s) for s in range(2 * width + 1)]
+    num, den = threshold.numerator, 2 * threshold.denominator
+    limits = [s - 2 * -(-num * s // den) for s in range(2 * width + 1)]
     return np.array([-1, *limits[1:]], dtype=np.int32)
 
 
@@ -86,25 +104,40 @@ def agreement_limit(width: int, threshold: Fraction) -> int:
     return width - math.ceil(threshold * width)
 
 
+@compiled
+def _popcounts_into(words: Words, counts: Ints) -> None:
+    for record in range(words.shape[0]):
+        total = 0
+        for w in range(words.shape[1]):
+            total += popcount(words[record, w])
+        counts[record] = total
+
+
 def popcounts(words: Words) -> Ints:
     """Set bits of each filter, shape (n,)."""
-    return np.bitwise_count(words).sum(axis=1, dtype=np.int32)
+    counts = np.empty(len(words), dtype=np.int32)
+    _popcounts_into(words, counts)
+    return counts
 
 
 def dice_side_limits(sizes: Ints, threshold: Fraction, extra: int) -> Ints:
     """``floor((1 - t)|a|) + extra``, or NEVER for an empty filter (module docstring, *Splitting the limit*)."""
-    rest = 1 - threshold
-    table = [NEVER, *(math.floor(rest * size) + extra for size in range(1, int(sizes.max(initial=0)) + 1))]
+    num, den = threshold.denominator - threshold.numerator, threshold.denominator
+    table = [NEVER, *(num * size // den + extra for size in range(1, int(sizes.max(initial=0)) + 1))]
     return np.array(table, dtype=np.int32)[sizes]
 
 
-def fold(words: Words, depth: int) -> NDArray[np.uint32]:
-    """XOR-fold to ``depth`` 32-bit words: word i goes into word ``i % depth``. Shape (n, depth); NumPy twin."""
-    halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=2)
-    halves = halves.astype(np.uint32).reshape(len(words), -1)
-    folded = halves[:, :depth].copy()
-    for start in range(depth, halves.shape[1], depth):
-        part = halves[:, start : start + depth]
+def halves(words: Words) -> NDArray[np.uint32]:
+    """The filters as 32-bit words, the low half of each word first. Shape (n, 2 n_words)."""
+    pairs = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=2)
+    return pairs.astype(np.uint32).reshape(len(words), -1)
+
+
+def fold(words: NDArray[np.uint32], depth: int) -> NDArray[np.uint32]:
+    """XOR-fold `halves`: word i goes into word ``i % depth``. Shape (n, depth); the NumPy twin of `pack`."""
+    folded = words[:, :depth].copy()
+    for start in range(depth, words.shape[1], depth):
+        part = words[:, start : start + depth]
         folded[:, : part.shape[1]] ^= part
     return folded
 
@@ -142,21 +175,26 @@ def sample_pairs(n: int, m: int, count: int = _SAMPLED_PAIRS) -> tuple[NDArray[n
     return picks.integers(0, n, count), picks.integers(0, m, count)
 
 
-def choose_fold(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost) -> SketchChoice:
+def choose_fold(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost, tile: int) -> SketchChoice:
     """The depth that costs least for these filters and limits, by a sample of pairs.
 
-    Folding is linear, so the sample's differences are folded, not its filters.
+    Folding is linear, so the sample's differences are folded, not its filters. A small part of the sample is
+    enough to see that a depth lets too many pairs through.
     """
     full = 2 * a.shape[1]
     left, right = sample_pairs(len(a), len(b))
-    difference, limit = a[left] ^ b[right], a_limit[left] + b_limit[right]
+    difference, limit = halves(a[left] ^ b[right]), a_limit[left] + b_limit[right]
     best, least = SketchChoice(full, 1.0), math.inf
     for depth in (*(d for d in _DEPTHS if d < full), full):
         if depth * cost.per_word >= least:
             break
-        distance = np.bitwise_count(fold(difference, depth)).sum(axis=1, dtype=np.int32)
-        passing = float(np.mean(distance <= limit))
-        price = depth * cost.per_word + cost.per_pair + passing * cost.per_survivor
-        if price < least:
-            best, least = SketchChoice(depth, passing), price
+        for part in (_SAMPLED_PAIRS // 16, _SAMPLED_PAIRS):
+            distance = np.bitwise_count(fold(difference[:part], depth)).sum(axis=1, dtype=np.int32)
+            passing = float(np.mean(distance <= limit[:part]))
+            if passing > _HOPELESS and depth < full:
+                break
+        else:
+            price = cost.of(depth, passing, tile)
+            if price < least:
+                best, least = SketchChoice(depth, passing), price
     return best

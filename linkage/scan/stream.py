@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from linkage.scan.backends import Backend
 from linkage.scan.compiled import is_ready
-from linkage.scan.kernels import OVERFLOW, Ints, Piece, Room, Side, order_by_row
+from linkage.scan.kernels import OVERFLOW, Ints, Piece, Room, Side, Survivors, order_by_row
 
 #: Called with (stage, done, total).
 Progress = Callable[[str, int, int], None]
 
 _CAPACITY = 1 << 18
+_WAITING = 1 << 12  # survivors that are counted in one go
 _SMALLEST_PIECE, _LARGEST_PIECE = 60, 1020  # rows: to share work evenly, to read each panel seldom
 
 
@@ -82,18 +83,22 @@ def _pieces(job: Job) -> Iterator[Piece]:
         yield Piece(start, min(start + rows, n), 0, panels)
 
 
-def _scan(job: Job, piece: Piece, room: Room) -> Found | None:
-    """The matches of a piece in order, or None if they are more than ``room`` holds."""
-    count = job.backend.scan(job.a, job.b, job.limits, piece, room)
+class _Desk:
+    """A thread's own scratch."""
+
+    def __init__(self) -> None:
+        self.room = Room(*(np.empty(_CAPACITY, np.int32) for _ in range(3)))
+        self.survivors = Survivors(*(np.empty(_WAITING, np.int32) for _ in range(2)))
+
+
+def _scan(job: Job, piece: Piece, desk: _Desk) -> Found | None:
+    """The matches of a piece in order, or None if they are more than there is room for."""
+    count = job.backend.scan(job.a, job.b, job.limits, piece, desk.survivors, desk.room)
     if count == OVERFLOW:
         return None
     found = Found(np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int32))
-    order_by_row(piece, Room(room.i[:count], room.j[:count], room.distance[:count]), *found)
+    order_by_row(piece, Room(*(column[:count] for column in desk.room)), *found)
     return found
-
-
-def _room() -> Room:
-    return Room(*(np.empty(_CAPACITY, np.int32) for _ in range(3)))
 
 
 def prepare(job: Job, progress: Progress) -> None:
@@ -101,7 +106,7 @@ def prepare(job: Job, progress: Progress) -> None:
     if is_ready(job.backend.scan):
         return
     progress("compile", 0, 1)
-    _scan(job, Piece(0, 0, 0, 0), _room())
+    _scan(job, Piece(0, 0, 0, 0), _Desk())
     progress("compile", 1, 1)
 
 
@@ -111,9 +116,9 @@ def stream(job: Job, threads: int, progress: Progress) -> Iterator[Found]:
     local = threading.local()
 
     def work(piece: Piece) -> Found | None:
-        if not hasattr(local, "room"):
-            local.room = _room()
-        return _scan(job, piece, local.room)
+        if not hasattr(local, "desk"):
+            local.desk = _Desk()
+        return _scan(job, piece, local.desk)
 
     columns, done, total = job.b.sketch.shape[2], 0, len(job.a.words) * len(job.b.words)
     upcoming = _pieces(job)

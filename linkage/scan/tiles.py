@@ -134,8 +134,8 @@ def _tile(rows: int, vectors: int, lanes: int, distances: Callable[..., list[Any
         """Does any pair of row group ``group`` and column panel ``panel`` pass? If so, fill ``masks``.
 
         ``a_sketch`` (groups, depth, rows) and ``b_sketch`` (panels, depth, columns), uint32; a pair passes if
-        its sketches' distance is at most ``a_limit[row] + b_limit[column]``. ``masks`` (rows, vectors), uint16:
-        bit n for lane n.
+        its sketches' distance is at most ``a_limit[row] + b_limit[column]``. ``masks`` (rows,), uint64:
+        bit n for column n of the panel.
         """
         signature = types.int32(a_sketch, a_limit, group, b_sketch, b_limit, panel, depth, masks)
 
@@ -165,10 +165,13 @@ def _tile(rows: int, vectors: int, lanes: int, distances: Callable[..., list[Any
             negative = builder.bitcast(builder.icmp_signed("<", signs, emit.zero), mask)
             some = builder.icmp_unsigned("!=", negative, mask(0))
             with builder.if_then(some, likely=False):
-                for n, excess in enumerate(over):
-                    passing = builder.bitcast(builder.icmp_signed("<", excess, emit.zero), mask)
-                    wide = passing if lanes == 16 else builder.zext(passing, _I16)
-                    builder.store(wide, builder.gep(data(7), [_I64(n)]))
+                for row in range(rows):
+                    marks: Any = _I64(0)
+                    for v in range(vectors):
+                        passing = builder.icmp_signed("<", over[row * vectors + v], emit.zero)
+                        wide = builder.zext(builder.bitcast(passing, mask), _I64)
+                        marks = builder.or_(marks, builder.shl(wide, _I64(v * lanes)))
+                    builder.store(marks, builder.gep(data(7), [_I64(row)]))
             return builder.zext(some, _I32)
 
         return signature, codegen
