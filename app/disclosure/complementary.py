@@ -22,7 +22,7 @@ def cost(system: System, policy: Policy, cell_id: CellId) -> float:
 
 
 def cheapest(system: System, policy: Policy, cells: Sequence[CellId], *, n: bool) -> CellId | None:
-    """Cheapest cell of ``cells`` that still shows its denominator (``n``) or its numerator; never the total."""
+    """Cheapest of ``cells`` that still shows its denominator (``n``) or numerator; never the total."""
     hidden = system.n_hidden if n else system.found_hidden
     candidates = [cell for cell in cells if cell not in hidden and cell != TOTAL]
     return min(candidates, key=lambda cell: (cost(system, policy, cell), cell), default=None)

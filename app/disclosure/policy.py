@@ -20,7 +20,7 @@ class Policy:
         k: fewest persons in a denominator, found, and not found of anything that is shown or derivable.
     secret : bytes
         At least 16 random bytes of the service. Which companion cells are hidden depends on it, so that
-        knowing the algorithm does not tell why a cell is hidden; the same data and secret hide the same cells.
+        knowing the algorithm does not tell why a cell is hidden. Same data, same secret, same cells.
     """
 
     min_cell: int
@@ -33,7 +33,7 @@ class Policy:
             raise ValueError("The secret of a policy has at least 16 bytes.")
 
     def chance(self, *parts: str) -> float:
-        """Return a number in [0, 1) that only the secret's holder can foresee, the same for the same parts."""
+        """Return a number in [0, 1) that only the secret's holder foresees, the same for the same parts."""
         message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
         digest = hmac.digest(self.secret, b"cohortlink/suppression/1\n" + message, hashlib.sha256)
         return int.from_bytes(digest[:8], "big") / 2**64

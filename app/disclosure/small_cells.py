@@ -11,5 +11,5 @@ def shows_n(cell: Cell, k: int) -> bool:
 
 
 def shows_found(cell: Cell, k: int) -> bool:
-    """Return whether the numerator and the rate may be shown: ``k`` found and ``k`` not found, so never 0 % or 100 %."""
+    """Return whether numerator and rate may be shown: ``k`` found, ``k`` not found; so never 0 % or 100 %."""
     return shows_n(cell, k) and cell.found >= k and cell.not_found >= k

@@ -127,21 +127,16 @@ def build_frame(
     facts: Facts,
     owners: Mapping[str, str],
 ) -> Frame:
-    """Derive the outcome of every award of ``cohort``; parameters as in :func:`app.outcomes.tabulate.tabulate`.
+    """Derive the outcome of every award of ``cohort``; parameters as in :func:`tabulate`.
 
     Raises
     ------
     OutcomesError
         ``UNKNOWN_KIND``, ``DUPLICATE_BATCH``, ``DUPLICATE_RECORD`` or ``FACTS_WITHOUT_PERSON``.
     """
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "threads": 2,
-            "temp_directory": "",
-            "enable_external_access": False,
-            "python_enable_replacements": False,
-        },
+    connection = duckdb.connect(":memory:", config={"threads": 2, "temp_directory": ""})
+    connection.execute(
+        "set python_enable_replacements = false; set enable_external_access = false; set lock_configuration = true"
     )
     _register(connection, persons, facts, owners)
     _refuse_unlinked(connection)

@@ -15,13 +15,13 @@ from itertools import product
 
 import pyarrow as pa
 
+from app.disclosure.rounding import per_cent
 from app.disclosure.table import Cell, Coverage, Description, Rows, Table
 from app.outcomes.cohort import Cohort
 from app.outcomes.dimensions import DIMENSIONS, Dimension
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Facts, Frame, build_frame
 from app.outcomes.indicators import INDICATORS, Indicator
-from app.outcomes.rounding import per_cent
 from crypto.facts import code_list
 
 #: Days after a quarter's end until which late wage reports are expected.
