@@ -1,1 +1,1 @@
-"""HTTP only: requests in, flows called, documents out."""
+"""HTTP only: routes call flows and nothing else."""

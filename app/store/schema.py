@@ -14,10 +14,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, Engine
 
 import migrations
+from app.errors import ServiceError
 from app.store.models import Base
 
 # Two nodes that start at once must not migrate at once (PostgreSQL advisory lock; any fixed number).
@@ -32,6 +34,32 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 def downgrade(engine: Engine, revision: str) -> None:
     """Migrate down to a revision (`base`: nothing left)."""
     _run(engine, lambda config: command.downgrade(config, revision))
+
+
+def migrate(engine: Engine, revision: str) -> None:
+    """Migrate up or down, whichever way the revision lies (`head`, `base` or an id).
+
+    Raises
+    ------
+    ServiceError
+        `REVISION_UNKNOWN`.
+    """
+    if revision == "head":
+        upgrade(engine)
+        return
+    script = ScriptDirectory.from_config(_config())
+    applied: set[str] = set()
+    try:
+        if revision != "base":
+            script.get_revision(revision)
+        now = current(engine)
+        applied = {item.revision for item in script.iterate_revisions(now, "base")} if now else set()
+    except CommandError:
+        raise ServiceError("REVISION_UNKNOWN", 400, "There is no such revision.") from None
+    if revision == "base" or revision in applied:
+        downgrade(engine, revision)
+    else:
+        upgrade(engine, revision)
 
 
 def head() -> str:

@@ -1,0 +1,93 @@
+"""Batches: signed manifest, parts, completion."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+import anyio.from_thread
+from fastapi import APIRouter, Header, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.api.dependencies import PROBLEMS, CallerDep, ServiceDep, Signed
+from app.flows import submit_batch
+
+router = APIRouter(prefix="/v1", tags=["batches"], responses=PROBLEMS)
+
+
+@router.post(
+    "/agreements/{agreement}/batches",
+    status_code=201,
+    responses={200: {"description": "The same manifest again: the same batch"}},
+)
+def begin(
+    agreement: str, body: Signed, response: Response, service: ServiceDep, caller: CallerDep
+) -> dict[str, Any]:
+    """Begin a batch by its manifest, signed for the purpose `batch-manifest`."""
+    batch, created = submit_batch.begin(service, caller, agreement, body.document, body.signature)
+    response.status_code = 201 if created else 200
+    return batch
+
+
+@router.get("/agreements/{agreement}/batches")
+def every(agreement: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """The batches of an agreement: an agency sees its own, operator and auditors all."""
+    return {"batches": submit_batch.list_batches(service, caller, agreement)}
+
+
+@router.put(
+    "/batches/{batch}/files/{name}/parts/{number}",
+    status_code=204,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def receive_part(
+    batch: str,
+    name: str,
+    number: Annotated[int, Path(ge=0, le=1_000_000)],
+    request: Request,
+    service: ServiceDep,
+    caller: CallerDep,
+    content_digest: Annotated[str | None, Header(description="sha-256=:<base64>: (RFC 9530)")] = None,
+) -> Response:
+    """Receive one part as it streams in; sending it again changes nothing."""
+    chunks = _pull(request.stream())
+    await run_in_threadpool(
+        submit_batch.receive_part, service, caller, batch, name, number, content_digest, chunks
+    )
+    return Response(status_code=204)
+
+
+def _pull(stream: AsyncIterator[bytes]) -> Iterator[bytes]:
+    """The request's chunks, one at a time, for a flow that runs in a worker thread.
+
+    Nothing is read ahead, so a slow disk slows the sender down and memory stays at one chunk.
+    """
+
+    async def following() -> bytes | None:
+        return await anext(stream, None)
+
+    while (chunk := anyio.from_thread.run(following)) is not None:
+        yield chunk
+
+
+@router.post("/batches/{batch}/completion")
+def complete(batch: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """Check the whole batch and accept it, with a signed receipt; repeatable."""
+    return submit_batch.complete(service, caller, batch)
+
+
+@router.get("/batches/{batch}")
+def one(batch: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """State, parts that have arrived, receipt or rejection."""
+    return submit_batch.get_batch(service, caller, batch)
+
+
+@router.delete("/batches/{batch}")
+def withdraw(batch: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """Withdraw a batch: its data cannot be decrypted afterwards."""
+    return submit_batch.withdraw(service, caller, batch)

@@ -1,0 +1,71 @@
+"""What a route needs: the service, and who calls."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ConfigDict
+
+from app.auth import Caller
+from app.flows.organizations import authenticate
+from app.flows.service import Service
+
+# For the OpenAPI only; `authenticate` reads the header itself and has one answer for all that is wrong.
+_bearer = HTTPBearer(auto_error=False, bearerFormat="clk_…", description="An API key.")
+
+
+def get_service(request: Request) -> Service:
+    """The service that `create_app` opened."""
+    return cast(Service, request.app.state.service)
+
+
+def get_caller(
+    request: Request,
+    service: Annotated[Service, Depends(get_service)],
+    _scheme: Annotated[object, Depends(_bearer)],
+) -> Caller:
+    """The authenticated caller; sync, so that it runs beside the event loop."""
+    return authenticate(service, request.headers.get("authorization"))
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+class Body(BaseModel):
+    """A request body: closed, and silent about its values."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Signed(Body):
+    """A signed document as it travels."""
+
+    document: dict[str, Any]
+    signature: dict[str, Any]
+
+
+PROBLEM: dict[str, Any] = {
+    "description": "A problem document (RFC 9457) with a stable code",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "code", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                    "problems": {"type": "array", "items": {"type": "object"}},
+                },
+            }
+        }
+    },
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
+    (400, 401, 403, 404, 405, 409, 411, 413, 422, 500), PROBLEM
+)

@@ -1,0 +1,107 @@
+"""What surrounds every request: an id, a log line without data, security headers, limits, metrics."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api import metrics, problems
+from app.errors import ServiceError
+
+log = structlog.get_logger()
+
+MAX_BODY = 4 * 1024 * 1024
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Answers of the API are no pages; pages bring a policy of their own.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+class Surroundings:
+    """Pure ASGI, so that bodies stream through it.
+
+    The log line holds the route's template, never the path or the query: both can hold values.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        request.state.request_id = request_id = secrets.token_hex(8)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._answer(request, receive, send_with_headers, lambda: status != 0)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "(none)")
+            metrics.observe(_method(scope["method"]), route, status, seconds)
+            log.info(
+                "request",
+                method=_method(scope["method"]),
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )
+            structlog.contextvars.unbind_contextvars("request_id")
+
+    async def _answer(
+        self, request: Request, receive: Receive, send: Send, begun: Callable[[], bool]
+    ) -> None:
+        scope = request.scope
+        refusal = _bad_length(request)
+        if refusal is not None:
+            await problems.answer(refusal, request)(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        except ClientDisconnect:
+            # The sender went away in the middle of a body: there is nobody to answer, and nothing changed.
+            log.info("client disconnected")
+        except Exception as error:
+            if begun():
+                raise  # too late for another answer: the server cuts the connection
+            await problems.unexpected(error, request)(scope, receive, send)
+
+
+def _method(method: str) -> str:
+    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH") else "OTHER"
+
+
+def _bad_length(request: Request) -> ServiceError | None:
+    """Bodies that are read whole are bounded; parts (PUT) are bounded by their announced length."""
+    if request.method == "PUT":
+        return None
+    if "transfer-encoding" in request.headers:
+        return ServiceError("LENGTH_REQUIRED", 411, "Send a Content-Length.")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > MAX_BODY:
+        return ServiceError("TOO_LARGE", 413, "The request's body is too large.")
+    return None

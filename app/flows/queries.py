@@ -1,0 +1,103 @@
+"""Reads that change nothing: agreements for those who may see them, and the service's own health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from app.auth import Caller
+from app.errors import ServiceError
+from app.flows.seal_log import rfc3339
+from app.flows.service import PLANES, Service
+from app.flows.sign_agreement import describe, standing, visible
+from app.store import agreements, batches, log, releases, runs, schema
+
+
+def get_agreement(service: Service, caller: Caller, agreement_id: str) -> dict[str, Any]:
+    """An agreement at its current version, with approvals and what is missing."""
+    with service.store.reading("get agreement") as tx:
+        return describe(tx, visible(tx, caller, agreement_id), service.now())
+
+
+def list_agreements(service: Service, caller: Caller) -> list[dict[str, Any]]:
+    """The agreements that the caller may see, in short."""
+    now = service.now()
+    with service.store.reading("list agreements") as tx:
+        rows = agreements.every(tx, None if caller.sees_everything else caller.organization)
+        return [
+            {
+                "id": row.id,
+                "state": str(standing(tx, row, now).state),
+                "version": row.version,
+                "changed_at": rfc3339(row.changed_at),
+            }
+            for row in rows
+        ]
+
+
+def list_versions(service: Service, caller: Caller, agreement_id: str) -> list[dict[str, Any]]:
+    """Every version of an agreement, oldest first, as it was proposed."""
+    with service.store.reading("list versions") as tx:
+        visible(tx, caller, agreement_id)
+        return [
+            {
+                "version": row.version,
+                "hash": row.hash,
+                "proposed_by": row.proposed_by,
+                "created_at": rfc3339(row.created_at),
+                "document": row.document,
+            }
+            for row in agreements.versions(tx, agreement_id)
+        ]
+
+
+def counts(service: Service) -> dict[str, int]:
+    """How many things there are, for metrics; nothing of what is in them."""
+    with service.store.reading("counts") as tx:
+        found = agreements.every(tx)
+        ids = [row.id for row in found]
+        return {
+            "agreements": len(ids),
+            "batches": sum(len(batches.of_agreement(tx, item)) for item in ids),
+            "runs": sum(len(runs.of_agreement(tx, item)) for item in ids),
+            "releases": sum(len(releases.of_agreement(tx, item)) for item in ids),
+            "log_entries": log.size(tx),
+        }
+
+
+def checks(service: Service) -> list[tuple[str, str | None]]:
+    """Whether everything that a request needs is there: (what, what is wrong or None)."""
+    return [
+        ("database", _problem(service.store.ping)),
+        ("migrations", _problem(lambda: _check_schema(service))),
+        ("blobs", _problem(service.store.blobs.probe)),
+        *((f"{name} keyring", _problem(partial(service.plane, name))) for name in PLANES),
+        ("release secret", _problem(service.release_secret)),
+        ("log", _problem(lambda: _check_log(service))),
+    ]
+
+
+def _check_schema(service: Service) -> None:
+    if not schema.is_current(service.store.engine):
+        raise ServiceError("MIGRATION_NEEDED", 500, "Run 'cohortlink migrate'.")
+
+
+def _check_log(service: Service) -> None:
+    with service.store.reading("is the log sealed") as tx:
+        newest = log.latest_checkpoint(tx)
+        size = log.size(tx)
+    if newest is None or newest.size < size:
+        behind = size - (newest.size if newest else 0)
+        if behind:
+            raise ServiceError(
+                "LOG_UNSEALED", 500, f"{behind} entries are not sealed: 'cohortlink log seal'."
+            )
+
+
+def _problem(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except Exception as error:  # noqa: BLE001 (a check reports whatever is wrong)
+        return error.detail if isinstance(error, ServiceError) else type(error).__name__
+    return None

@@ -1,0 +1,50 @@
+"""The ASGI application: routes, problem documents, surroundings, and the service behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from app.api import agreements, batches, health, log, organizations, problems, releases, runs
+from app.api.middleware import Surroundings
+from app.flows.seal_log import seal
+from app.flows.service import open_service, utc_now
+from app.settings import Settings
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The application over the data that the settings name.
+
+    Raises
+    ------
+    ServiceError
+        As `open_service`: a server that cannot work does not start.
+    """
+    service = open_service(settings, clock=clock)
+    # Entries that a crash left without a checkpoint are sealed before anybody can ask.
+    seal(service)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(
+        title="Cohortlink",
+        version=version("cohortlink"),
+        summary="Links encoded records of education and workforce agencies; returns protected tables only.",
+        lifespan=lifespan,
+        # The framework's pages load scripts from elsewhere; ours are in app/web.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    for module in (organizations, agreements, batches, runs, releases, log, health):
+        app.include_router(module.router)
+    problems.install(app)
+    app.add_middleware(Surroundings)
+    return app
