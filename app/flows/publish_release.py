@@ -33,7 +33,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.auth import Caller, Role
-from app.disclosure.protect import Policy, protect
+from app.disclosure.errors import DisclosureError
+from app.disclosure.policy import Policy
+from app.disclosure.protect import protect
 from app.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError, ServiceError
 from app.flows import seal_log
 from app.flows.service import Service
@@ -221,10 +223,10 @@ def _make_cube(
                 strong_identifier=sum(manifest.coverage.strong_identifier for manifest in manifests),
             ),
         )
-    except OutcomesError as error:
+        cube = protect(tables, Policy(min_cell=found.terms.min_cell, secret=service.release_secret()))
+    except (OutcomesError, DisclosureError) as error:
         raise RefusedError(error.code, error.detail) from None
-    cube = protect(tables, Policy(min_cell=found.terms.min_cell, secret=service.release_secret()))
-    return {"tables": [table.to_document() for table in cube.tables]}
+    return {"tables": [cube.table(by).to_document() for by in cube.plan]}
 
 
 def _inputs(service: Service, run_id: str) -> list[Batch]:

@@ -34,7 +34,7 @@ def to_csv(release: Mapping[str, Any]) -> str:
     writer = csv.writer(out)
     writer.writerow([*table["by"], "label", "status", "n", "found", "rate"])
     for row in [*table["rows"], table["total"]]:
-        codes = [_inert(row["key"].get(dimension, "")) for dimension in table["by"]]
+        codes = [_inert(row["key"].get(dimension, "TOTAL")) for dimension in table["by"]]
         figures = ["" if row[name] is None else row[name] for name in ("n", "found", "rate")]
         writer.writerow([*codes, _inert(row["label"]), row["status"], *figures])
     return out.getvalue()

@@ -264,11 +264,8 @@ def _read_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
 def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    data = sink.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    step = 1 << 20
-    pieces = (data.slice(start, step).to_pybytes() for start in range(0, data.size, step))
-    return {"path": links.write(run_id, name, pieces), "sha256": digest}
+    data = sink.getvalue().to_pybytes()
+    return {"path": links.write(run_id, name, [data]), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 class _Watch:
