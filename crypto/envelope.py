@@ -214,7 +214,9 @@ def _framed(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
         buffer += chunk
         offset = 0
         while len(buffer) - offset > size:
-            yield bytes(buffer[offset : offset + size]), False
+            with memoryview(buffer) as view:
+                frame = bytes(view[offset : offset + size])
+            yield frame, False
             offset += size
         del buffer[:offset]
     yield bytes(buffer), True

@@ -28,17 +28,22 @@ def write_private(path: Path, document: Mapping[str, object]) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise KeyMaterialError("KEY_FILE_EXISTS", f"{path} exists and is never overwritten") from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.write("\n")
-        file.flush()
-        # Data encrypted under a key that a power cut lost is lost as well: the key is on disk first.
-        os.fsync(file.fileno())
-    directory = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.write("\n")
+            file.flush()
+            # Data encrypted under a key that a power cut lost is lost as well: the key is on disk first.
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)  # half a key would block the name and open nothing
+        raise
+    if os.name == "posix":
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 def read_private(path: Path, document_format: str) -> dict[str, object]:

@@ -45,6 +45,9 @@ def silent(stage: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
+_SILENT: Progress = silent
+
+
 @contextmanager
 def open_progress(
     *, silent: bool = False, unit: Unit = "items", stream: TextIO | None = None
@@ -63,7 +66,7 @@ def open_progress(
     """
     out = sys.stderr if stream is None else stream
     if silent:
-        yield _nothing
+        yield _SILENT
     elif out.isatty():
         with _bar(out, unit) as bar:
             yield _Bar(bar)
@@ -144,10 +147,6 @@ def _bar(stream: TextIO, unit: Unit) -> RichProgress:
         TimeRemainingColumn(),
         console=Console(file=stream, force_terminal=True),
     )
-
-
-def _nothing(stage: str, done: int, total: int) -> None:
-    silent(stage, done, total)
 
 
 def _clock_text(seconds: float) -> str:

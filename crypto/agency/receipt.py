@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from crypto.canonical import canonical_json, digest_of
 from crypto.errors import InputError, SignatureError
 from crypto.log.checkpoint import parse_vkey
-from crypto.wire import MANIFEST_NAME, Manifest, read_manifest
+from crypto.wire import MANIFEST_NAME, Manifest, flush, read_manifest
 
 RECEIPT_NAME = "receipt.json"
 RECEIPT_TYPE = "cohortlink-receipt/1"
@@ -100,11 +99,10 @@ def write_receipt(package: Path, receipt: Mapping[str, object]) -> Path:
             number += 1
         path.rename(kept)
     partial = package / f".{RECEIPT_NAME}.partial"
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    partial.write_bytes(data)
+    flush(partial)
     partial.replace(path)
+    flush(package)
     return path
 
 

@@ -122,3 +122,20 @@ def test_parse_canonical_other_spelling_is_refused(data):
 
 def test_sha256_hex_known_input_has_the_known_digest():
     assert sha256_hex(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@given(st.recursive(SCALARS, lambda inner: st.dictionaries(st.text(), inner, max_size=4), max_leaves=12))
+def test_parse_canonical_bytes_that_python_sorts_are_accepted_only_if_they_are_canonical(document):
+    """Python sorts keys by code point: the same bytes for ASCII, and not always beyond."""
+    data = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    if data == canonical_json(document):
+        assert parse_canonical(data) == document
+    else:
+        with pytest.raises(InputError, match="NOT_CANONICAL"):
+            parse_canonical(data)
+
+
+def test_parse_canonical_keys_sorted_by_code_point_instead_of_utf16_are_refused():
+    with pytest.raises(InputError, match="NOT_CANONICAL"):
+        parse_canonical('{"\ufb33":1,"\U0001f600":2}'.encode())
+    assert list(parse_canonical('{"\U0001f600":2,"\ufb33":1}'.encode())) == ["\U0001f600", "\ufb33"]
