@@ -1,8 +1,8 @@
 """The batch package: a directory with a manifest, one file of encodings and one file per kind of facts.
 
 ``manifest.json`` lists every file that travels with its size, rows and SHA-256; what it does not list
-(``crosswalk.csv``, ``report.json``) never leaves the agency. The same code reads a package at the agency
-before it is sent and at the service after it arrived.
+(``crosswalk.csv``, ``report.json``, ``profile.json``) never leaves the agency. The same code reads a package
+at the agency before it is sent and at the service after it arrived.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ ENCODINGS_NAME: Final = "encodings.parquet"
 FACT_KINDS: Final = ("completion", "wage", "participation", "truth")
 REPORT_NAME: Final = "report.json"
 CROSSWALK_NAME: Final = "crosswalk.csv"
+PROFILE_NAME: Final = "profile.json"
 
 _HEX64: Final = re.compile(r"[0-9a-f]{64}\Z")
 _AGREEMENT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")

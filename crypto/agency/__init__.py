@@ -1,1 +1,1 @@
-"""The agency's program."""
+"""The agency's program: encode, validate, submit, verify; nothing of the service."""

@@ -35,6 +35,7 @@ from crypto.wire import (
     CROSSWALK_NAME,
     ENCODINGS_NAME,
     FACT_KINDS,
+    PROFILE_NAME,
     REPORT_NAME,
     Coverage,
     Manifest,
@@ -281,6 +282,7 @@ def encode_package(
         )
         digest = write_manifest(partial, manifest)
         report = _report(people, profile, encoder, counter, manifest, digest)
+        (partial / PROFILE_NAME).write_text(json.dumps(profile.to_document(), indent=2) + "\n", "utf-8")
         _write_private(partial / REPORT_NAME, json.dumps(report, indent=1) + "\n")
         _put_in_place(partial, out)
     finally:

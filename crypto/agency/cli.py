@@ -1,0 +1,439 @@
+"""``cohortlink-agency``: what an agency runs on its own machine.
+
+Exit codes: 0 done, 1 refused or failed with a reason on standard error, 2 wrong usage. Secrets come from
+files, never from an argument. With ``--json`` the result, or the refusal, is one JSON document on standard
+output. Commands import their work when they run, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crypto import __version__
+from crypto.agency.console import run, say, table, warn
+from crypto.errors import CohortlinkError, InputError
+
+app = typer.Typer(
+    name="cohortlink-agency",
+    help="Encode persons on your own machine, submit what cannot be read back, verify what was done with it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+secret_app = typer.Typer(help="The secret that the agencies of an agreement share.", no_args_is_help=True)
+keys_app = typer.Typer(help="Your agency's signing key.", no_args_is_help=True)
+profile_app = typer.Typer(help="The linkage profile that an agreement fixes.", no_args_is_help=True)
+receipt_app = typer.Typer(help="Receipts of submissions.", no_args_is_help=True)
+log_app = typer.Typer(help="The service's public log.", no_args_is_help=True)
+for name, group in {
+    "secret": secret_app,
+    "keys": keys_app,
+    "profile": profile_app,
+    "receipt": receipt_app,
+    "log": log_app,
+}.items():
+    app.add_typer(group, name=name)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Delimiter = Annotated[str, typer.Option(help="Of CSV files.")]
+Encoding = Annotated[str, typer.Option(help="Text encoding of CSV files.")]
+FactsOption = Annotated[
+    list[str] | None, typer.Option("--facts", metavar="KIND=FILE", help="May be given several times.")
+]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except CohortlinkError as error:
+        # A refusal outside of a command's own handling: still one line, still no value.
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _facts(options: list[str] | None) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for option in options or []:
+        kind, sign, file = option.partition("=")
+        if not sign or not kind or not file:
+            raise typer.BadParameter("facts are given as KIND=FILE", param_hint="--facts")
+        if kind in found:
+            raise typer.BadParameter(f"the kind {kind} is given twice", param_hint="--facts")
+        found[kind] = Path(file)
+    return found
+
+
+def _version(value: bool) -> None:
+    if value:
+        say(f"cohortlink-agency {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Encode persons on your own machine, submit what cannot be read back, verify what was done with it."""
+
+
+@secret_app.command("new")
+def secret_new(
+    out: Annotated[Path, typer.Option(help="File to make; never overwritten.")],
+    agreement: Annotated[str, typer.Option(help="Id of the agreement; it salts every key.")] = "",
+    epoch: Annotated[int, typer.Option(min=1, help="Raised when the agencies start anew.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Make the secret that all agencies of an agreement share. Never give it to the service."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.encoding.keys import Secret
+
+        Secret.generate(agreement, epoch).save(out)
+        return {"file": str(out), "agreement": agreement, "epoch": epoch}
+
+    run(as_json, work, lambda result: say(f"secret written to {result['file']}; keep it among the agencies"))
+
+
+@keys_app.command("new")
+def keys_new(
+    out: Annotated[Path, typer.Option(help="File to make; FILE.pub gets the public key.")],
+    as_json: Json = False,
+) -> None:
+    """Make your agency's Ed25519 signing key."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.errors import KeyMaterialError
+        from crypto.signatures import SigningKey
+
+        public_file = Path(f"{out}.pub")
+        if public_file.exists():
+            raise KeyMaterialError("KEY_FILE_EXISTS", f"{public_file} exists and is never overwritten")
+        key = SigningKey.generate()
+        key.save(out)
+        public_file.write_text(key.public.to_text() + "\n", "utf-8")
+        return {
+            "file": str(out),
+            "public_file": str(public_file),
+            "public_key": key.public.to_text(),
+            "fingerprint": key.public.fingerprint,
+        }
+
+    run(
+        as_json,
+        work,
+        lambda result: say(
+            f"signing key written to {result['file']}, public key to {result['public_file']}",
+            f"public key   {result['public_key']}",
+            f"fingerprint  {result['fingerprint']}",
+        ),
+    )
+
+
+@profile_app.command("new")
+def profile_new(
+    family: Annotated[str, typer.Option(help="record-hardened or field-level.")],
+    out: Annotated[Path, typer.Option(help="File to make.")],
+    as_json: Json = False,
+) -> None:
+    """Write a family's profile, with its measured risk."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.profile_cmd import new_profile
+
+        return new_profile(family, out)
+
+    run(as_json, work, lambda r: say(f"profile written to {r['file']}", *_profile_lines(r)))
+
+
+def _profile_lines(result: Mapping[str, Any]) -> list[str]:
+    return [
+        f"family       {result['family']}",
+        f"fingerprint  {result['fingerprint']}",
+        f"risk         {result['risk']}: {result['risk_statement']}",
+    ]
+
+
+@profile_app.command("show")
+def profile_show(
+    profile: Annotated[str, typer.Argument(metavar="[FILE|FAMILY]")] = "record-hardened",
+    as_json: Json = False,
+) -> None:
+    """Show a profile: fields, filters, fingerprint, risk."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.profile_cmd import find_profile, summary
+
+        found = find_profile(profile)
+        return {**summary(found), "profile": found.to_document()}
+
+    def show(result: Mapping[str, Any]) -> None:
+        document = result["profile"]
+        say(*_profile_lines(result), f"link         {document['link']['mode']}")
+        rows = [
+            [f["name"], ", ".join(f["columns"]), f["normaliser"], f["tokens"]["kind"], f["group"]]
+            for f in document["fields"]
+        ]
+        table("fields", ["field", "columns", "normaliser", "tokens", "key group"], rows)
+        rows = [
+            [f["name"], " + ".join(f["fields"]), f["width"], _hardening(f["hardening"])]
+            for f in document["filters"]
+        ]
+        table("filters", ["filter", "fields", "bits", "hardening"], rows)
+
+    run(as_json, work, show)
+
+
+def _hardening(value: Mapping[str, Any]) -> str:
+    return f"diffusion t={value['t']}" if value["kind"] == "diffusion" else "none"
+
+
+@profile_app.command("check")
+def profile_check(
+    profile: Annotated[str, typer.Option(metavar="FILE|FAMILY")],
+    people: Annotated[Path, typer.Option(help="CSV or Parquet, one row per person.")],
+    delimiter: Delimiter = ",",
+    encoding: Encoding = "utf-8",
+    as_json: Json = False,
+) -> None:
+    """Try a profile on your own data: fill rates, distinct values, leakage. Nothing is written or sent."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.profile_cmd import check_profile, find_profile
+        from crypto.agency.progress import open_progress
+
+        with open_progress(silent=as_json) as progress:
+            return check_profile(
+                find_profile(profile), people, delimiter=delimiter, encoding=encoding, progress=progress
+            )
+
+    def show(result: Mapping[str, Any]) -> None:
+        say(*_profile_lines(result), f"rows         {result['rows']}")
+        rows = [
+            [
+                f["field"],
+                f["column"],
+                f"{f['share']:.1%}",
+                f"{1 - f['share']:.1%}",
+                f.get("distinct"),
+                f.get("unusable"),
+            ]
+            for f in result["fields"]
+        ]
+        table("fields", ["field", "column", "filled", "missing", "distinct", "unusable"], rows)
+        rows = [[f["filter"], f"{f['share']:.1%}", f["fill"], f["leak_snr"]] for f in result["filters"]]
+        table(f"filters, on {result['sample']} rows", ["filter", "persons", "fill", "leak-SNR"], rows)
+        for line in result["warnings"]:
+            warn(line)
+
+    run(as_json, work, show)
+
+
+@app.command("encode")
+def encode(
+    profile: Annotated[Path, typer.Option(help="Profile file that the agreement fixed.")],
+    secret: Annotated[Path, typer.Option(help="File of the agencies' secret.")],
+    people: Annotated[Path, typer.Option(help="CSV or Parquet, one row per person.")],
+    id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="Your own id of a person.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    facts: FactsOption = None,
+    agreement: Annotated[
+        str | None, typer.Option(help="Agreement's id, where the secret file does not say it.")
+    ] = None,
+    delimiter: Delimiter = ",",
+    encoding: Encoding = "utf-8",
+    as_json: Json = False,
+) -> None:
+    """Encode persons and facts into a package, with a private crosswalk that stays with you."""
+    files = _facts(facts)
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.encode import encode_package
+        from crypto.agency.progress import open_progress
+        from crypto.encoding.keys import Secret, exposed
+        from crypto.encoding.profile import Profile
+
+        found = Profile.load(profile)
+        shared = Secret.load(secret, agreement)
+        if exposed(secret):
+            warn(f"{secret} can be read by others on this machine; run: chmod 600 '{secret}'")
+        with open_progress(silent=as_json) as progress:
+            report = encode_package(
+                profile=found,
+                secret=shared,
+                people_file=people,
+                id_column=id_column,
+                facts_files=files,
+                out=out,
+                today=_today(),
+                delimiter=delimiter,
+                encoding=encoding,
+                progress=progress,
+            )
+        return {"package": str(out), **report}
+
+    run(as_json, work, _show_package)
+
+
+def _show_package(result: Mapping[str, Any]) -> None:
+    say(
+        f"package      {result['package']}",
+        f"persons      {result['persons']} ({result['merged']} repeated rows merged)",
+        f"encodable    {result['encodable']}, with a strong identifier {result['strong_identifier']}",
+        *(f"facts        {kind}: {rows} rows" for kind, rows in result["facts"].items()),
+        f"profile      {result['profile']} ({result['family']}, risk {result['risk']})",
+        f"check value  {result['kcv']} (the other agencies must see the same)",
+    )
+    if result["absent"]:
+        warn(f"the file has no column for: {', '.join(result['absent'])}")
+    if result["not_encodable"]:
+        warn(f"{result['not_encodable']} persons have nothing to encode; they count, but cannot be linked")
+    say("crosswalk.csv leads back to persons: keep it, and never send it")
+
+
+@app.command("validate")
+def validate(
+    package: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A package.")] = None,
+    facts: FactsOption = None,
+    id_column: Annotated[str | None, typer.Option("--id", metavar="COLUMN")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Profile that the agreement fixed; default: the one in the package.")
+    ] = None,
+    delimiter: Delimiter = ",",
+    encoding: Encoding = "utf-8",
+    as_json: Json = False,
+) -> None:
+    """Check a package, or files of facts before they are encoded."""
+    files = _facts(facts)
+    if (package is None) == (not files):
+        raise typer.BadParameter("give either a package or --facts KIND=FILE")
+    if files and id_column is None:
+        raise typer.BadParameter("--facts needs --id COLUMN", param_hint="--id")
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.validate import validate_facts_files, validate_package
+
+        if package is not None:
+            return validate_package(package, profile, _today())
+        return validate_facts_files(files, id_column or "", _today(), delimiter=delimiter, encoding=encoding)
+
+    def show(result: Mapping[str, Any]) -> None:
+        if "persons" in result:
+            say(f"valid: {result['persons']} persons, profile {result['profile']}, risk {result['risk']}")
+        say(*(f"valid: {rows} rows of {kind}" for kind, rows in result["facts"].items()))
+
+    run(as_json, work, show)
+
+
+@app.command("submit")
+def submit(
+    package: Annotated[Path, typer.Argument(metavar="DIR", help="A package.")],
+    url: Annotated[str, typer.Option(help="Address of the service.")],
+    agreement: Annotated[str, typer.Option(help="Id of the agreement.")],
+    api_key_file: Annotated[Path, typer.Option(help="File with your API key.")],
+    signing_key: Annotated[Path, typer.Option(help="Your signing key.")],
+    as_json: Json = False,
+) -> None:
+    """Send a package, in parts that can be resumed, and keep the signed receipt."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.progress import open_progress
+        from crypto.agency.submit import submit as send
+        from crypto.signatures import SigningKey
+
+        key = SigningKey.load(signing_key)
+        with open_progress(silent=as_json, unit="bytes") as progress:
+            return send(package, url, agreement, _line_of(api_key_file), key, progress)
+
+    def show(result: Mapping[str, Any]) -> None:
+        document = result["document"]
+        say(
+            f"accepted as batch {document['batch']} at {document['accepted_at']}, "
+            f"log entry {document['log_index']}; receipt in {package / 'receipt.json'}"
+        )
+
+    run(as_json, work, show)
+
+
+def _line_of(path: Path) -> str:
+    """The one line of a small text file: an API key, or the log's key."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return stream.read(1 << 16).strip()
+    except (OSError, UnicodeError):
+        raise InputError("FILE_MISSING", f"{path} cannot be read as text") from None
+
+
+@receipt_app.command("verify")
+def receipt_verify(
+    receipt: Annotated[Path, typer.Argument(metavar="FILE", help="receipt.json")],
+    key: Annotated[Path, typer.Option(help="File with the log's key, from a source that you trust.")],
+    as_json: Json = False,
+) -> None:
+    """Verify a receipt offline, and that it is for the package that it lies in."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.receipt import verify_receipt
+
+        return {"status": "valid", "receipt": verify_receipt(receipt, _line_of(key))}
+
+    def show(result: Mapping[str, Any]) -> None:
+        document = result["receipt"]
+        say(f"valid: batch {document['batch']} of {document['organization']}, {document['accepted_at']}")
+
+    run(as_json, work, show)
+
+
+@log_app.command("verify")
+def log_verify(
+    url: Annotated[str | None, typer.Option(help="Address of the service.")] = None,
+    copy: Annotated[Path | None, typer.Option(metavar="DIR", help="A copy of the log.")] = None,
+    since: Annotated[
+        Path | None, typer.Option(metavar="CHECKPOINT", help="A checkpoint, or a copy, from before.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="File with the log's key, from a source you trust.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the copy here.")] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with your API key, where the service asks for one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Verify that nothing in the log was removed or rewritten."""
+    if (url is None) == (copy is None):
+        raise typer.BadParameter("give either --url or --copy")
+    if copy is not None and save is not None:
+        raise typer.BadParameter("--save goes with --url", param_hint="--save")
+    passed = True
+
+    def work() -> Mapping[str, Any]:
+        nonlocal passed
+        from crypto.agency.log_verify import verify
+        from crypto.agency.progress import open_progress
+
+        api_key = _line_of(api_key_file) if api_key_file else None
+        with open_progress(silent=as_json) as progress:
+            report = verify(url, copy, since, key, save, api_key=api_key, progress=progress)
+        passed = report.ok
+        return report.to_document()
+
+    def show(result: Mapping[str, Any]) -> None:
+        for check in result["checks"]:
+            say(f"{'ok    ' if check['ok'] else 'WRONG '} {check['name']}: {check['detail']}")
+        say("the log holds" if result["ok"] else "the log does NOT hold")
+
+    run(as_json, work, show)
+    if not passed:
+        typer.echo("error: LOG_INVALID: the log does not verify", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,90 @@
+"""The agency's validate step: a package, or a file of facts before it is encoded."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crypto.agency.encode import read_facts
+from crypto.encoding.profile import Profile
+from crypto.errors import PackageError
+from crypto.facts import validate_facts
+from crypto.wire import PROFILE_NAME, Manifest, read_encodings, verify_package
+
+
+def validate_package(directory: Path, profile_file: Path | None, today: date) -> dict[str, Any]:
+    """Check a package as the service will: digests, profile, encodings, facts.
+
+    Parameters
+    ----------
+    directory : Path
+    profile_file : Path, optional
+        The profile that the agreement fixed; default: the ``profile.json`` that was written with the package.
+    today : date
+        Facts may not lie after it.
+
+    Returns
+    -------
+    dict
+        What was checked, as counts.
+
+    Raises
+    ------
+    PackageError
+        ``PROFILE_MISMATCH`` if the package was encoded with another profile, ``RECORD_REF_UNKNOWN`` for facts
+        about records that have no encoding, and the codes of ``wire``.
+    InputError
+        From ``facts.validate_facts``.
+    """
+    directory = Path(directory)
+    manifest = verify_package(directory)
+    profile = Profile.load(profile_file if profile_file is not None else directory / PROFILE_NAME)
+    if profile.fingerprint != manifest.profile:
+        raise PackageError("PROFILE_MISMATCH", "the package was encoded with another profile than this")
+    encodings = read_encodings(directory / manifest.encodings.name, profile.link_spec())
+    refs = pa.array(encodings.record_refs.tolist(), pa.string())
+    for entry in manifest.files:
+        if entry.facts is not None:
+            _check_facts(directory / entry.name, entry.facts, refs, today)
+    return _summary(manifest, profile)
+
+
+def _check_facts(path: Path, kind: str, refs: pa.Array, today: date) -> None:
+    table = validate_facts(kind, pq.read_table(path), submitted_on=today)
+    known = pc.is_in(table["record_ref"], value_set=refs)
+    if not pc.all(known, min_count=0).as_py():
+        raise PackageError("RECORD_REF_UNKNOWN", f"{path.name} has facts about records without encoding")
+
+
+def _summary(manifest: Manifest, profile: Profile) -> dict[str, Any]:
+    return {
+        "status": "valid",
+        "agreement": manifest.agreement,
+        "epoch": manifest.epoch,
+        "profile": manifest.profile,
+        "family": profile.family,
+        "risk": profile.risk,
+        "kcv": manifest.kcv,
+        "persons": manifest.persons,
+        "encodable": manifest.coverage.encodable,
+        "strong_identifier": manifest.coverage.strong_identifier,
+        "facts": {entry.facts: entry.rows for entry in manifest.files if entry.facts},
+    }
+
+
+def validate_facts_files(
+    files: dict[str, Path], id_column: str, today: date, *, delimiter: str, encoding: str
+) -> dict[str, Any]:
+    """Check files of facts against their closed schemas before encoding; see ``encode.read_facts``."""
+    rows = {
+        kind: read_facts(
+            kind, path, id_column, submitted_on=today, delimiter=delimiter, encoding=encoding
+        ).num_rows
+        for kind, path in files.items()
+    }
+    return {"status": "valid", "facts": rows}
