@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,19 +32,26 @@ class Limits:
     Attributes
     ----------
     per_record : int
-        Pairs that one rule may bring per record of both sides, on average; dearer rules are skipped.
+        Pairs that the scan may bring per record of both sides, on average.
+    per_record_join : int
+        The same for each join on identical filters; dearer joins are skipped.
     block : int
         Largest block (left × right records with the same filter) that is expanded.
     threads : int
     """
 
-    per_record: int = 20
+    per_record: int = 12
+    per_record_join: int = 2
     block: int = 10_000
     threads: int = 2
 
     def budget(self, a: Encodings, b: Encodings) -> int:
-        """Pairs that one rule may bring for these two sources."""
+        """Pairs that the scan may bring for these two sources."""
         return self.per_record * (len(a) + len(b))
+
+    def join_budget(self, a: Encodings, b: Encodings) -> int:
+        """Pairs that each join may bring for these two sources."""
+        return self.per_record_join * (len(a) + len(b))
 
 
 @dataclass
@@ -250,15 +258,15 @@ def find(
 
     def identical(names: Sequence[str]) -> bool:
         columns = [(a.filters[n], b.filters[n]) for n in names]
-        joined = join(*shared_groups(columns), limits.block, budget)
-        used = joined.total <= budget
+        joined = join(*shared_groups(columns), limits.block, limits.join_budget(a, b))
+        # What the cap would tear out of most of a rule's pairs is no rule: sex, say, is two huge blocks.
+        used = len(joined.left) == joined.total and joined.capped_pairs <= joined.total
         note("identical", names, joined, used)
         return used
 
     dear = [name for name in by_name if not identical([name])]
-    for i, first in enumerate(dear):
-        for second in dear[i + 1 :]:
-            identical([first, second])
+    for first, second in combinations(dear, 2):
+        identical([first, second])
     order = scan_order(a, b, [n for n, level in by_name.items() if not level.spec.exact])
     if order:
         name = order[0]

@@ -33,17 +33,25 @@ class Parameters:
     Attributes
     ----------
     m, u : tuple of ndarray, each of shape (n_categories,)
-        Per comparison: the share of each category among matches, and among all other pairs.
+        Per comparison: the share of each category among matches, and among random pairs.
     matches : float
         Expected number of matches among the candidates.
     pairs : float
         All pairs of the two sources.
+    r : tuple of ndarray
+        The same shares among relatives: pairs of different persons who are alike in some comparisons
+        because they share a household, a surname or a birthday. Given, not estimated here (they were learnt
+        inside a source, where no two records are the same person). Empty: the model has no such class.
+    relatives : float
+        Expected number of such pairs.
     """
 
     m: tuple[Floats, ...]
     u: tuple[Floats, ...]
     matches: float
     pairs: float
+    r: tuple[Floats, ...] = ()
+    relatives: float = 0.0
 
     @property
     def prior(self) -> float:
@@ -71,19 +79,33 @@ class Fit:
     warnings: tuple[str, ...] = ()
 
 
-def weights(values: Ints, parameters: Parameters) -> Floats:
-    """Match weight of each pattern, log2(m/u) summed over the comparisons that are not missing."""
+def _log_likelihood(values: Ints, shares: Sequence[Floats]) -> Floats:
+    """Natural logarithm of a pattern's probability in a class; missing comparisons count nothing."""
     total = np.zeros(len(values))
-    for column, (m, u) in enumerate(zip(parameters.m, parameters.u, strict=True)):
-        ratio = np.append(np.log2(m) - np.log2(u), 0.0)  # the last entry is reached by -1: missing
-        total += ratio[values[:, column]]
+    for column, share in enumerate(shares):
+        total += np.append(np.log(share), 0.0)[values[:, column]]  # the last entry is reached by -1: missing
     return total
 
 
-def probabilities(weight: Floats, parameters: Parameters) -> Floats:
-    """Probability of a match for a weight in log2, by the prior over all pairs."""
-    others = max(parameters.pairs - parameters.matches, 1e-300)
-    return np.asarray(expit(np.log(2.0) * weight + np.log(max(parameters.matches, 1e-300)) - np.log(others)))
+def log_evidence(values: Ints, p: Parameters) -> tuple[Floats, Floats, Floats]:
+    """Logarithm of each class's expected number of pairs per pattern: matches, relatives, random pairs."""
+    match = _log_likelihood(values, p.m) + np.log(max(p.matches, 1e-300))
+    random = _log_likelihood(values, p.u) + np.log(max(p.pairs - p.matches - p.relatives, 1e-300))
+    if not p.r:
+        return match, np.full(len(values), -np.inf), random
+    return match, _log_likelihood(values, p.r) + np.log(max(p.relatives, 1e-300)), random
+
+
+def log_odds(values: Ints, p: Parameters) -> Floats:
+    """Natural logarithm of the odds that a pair of each pattern is a match."""
+    match, relative, random = log_evidence(values, p)
+    return np.asarray(match - np.logaddexp(relative, random))
+
+
+def weights(values: Ints, p: Parameters) -> Floats:
+    """Match weight of each pattern in log2: what the comparison adds to the prior log-odds."""
+    prior = np.log(max(p.matches, 1e-300)) - np.log(max(p.pairs - p.matches, 1e-300))
+    return (log_odds(values, p) - prior) / np.log(2.0)
 
 
 def _shares(values: Ints, counts: Floats, size: int, pseudo: Floats) -> Floats:
@@ -111,18 +133,23 @@ def step(
     fixed_u : sequence of bool
         Comparisons whose u is given, not estimated.
     """
-    matched = patterns.candidates * probabilities(weights(patterns.values, old), old)
-    unmatched = patterns.candidates - matched + patterns.others
-    m = tuple(
-        _shares(patterns.values[:, g], matched, size, m_pseudo[g]) for g, size in enumerate(sizes)
+    match, relative, random = log_evidence(patterns.values, old)
+    matched = patterns.candidates * expit(match - np.logaddexp(relative, random))
+    related = patterns.candidates * expit(relative - np.logaddexp(match, random))
+    unmatched = patterns.candidates - matched - related + patterns.others
+
+    def shares(counts: Floats, pseudo: Sequence[Floats]) -> tuple[Floats, ...]:
+        return tuple(_shares(patterns.values[:, g], counts, s, pseudo[g]) for g, s in enumerate(sizes))
+
+    u = shares(unmatched, [np.full(size, u_pseudo / size) for size in sizes])
+    return Parameters(
+        shares(matched, m_pseudo),
+        tuple(old.u[g] if fixed_u[g] else u[g] for g in range(len(sizes))),
+        float(matched.sum()),
+        old.pairs,
+        old.r,
+        float(related.sum()),
     )
-    u = tuple(
-        old.u[g]
-        if fixed_u[g]
-        else _shares(patterns.values[:, g], unmatched, size, np.full(size, u_pseudo / size))
-        for g, size in enumerate(sizes)
-    )
-    return Parameters(m, u, float(matched.sum()), old.pairs)
 
 
 def estimate(
@@ -162,6 +189,39 @@ def estimate(
             change = max(change, float(np.abs(was - now).max()))
         old, converged = new, change < tolerance
     return Fit(old, converged, iteration)
+
+
+def dependent_in_matches(
+    values: Ints, counts: Floats, scores: Sequence[Floats], p: Parameters, limit: float = 0.5
+) -> list[tuple[int, int]]:
+    """Comparisons that go together among the matches: whoever moves changes street and town at once.
+
+    Parameters
+    ----------
+    values, counts
+        Patterns of the candidates and their numbers of pairs.
+    limit : float
+        Correlation of two comparisons' scores over the matches from which they count as one piece of evidence.
+
+    Returns
+    -------
+    list of (int, int)
+        Pairs of comparisons, the most correlated first.
+    """
+    matched = counts * expit(log_odds(values, p))
+    found = []
+    for g in range(len(scores)):
+        for h in range(g + 1, len(scores)):
+            both = (values[:, g] >= 0) & (values[:, h] >= 0)
+            weight = matched[both]
+            if weight.sum() < 30:
+                continue
+            x, y = scores[g][values[both, g]], scores[h][values[both, h]]
+            x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
+            spread = float(np.sqrt((weight @ x**2) * (weight @ y**2)))
+            if spread > 0 and float(weight @ (x * y)) / spread > limit:
+                found.append((float(weight @ (x * y)) / spread, g, h))
+    return [(g, h) for _, g, h in sorted(found, reverse=True)]
 
 
 def random_shares(patterns: Patterns, sizes: Sequence[int]) -> tuple[Floats, ...]:
@@ -219,6 +279,7 @@ def starting_values(
     scores: Sequence[Floats],
     pairs: float,
     most_matches: float,
+    r: tuple[Floats, ...] = (),
 ) -> tuple[Parameters, str]:
     """Where the estimation starts: recordlinkage's ECM on binary patterns, or by rule where it cannot tell.
 
@@ -230,6 +291,9 @@ def starting_values(
         All pairs of the two sources.
     most_matches : float
         No more matches than this are possible.
+    r : tuple of ndarray
+        Shares of each category among relatives, if known. The binary classifier has no such class and would
+        take them for matches, so the start is then by rule.
 
     Returns
     -------
@@ -241,7 +305,7 @@ def starting_values(
     for g, score in enumerate(scores):
         known = patterns.values[:, g] >= 0
         agree[known, g] = score[patterns.values[known, g]] >= 0.75
-    found = ecm(agree, patterns.candidates)
+    found = None if r else ecm(agree, patterns.candidates)
     useful = found is not None and bool((found[0] > found[1]).all() and found[0].mean() > 0.5)
     share = found[0] if found is not None and useful else np.full(len(sizes), 0.9)
     m = []
@@ -254,7 +318,8 @@ def starting_values(
         m.append(shares / shares.sum())
     expected = found[2] * float(patterns.candidates.sum()) if found is not None and useful else 0.5 * most_matches
     matches = float(np.clip(expected, 1.0, max(0.95 * most_matches, 1.0)))
-    return Parameters(tuple(m), u, matches, pairs), "recordlinkage" if useful else "rule"
+    relatives = most_matches if r else 0.0
+    return Parameters(tuple(m), u, matches, pairs, r, relatives), "recordlinkage" if useful else "rule"
 
 
 def doubts(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from crypto.encoding.types import Encodings, LinkSpec
 from linkage import assignment, candidates, comparison, model, patterns, scoring
@@ -20,8 +21,16 @@ Floats = NDArray[np.float64]
 SAMPLE = 300_000
 #: The engine's own seed; the sample is part of the result's definition, not a secret.
 _SEED = 20_230_701
+#: Categories of one comparison at most; beyond it, dependent filters stay apart.
+_MOST_CATEGORIES = 1000
+#: Comparisons from which relatives can be told from matches.
+RELATIVES_FROM = 4
 #: Matches' worth of trust that a smaller source pair places in the m of larger ones.
 _BORROWED = 20.0
+
+
+#: Pseudo-counts of m by comparison and number of its categories.
+Borrowed = dict[tuple[tuple[str, ...], int], Floats]
 
 
 @dataclass(frozen=True)
@@ -43,24 +52,37 @@ class RandomPairs:
     similarity: dict[str, Floats]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plan:
-    """How filters are compared, the same for all source pairs of a run.
+    """How filters are compared in all source pairs of a run; it learns as the run goes on, in fixed order.
 
     Attributes
     ----------
     levels : dict of str to FilterLevels
-    groups : tuple of tuple of str
+    groups : list of tuple of str
         Filters that are compared as one.
     """
 
     levels: dict[str, FilterLevels]
-    groups: tuple[tuple[str, ...], ...]
+    groups: list[tuple[str, ...]]
 
     def groups_among(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         """The groups restricted to the given filters, empty ones dropped."""
         kept = (tuple(n for n in group if n in names) for group in self.groups)
         return [group for group in kept if group]
+
+    def size(self, group: tuple[str, ...]) -> int:
+        """Categories of a group's comparison."""
+        return patterns.joint_size([self.levels[n].count for n in group])
+
+    def merge(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+        """Compare two groups (as restricted to some filters) as one from now on, unless that is too fine."""
+        one = next(g for g in self.groups if first[0] in g)
+        two = next(g for g in self.groups if second[0] in g)
+        if one == two or self.size((*one, *two)) > _MOST_CATEGORIES:
+            return False
+        self.groups = [(*one, *two) if g == one else g for g in self.groups if g != two]
+        return True
 
 
 @dataclass
@@ -84,7 +106,7 @@ class PairResult:
     probability: Floats
     weight: Floats
     report: dict[str, object]
-    borrowed: dict[tuple[str, ...], Floats] = field(default_factory=dict)
+    borrowed: Borrowed = field(default_factory=dict)
 
 
 def sample_pairs(a: Source, b: Source, spec: LinkSpec, threads: int) -> RandomPairs:
@@ -124,7 +146,7 @@ def make_plan(samples: Sequence[RandomPairs], spec: LinkSpec) -> Plan:
         for f in spec.filters
     }
     levels = {f.name: comparison.choose_levels(f, pooled[f.name]) for f in spec.filters}
-    return Plan(levels, tuple(comparison.dependent_groups(pooled)))
+    return Plan(levels, comparison.dependent_groups(pooled))
 
 
 def _categories(
@@ -149,87 +171,149 @@ def _scores(plan: Plan, group: tuple[str, ...]) -> Floats:
     return np.asarray(total / np.maximum(known.sum(axis=1), 1))
 
 
-def link_pair(
+@dataclass(frozen=True)
+class Compared:
+    """Two sources' candidates and random pairs with their similarities.
+
+    Attributes
+    ----------
+    found : Candidates
+    inside, outside : dict of str to ndarray
+        Similarity per filter of the candidates, and of the sampled pairs that are no candidates.
+    total : float
+        All pairs of the two sources.
+    """
+
+    found: candidates.Candidates
+    inside: dict[str, Floats]
+    outside: dict[str, Floats]
+    total: float
+
+    def counted(self, plan: Plan, groups: Sequence[tuple[str, ...]]) -> tuple[patterns.Patterns, Ints]:
+        """Pattern counts for these groups of filters, and the pattern of each candidate."""
+        return patterns.count_patterns(
+            _categories(plan, groups, self.inside),
+            _categories(plan, groups, self.outside),
+            max(0.0, self.total - len(self.found.left)),
+            [plan.size(g) for g in groups],
+        )
+
+
+def compare(
     a: Source,
     b: Source,
     plan: Plan,
     sample: RandomPairs,
-    *,
-    threshold: float,
-    scan_threshold: float | None,
     limits: candidates.Limits,
-    estimator: str,
-    left_once: bool,
-    right_once: bool,
-    borrowed: dict[tuple[str, ...], Floats],
+    scan_threshold: float | None,
     progress: Callable[[int, int], None],
-) -> PairResult:
-    """Link two sources (or one with itself) that have at least one filter in common."""
-    within = a.name == b.name
+) -> Compared:
+    """Find the candidates of two sources (or within one) and compare them."""
     names = list(sample.similarity)
-    levels = [plan.levels[n] for n in names]
     found = candidates.find(
         a.encodings,
         b.encodings,
-        levels,
+        [plan.levels[n] for n in names],
         sample.similarity,
         limits,
         threshold=scan_threshold,
-        within=within,
+        within=a.name == b.name,
         progress=progress,
     )
-    similarity = {
+    inside = {
         n: comparison.similarity(
             a.encodings, b.encodings, plan.levels[n].spec, found.left, found.right, limits.threads
         )
         for n in names
     }
-    groups = plan.groups_among(names)
-    sizes = [patterns.joint_size([plan.levels[n].count for n in g]) for g in groups]
+    n_b = len(b.encodings)
+    fresh = ~np.isin(sample.left * n_b + sample.right, found.left * n_b + found.right)
+    return Compared(found, inside, {n: v[fresh] for n, v in sample.similarity.items()}, sample.total)
+
+
+def relatives(kin: Compared, plan: Plan, groups: Sequence[tuple[str, ...]]) -> tuple[Floats, ...]:
+    """How relatives compare, learnt inside a deduplicated source, where whoever is alike is a relative.
+
+    Returns the shares per comparison and category, or nothing if nobody there seems related.
+    """
+    counted, _ = kin.counted(plan, groups)
+    sizes = [plan.size(g) for g in groups]
     scores = [_scores(plan, g) for g in groups]
-    outside = ~np.isin(
-        sample.left * len(b.encodings) + sample.right, found.left * len(b.encodings) + found.right
-    )
-    sampled = {n: values[outside] for n, values in sample.similarity.items()}
-    counted, which = patterns.count_patterns(
-        _categories(plan, groups, similarity),
-        _categories(plan, groups, sampled),
-        max(0.0, sample.total - len(found.left)),
-        sizes,
-    )
-    most = float(min(len(a.encodings), len(b.encodings))) if left_once or right_once else sample.total
-    start, origin = model.starting_values(counted, sizes, scores, sample.total, most)
-    pseudo = [borrowed.get(g, np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
-    fit = model.estimate(counted, sizes, start, m_pseudo=pseudo)
-    fit = model.doubts(fit, scores, ["+".join(g) for g in groups], most, float(len(found.left)))
-    weight = model.weights(counted.values, fit.parameters)
-    alone = model.probabilities(weight, fit.parameters)
+    start, _ = model.starting_values(counted, sizes, scores, kin.total, 1e-3 * kin.total)
+    fit = model.estimate(counted, sizes, start)
+    return fit.parameters.m if fit.parameters.matches >= 10 else ()
+
+
+def fit_pair(
+    compared: Compared,
+    kin: Compared | None,
+    plan: Plan,
+    names: Sequence[str],
+    most: float,
+    borrowed: Borrowed,
+) -> tuple[model.Fit, patterns.Patterns, Ints, str]:
+    """Estimate the model; comparisons that prove dependent among the matches are joined and it starts over."""
+    while True:
+        groups = plan.groups_among(names)
+        sizes = [plan.size(g) for g in groups]
+        scores = [_scores(plan, g) for g in groups]
+        counted, which = compared.counted(plan, groups)
+        r = relatives(kin, plan, groups) if kin is not None else ()
+        start, origin = model.starting_values(counted, sizes, scores, compared.total, most, r)
+        pseudo = [borrowed.get((g, s), np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
+        fit = model.estimate(counted, sizes, start, m_pseudo=pseudo)
+        together = model.dependent_in_matches(counted.values, counted.candidates, scores, fit.parameters)
+        if not any(plan.merge(groups[g], groups[h]) for g, h in together):
+            break
+    labels = ["+".join(g) for g in groups]
+    fit = model.doubts(fit, scores, labels, most, float(len(compared.found.left)))
+    return fit, counted, which, origin
+
+
+def link_pair(
+    a: Source,
+    b: Source,
+    compared: Compared,
+    kin: Compared | None,
+    plan: Plan,
+    *,
+    names: Sequence[str],
+    threshold: float,
+    left_once: bool,
+    right_once: bool,
+    borrowed: Borrowed,
+) -> PairResult:
+    """Link two sources (or one with itself) that have at least one filter in common."""
+    found = compared.found
+    most = float(min(len(a.encodings), len(b.encodings))) if left_once or right_once else compared.total
+    fit, counted, which, origin = fit_pair(compared, kin, plan, names, most, borrowed)
+    odds = model.log_odds(counted.values, fit.parameters)[which]
+    weight = model.weights(counted.values, fit.parameters)[which]
+    alone = expit(odds)
     probability = scoring.matching_marginals(
-        found.left,
-        found.right,
-        (alone / np.maximum(1.0 - alone, 1e-300))[which],
-        left_once=left_once,
-        right_once=right_once,
+        found.left, found.right, np.exp(odds), left_once=left_once, right_once=right_once
     )
-    weight, alone = weight[which], alone[which]
     wanted = np.flatnonzero(alone >= threshold)
-    gain = weight[wanted] - weight[wanted].min(initial=0.0) + 1e-9
+    gain = odds[wanted] - odds[wanted].min(initial=0.0) + 1e-9
     taken, greedy = assignment.assign(
         found.left[wanted], found.right[wanted], gain, left_once=left_once, right_once=right_once
     )
     chosen = wanted[taken & (probability[wanted] >= threshold)]
-    own = {g: _BORROWED * m for g, m in zip(groups, fit.parameters.m, strict=True)}
+    groups = plan.groups_among(names)
+    own = {(g, plan.size(g)): _BORROWED * m for g, m in zip(groups, fit.parameters.m, strict=True)}
     report: dict[str, object] = {
         "sources": [a.name, b.name],
         "records": [len(a.encodings), len(b.encodings)],
-        "pairs": sample.total,
+        "pairs": compared.total,
         "candidates": len(found.left),
         "rules": found.report,
         "start": origin,
         "converged": fit.converged,
         "iterations": fit.iterations,
         "warnings": list(fit.warnings),
+        "comparisons": [list(g) for g in groups],
         "expected_matches": round(fit.parameters.matches, 3),
+        "expected_relatives": round(fit.parameters.relatives, 3),
         "prior": fit.parameters.prior,
         "matches": len(chosen),
         "histogram": scoring.histogram(probability, weight),

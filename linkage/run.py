@@ -15,7 +15,7 @@ from crypto.encoding.types import LinkSpec
 from linkage import kernels, pair, persons
 from linkage.candidates import Limits
 from linkage.errors import LinkageError
-from linkage.records import Source, checked, common_filters
+from linkage.records import Source, checked, common_filters, with_union
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -90,43 +90,71 @@ def link(
     kernels.exact_threshold(options.threshold)
     if options.scan_threshold is not None:
         kernels.exact_threshold(options.scan_threshold)
-    ordered = checked(sources, spec)
+    ordered, spec = with_union(checked(sources, spec), spec)
     pairs = _source_pairs(ordered, spec)
     samples = {}
     for done, (i, j) in enumerate(pairs):
         progress("sample", done, len(pairs))
         samples[i, j] = pair.sample_pairs(ordered[i], ordered[j], spec, options.threads)
     plan = pair.make_plan(list(samples.values()), spec)
+    kin = _Kin(ordered, plan, spec, options.threads)
     results: dict[tuple[int, int], pair.PairResult] = {}
-    borrowed: dict[tuple[str, ...], Floats] = {}
+    borrowed: pair.Borrowed = {}
     # Largest first: the smaller ones lean on what the larger ones have taught about m.
     for done, (i, j) in enumerate(sorted(pairs, key=lambda p: (-samples[p].total, p))):
-        a, b = ordered[i], ordered[j]
-        stage = f"{a.name} × {b.name}"
+        a, b, names = ordered[i], ordered[j], list(samples[i, j].similarity)
         progress("link", done, len(pairs))
 
-        def within_pair(rows: int, total: int, stage: str = stage) -> None:
+        def scanned(rows: int, total: int, stage: str = f"{a.name} × {b.name}") -> None:
             progress(stage, rows, total)
 
+        limits = Limits(threads=options.threads)
+        compared = pair.compare(a, b, plan, samples[i, j], limits, options.scan_threshold, scanned)
         left_once, right_once = _cardinality(a, b, spec)
         results[i, j] = pair.link_pair(
             a,
             b,
+            compared,
+            kin.among(names),
             plan,
-            samples[i, j],
+            names=names,
             threshold=options.threshold,
-            scan_threshold=options.scan_threshold,
-            limits=Limits(threads=options.threads),
-            estimator=options.estimator,
             left_once=left_once,
             right_once=right_once,
             borrowed=borrowed,
-            progress=within_pair,
         )
-        for group, counts in results[i, j].borrowed.items():
-            borrowed.setdefault(group, counts)
+        for key, counts in results[i, j].borrowed.items():
+            borrowed.setdefault(key, counts)
     progress("link", len(pairs), len(pairs))
     return _assemble(ordered, plan, {key: results[key] for key in sorted(results)})
+
+
+class _Kin:
+    """Pairs within the largest deduplicated source, from which the model learns how relatives compare."""
+
+    def __init__(self, sources: Sequence[Source], plan: pair.Plan, spec: LinkSpec, threads: int) -> None:
+        self._sources, self._plan, self._spec, self._threads = sources, plan, spec, threads
+        self._known: dict[str, pair.Compared] = {}
+
+    def among(self, names: Sequence[str]) -> pair.Compared | None:
+        """The pairs, or None where too few comparisons leave nothing to tell relatives by."""
+        if len(self._plan.groups_among(names)) < pair.RELATIVES_FROM:
+            return None
+        able = [
+            s
+            for s in self._sources
+            if s.deduplicated and set(names) <= set(common_filters(s.encodings, s.encodings, self._spec))
+        ]
+        if not able:
+            return None
+        source = max(able, key=lambda s: (len(s.encodings), s.name))
+        if source.name not in self._known:
+            sample = pair.sample_pairs(source, source, self._spec, self._threads)
+            limits = Limits(threads=self._threads)
+            self._known[source.name] = pair.compare(
+                source, source, self._plan, sample, limits, None, lambda done, total: None
+            )
+        return self._known[source.name]
 
 
 def _source_pairs(sources: Sequence[Source], spec: LinkSpec) -> list[tuple[int, int]]:
