@@ -80,7 +80,8 @@ class VerificationReport:
     checks
         In the order in which they were made.
     first_wrong_entry
-        Index of the first entry that is wrong, missing or too many, where it can be told.
+        Index of the first entry that is wrong, missing or too many, where it can be told: a copy without
+        leaf hashes may hold an earlier one that only shows in the root.
     checkpoint
         The checkpoint, if its signature holds.
     note
@@ -151,11 +152,15 @@ def verify_copy(
 
     hashes, odd = _read_entries(copy.entries, anchors[0][1].size, progress)
     checks.append(odd[1] if odd else Check("entries", True, f"{len(hashes)} entries, each in its place"))
-    outcomes, wrong = _check_roots(hashes, anchors)
+    outcomes, wrong, doubtful = _check_roots(hashes, anchors)
     checks += outcomes
     if odd:
         wrong.append(odd[0])
-    return VerificationReport(tuple(checks), min(wrong, default=None), anchors[0][1], copy.checkpoint.note)
+    first = min(wrong, default=None)
+    # A checkpoint that fails below the first known fault proves an earlier one that cannot be told exactly.
+    if first is not None and doubtful is not None and doubtful <= first:
+        first = None
+    return VerificationReport(tuple(checks), first, anchors[0][1], copy.checkpoint.note)
 
 
 def _check_key(found: str, trusted: str | None) -> Check:
@@ -220,8 +225,11 @@ def _entry_problem(leaf: bytes, place: int) -> str | None:
 
 def _check_roots(
     hashes: Sequence[bytes], anchors: Sequence[tuple[Anchor, Checkpoint]]
-) -> tuple[list[Check], list[int]]:
-    """Compare the entries with every checkpoint; also return the entries that are known to be wrong.
+) -> tuple[list[Check], list[int], int | None]:
+    """Compare the entries with every checkpoint.
+
+    Also return the entries that are known to be wrong, and the smallest checkpoint below which one is wrong
+    without it being known which.
 
     From the smallest checkpoint on, so that at the first difference it is known how far all was well.
     """
@@ -229,6 +237,7 @@ def _check_roots(
     reached = [0]
     checks: list[Check] = []
     wrong: list[int] = []
+    doubtful: int | None = None
     for anchor, checkpoint in sorted(anchors, key=lambda pair: pair[1].size):
         name, size = f"entries reach {anchor.name}", checkpoint.size
         if size <= len(hashes):
@@ -249,8 +258,9 @@ def _check_roots(
             detail = f"entry {differing} is not the one that it signs"
         else:
             detail = f"an entry of {proven} to {size - 1} is not the one that it signs"
+            doubtful = size if doubtful is None else doubtful
         checks.append(Check(name, False, detail))
-    return checks, wrong
+    return checks, wrong, doubtful
 
 
 def _first_difference(hashes: Sequence[bytes], anchor: Anchor, checkpoint: Checkpoint) -> int | None:

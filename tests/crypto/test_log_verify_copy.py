@@ -167,6 +167,15 @@ def test_verify_copy_fork_of_the_same_size_is_caught():
     assert "an entry of 0 to 19" in next(item for item in report.checks if not item.ok).detail
 
 
+def test_verify_copy_quiet_change_before_a_plain_one_is_not_hidden_by_it():
+    """Entry 2 is changed so that only the root shows it; entry 7 is dropped, which shows at once."""
+    leaves = [*LEAVES[:2], entry(2, "forged"), *LEAVES[3:7], *LEAVES[8:]]
+    assert check(leaves, hashes=HASHES).first_wrong_entry == 2
+    report = check(leaves, earlier=[Anchor("the remembered checkpoint", note(LEAVES[:5]))])
+    assert report.first_wrong_entry is None
+    assert any("an entry of 0 to 4" in item.detail for item in report.checks)
+
+
 def test_verify_copy_log_that_shrank_is_caught():
     report = check(
         LEAVES[:5], signed=LEAVES[:5], earlier=[Anchor("the remembered checkpoint", note(LEAVES[:10]))]
