@@ -63,12 +63,14 @@ def verify_receipt(receipt_path: Path, key: str) -> dict[str, Any]:
 
 def check_receipt(receipt: object, key: str, manifest: Manifest | None) -> dict[str, Any]:
     """Check a receipt as :func:`verify_receipt` does, against a manifest if one is given."""
-    if not isinstance(receipt, dict) or not isinstance(receipt.get("document"), dict):
+    if not isinstance(receipt, dict) or receipt.keys() != {"document", "signature"}:
+        raise SignatureError("RECEIPT_MALFORMED", "a receipt has a document and a signature, and no more")
+    if not isinstance(receipt["document"], dict):
         raise SignatureError("RECEIPT_MALFORMED", "a receipt has a document and a signature")
     document: dict[str, Any] = receipt["document"]
     _, public = parse_vkey(key)
     try:
-        public.verify("receipt", document, receipt.get("signature"))
+        public.verify("receipt", document, receipt["signature"])
     except InputError:  # a document without canonical form was never signed
         raise SignatureError("RECEIPT_MALFORMED", "the receipt has no canonical form") from None
     if document.get("type") != RECEIPT_TYPE:

@@ -467,6 +467,9 @@ def test_verify_receipt_offline_holds_and_every_change_is_refused(package, url, 
     path.write_text(json.dumps(receipt))
     with pytest.raises(SignatureError, match="SIGNATURE_WRONG_KEY"):
         verify_receipt(path, vkey(ORIGIN, THIEF.public))
+    path.write_text(json.dumps(receipt | {"remark": "unsigned words beside signed ones"}))
+    with pytest.raises(SignatureError, match="RECEIPT_MALFORMED"):
+        verify_receipt(path, key)
     alone = tmp_path / "alone.json"
     alone.write_text(json.dumps(receipt))
     assert verify_receipt(alone, key)["batch"] == "b-1"
