@@ -47,7 +47,7 @@ BACKENDS = {
             WIDE_ROWS,
             kernels.WIDE_COLUMNS,
             frozenset({"avx512f", "avx512vl", "avx512bw", "avx512vpopcntdq"}),
-            Cost(per_word=0.0345, per_pair=0.045, per_tile=80.0, per_survivor=7.0),
+            Cost(per_word=0.0345, per_pair=0.045, per_tile=80.0, per_survivor=0.5),
         ),
         Backend(
             "avx2",
@@ -55,9 +55,9 @@ BACKENDS = {
             NARROW_ROWS,
             kernels.NARROW_COLUMNS,
             frozenset({"avx2"}),
-            Cost(per_word=0.13, per_pair=0.08, per_tile=20.0, per_survivor=15.0),
+            Cost(per_word=0.115, per_pair=0.16, per_tile=45.0, per_survivor=0.7),
         ),
-        Backend("plain", kernels.scan_plain, 1, kernels.PLAIN_COLUMNS, frozenset(), Cost(0.25, 0.3, 20.0, 18.0)),
+        Backend("plain", kernels.scan_plain, 1, kernels.PLAIN_COLUMNS, frozenset(), Cost(per_word=0.27, per_pair=0.55, per_tile=0.0, per_survivor=1.9)),
     )
 }
 

@@ -7,14 +7,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from linkage.errors import LinkageError
 from linkage.scan.backends import select
+from linkage.scan.inputs import both_sides, exact_fraction, silent
 from linkage.scan.kernels import Side, Words
 from linkage.scan.sketch import (
     choose_fold,
     dice_limits,
     dice_side_limits,
-    exact_fraction,
     pack,
     padded,
     popcounts,
@@ -22,37 +21,6 @@ from linkage.scan.sketch import (
 from linkage.scan.stream import Job, PairBlock, Progress, stream
 
 _TWIN_ROWS = 64
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Progress that nobody looks at."""
-
-
-def as_filters(words: Words, side: str) -> Words:
-    """The filters contiguous, aligned and read-only, copied only if they are not.
-
-    Raises
-    ------
-    LinkageError
-        ``FILTER_SHAPE``: not a two-dimensional array of 64-bit words, or more than 2**31 - 1 records.
-    """
-    array = np.asarray(words)
-    if array.ndim != 2 or array.dtype.newbyteorder("=") != np.uint64 or not array.shape[1]:
-        raise LinkageError("FILTER_SHAPE", f"The {side} filters are not rows of 64-bit words.")
-    if len(array) >= 1 << 31:
-        raise LinkageError("FILTER_SHAPE", f"The {side} side has more records than a scan can number.")
-    # One flavour of array for the compiled kernels, whatever the caller's buffer was: each would be compiled anew.
-    view = np.require(array, np.uint64, ["C_CONTIGUOUS", "ALIGNED"]).view()
-    view.flags.writeable = False
-    return view
-
-
-def both_sides(a: Words, b: Words) -> tuple[Words, Words]:
-    """`as_filters` of both; refuses different widths with ``FILTER_WIDTH``."""
-    left, right = as_filters(a, "left"), as_filters(b, "right")
-    if left.shape[1] != right.shape[1]:
-        raise LinkageError("FILTER_WIDTH", "The two sides' filters have different widths.")
-    return left, right
 
 
 def dice_pairs(

@@ -28,7 +28,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linkage.errors import LinkageError
 from linkage.scan.compiled import compiled, popcount
 
 Words = NDArray[np.uint64]
@@ -52,7 +51,7 @@ class Cost(NamedTuple):
     per_tile : float
         Of finding out which pairs of a tile passed, if any did: mostly a mispredicted branch.
     per_survivor : float
-        Of a full count.
+        Of each 64-bit word of a full count, cold caches included.
     """
 
     per_word: float
@@ -60,11 +59,11 @@ class Cost(NamedTuple):
     per_tile: float
     per_survivor: float
 
-    def of(self, depth: int, passing: float, tile: int) -> float:
+    def of(self, depth: int, passing: float, tile: int, n_words: int) -> float:
         """Nanoseconds a pair, if a share ``passing`` of the pairs of ``tile`` each passes."""
         some = 1 - (1 - passing) ** tile
         sketching = depth * self.per_word + self.per_pair
-        return sketching + some * self.per_tile / tile + passing * self.per_survivor
+        return sketching + some * self.per_tile / tile + passing * n_words * self.per_survivor
 
 
 @dataclass(frozen=True)
@@ -75,33 +74,11 @@ class SketchChoice:
     passing: float
 
 
-def exact_fraction(threshold: Fraction | str | float) -> Fraction:
-    """The threshold as it is written in decimal: .85 is 17/20, not the nearest double.
-
-    Raises
-    ------
-    LinkageError
-        ``THRESHOLD_OUT_OF_RANGE`` outside (0, 1], or if it is no number.
-    """
-    try:
-        exact = threshold if isinstance(threshold, Fraction) else Fraction(str(threshold))
-    except (ValueError, ZeroDivisionError):
-        exact = Fraction(0)
-    if not 0 < exact <= 1:
-        raise LinkageError("THRESHOLD_OUT_OF_RANGE", "A similarity threshold lies above 0 and at most at 1.")
-    return exact
-
-
 def dice_limits(width: int, threshold: Fraction) -> Ints:
     """Largest distance of a match by ``|a| + |b|``, shape (2 width + 1,); -1 for two empty filters."""
     num, den = threshold.numerator, 2 * threshold.denominator
     limits = [s - 2 * -(-num * s // den) for s in range(2 * width + 1)]
     return np.array([-1, *limits[1:]], dtype=np.int32)
-
-
-def agreement_limit(width: int, threshold: Fraction) -> int:
-    """Largest distance of a match by share of equal bits."""
-    return width - math.ceil(threshold * width)
 
 
 @compiled
@@ -194,7 +171,7 @@ def choose_fold(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost, ti
             if passing > _HOPELESS and depth < full:
                 break
         else:
-            price = cost.of(depth, passing, tile)
+            price = cost.of(depth, passing, tile, a.shape[1])
             if price < least:
                 best, least = SketchChoice(depth, passing), price
     return best

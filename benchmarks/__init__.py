@@ -1,0 +1,1 @@
+"""Speed and quality beside the peers, measured in one run; ``python -m benchmarks [NAME ...]``."""
