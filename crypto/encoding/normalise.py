@@ -36,6 +36,7 @@ _LETTERS: Final = str.maketrans(
         "ς": "σ",
     }
 )
+_APOSTROPHES: Final = frozenset("'`’‘ʼʻ")
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "junior", "senior", "esq", "md", "phd", "dds"})
 _STREET_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -79,7 +80,8 @@ def strip_marks(text: str) -> str:
     White space of any kind becomes one space, and none is left at the ends.
     """
     if not text.isascii():
-        decomposed = ucd.normalize("NFKD", text)
+        # Unicode 3.2 did not know the capital of ß, which would be dropped.
+        decomposed = ucd.normalize("NFKD", text.replace("ẞ", "ß"))
         kept = (" " if c.isspace() else c for c in decomposed if ucd.category(c)[0] != "M")
         text = "".join(c for c in kept if ucd.category(c)[0] != "C")
     elif not text.isprintable():
@@ -99,10 +101,10 @@ def _words(text: str, *, digits: bool) -> list[str]:
     kept = []
     for c in text:
         category = ucd.category(c)[0]
-        if category == "L" or (digits and "0" <= c <= "9"):
-            kept.append(c)
-        elif c not in "'`’‘ʼ":
-            kept.append(" ")
+        if c in _APOSTROPHES:
+            continue
+        is_kept = category == "L" or (digits and "0" <= c <= "9")
+        kept.append(c if is_kept else " ")
     return "".join(kept).split()
 
 
