@@ -27,6 +27,10 @@ from app.demo.population import Ints, Objects, Persons, pick
 FOREVER = 9999 * 4
 
 
+class ScaleError(ValueError):
+    """The scale is one for which no region can be made."""
+
+
 @dataclass(frozen=True)
 class Feed:
     """What one agency holds after generation.
@@ -106,11 +110,11 @@ def generate(out: Path, *, scale: float = 1.0, seed: int = 2026) -> Scenario:
 
     Raises
     ------
-    ValueError
+    ScaleError
         If the scale is below 0.01 or above 50.
     """
     if not 0.01 <= scale <= 50:
-        raise ValueError("The scale must be between 0.01 and 50.")
+        raise ScaleError("The scale must be between 0.01 and 50.")
     region = _make_region(scale, seed)
     employers = work.make_employers(scale, np.random.default_rng([seed, 3]))
     truth: list[pa.Table] = []

@@ -69,6 +69,17 @@ class Workspace:
         """Every answer of the service and every line that a program printed."""
         return self.world / "said"
 
+    @property
+    def laboratory(self) -> Path:
+        """Where the demo measures, with everybody's packages and the truth; nobody else may have such a
+        place.
+        """
+        return self.world / "laboratory"
+
+    def service_files(self) -> list[Path]:
+        """What the service keeps: everything below ``data`` but the world outside."""
+        return [path for path in self.data.iterdir() if path != self.world and path.name != MARKER]
+
     def package(self, slug: str) -> Path:
         """Package of an agency; the folder's name is the name of its batch offline."""
         return self.agencies / slug / "outbox" / slug
@@ -95,7 +106,14 @@ def prepare(data: Path) -> Workspace:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     (data / MARKER).write_text(MARKER_TEXT, encoding="utf-8")
     space = Workspace(data)
-    for folder in (space.agencies, space.partnership, space.auditor, space.operator, space.said):
+    for folder in (
+        space.agencies,
+        space.partnership,
+        space.auditor,
+        space.operator,
+        space.said,
+        space.laboratory,
+    ):
         folder.mkdir(parents=True)
     return space
 
@@ -129,7 +147,7 @@ class Stage:
 
     def say(self, text: str) -> None:
         """One line of narration."""
-        self.console.print(Padding(text, (0, 0, 0, 2)))
+        self.console.print(Padding(text, (0, 0, 0, 2), expand=False))
 
     def keep(self, name: str, text: str) -> Path:
         """Keep what was said, for the search at the end and for the reader."""
@@ -138,10 +156,21 @@ class Stage:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def program(self, arguments: Sequence[str | Path], *, expect: int = 0, show: bool = True) -> str:
+    def program(
+        self, arguments: Sequence[str | Path], *, expect: int = 0, command: bool = True, output: bool = True
+    ) -> str:
         """Run one of our programs as a user would; returns what it wrote on standard output.
 
-        On a terminal its progress bars appear as they are; elsewhere its lines are shown when it ends.
+        On a terminal its progress bars appear as they are; elsewhere they are kept with the rest.
+
+        Parameters
+        ----------
+        arguments
+            Name of the program and its arguments.
+        expect
+            Exit code that it must end with.
+        command, output
+            Whether to show the command, and what it printed.
 
         Raises
         ------
@@ -149,9 +178,9 @@ class Stage:
             If it ends with another code than ``expect``.
         """
         name, *rest = [str(argument) for argument in arguments]
-        if show:
+        if command:
             self._show_command([name, *rest])
-        on_screen = show and sys.stderr.isatty()
+        on_screen = sys.stderr.isatty() and not expect
         done = subprocess.run(  # noqa: S603 (our own programs with our own arguments)
             [find_program(name), *rest],
             stdout=subprocess.PIPE,
@@ -161,22 +190,20 @@ class Stage:
             env=_environment(),
         )
         errors = done.stderr or ""
-        label = "-".join([name, *(word for word in rest[:2] if not word.startswith(("-", "/")))])
+        label = "-".join([name, *(word for word in rest[:2] if word.isalpha())])
         self.keep(f"{label}.txt", done.stdout + errors)
         if done.returncode != expect:
             raise DemoError(
-                f"{name} {rest[0] if rest else ''} ended with code {done.returncode}, not {expect}:\n"
+                f"{name} {rest[0]} ended with code {done.returncode}, not {expect}:\n"
                 f"{errors.strip() or done.stdout.strip()}"
             )
-        if show:
-            self._show_output(done.stdout, errors if expect else "")
+        if output:
+            self._show_output(done.stdout, *(errors.strip().splitlines()[-1:] if expect else ()))
         return done.stdout
 
-    def answer(self, arguments: Sequence[str | Path], *, show: bool = True) -> Any:
+    def answer(self, arguments: Sequence[str | Path], *, command: bool = True) -> Any:
         """Run a program with ``--json`` and parse what it says."""
-        if show:
-            self._show_command([str(argument) for argument in arguments])
-        text = self.program([*arguments, "--json"], show=False)
+        text = self.program([*arguments, "--json"], command=command, output=False)
         try:
             return json.loads(text)
         except ValueError:
@@ -184,13 +211,13 @@ class Stage:
 
     def _show_command(self, words: list[str]) -> None:
         short = [word.replace(f"{self.space.data}/", f"{self.space.data.name}/") for word in words]
-        self.console.print(Padding(Text("$ " + " ".join(short), style="dim"), (0, 0, 0, 2)))
+        self.console.print(Padding(Text("$ " + " ".join(short), style="dim"), (0, 0, 0, 2), expand=False))
 
     def _show_output(self, *texts: str) -> None:
         for line in "\n".join(texts).splitlines():
             if line.strip():
                 short = line.replace(f"{self.space.data}/", f"{self.space.data.name}/")
-                self.console.print(Padding(Text(short, style="cyan"), (0, 0, 0, 4)))
+                self.console.print(f"    {short}", style="cyan", markup=False, soft_wrap=True)
 
 
 def find_program(name: str) -> str:
@@ -216,31 +243,39 @@ class Caller:
         self._stage = stage
         self._client = httpx.Client(base_url=url, headers=headers, timeout=600.0, trust_env=False)
 
-    def call(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
         """Make a call and return its JSON (or text).
 
         Raises
         ------
         DemoError
-            If the status is not ``expect`` (without it: not a success).
+            If the service refuses.
         """
         response = self._client.request(method, f"/v1{path}", json=body)
-        text = response.text
-        kept = text
-        if method == "POST" and path.endswith("/credentials"):
-            # The one answer that holds a secret: it belongs in a key file, not in a transcript.
-            kept = "(credential)\n"
+        # The one answer that holds a secret belongs into a key file, not among what was said.
+        text = "(an API key, shown once)" if "/credentials" in path else response.text
         self._stage.keep(
-            f"{method}{path.replace('/', '-')}.txt", f"{response.status_code}\n{response.headers}\n{kept}"
+            f"{method}{path.replace('/', '-')}.txt", f"{response.status_code}\n{response.headers}\n{text}"
         )
-        good = response.status_code == expect if expect is not None else response.is_success
-        if not good:
-            raise DemoError(f"{method} {path} was answered {response.status_code}: {text[:2000]}")
-        is_json = (
-            "json" in response.headers.get("content-type", "")
-            and "jsonl" not in response.headers["content-type"]
-        )
-        return response.json() if is_json else text
+        if not response.is_success:
+            raise DemoError(f"{method} {path} was answered {response.status_code}: {response.text[:2000]}")
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        return response.json() if is_json else response.text
+
+    def refused(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        """Make a call that must be refused; returns the problem document.
+
+        Raises
+        ------
+        DemoError
+            If it succeeds.
+        """
+        response = self._client.request(method, f"/v1{path}", json=body)
+        self._stage.keep(f"{method}{path.replace('/', '-')}.txt", f"{response.status_code}\n{response.text}")
+        if not response.is_client_error:
+            raise DemoError(f"{method} {path} was not refused but answered {response.status_code}.")
+        problem: dict[str, Any] = response.json()
+        return problem
 
 
 def write_secret(path: Path, text: str) -> Path:
