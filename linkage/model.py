@@ -22,6 +22,9 @@ from linkage.patterns import Patterns
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: Shares of categories by class, comparison and category.
+Classes = tuple[tuple[Floats, ...], ...]
+
 #: Vectors handed to recordlinkage's ECM at most; it takes vectors, not counts.
 _ECM_VECTORS = 100_000
 
@@ -38,20 +41,20 @@ class Parameters:
         Expected number of matches among the candidates.
     pairs : float
         All pairs of the two sources.
-    r : tuple of ndarray
-        The same shares among relatives: pairs of different persons who are alike in some comparisons
-        because they share a household, a surname or a birthday. Given, not estimated here (they were learnt
-        inside a source, where no two records are the same person). Empty: the model has no such class.
-    relatives : float
-        Expected number of such pairs.
+    r : tuple of tuple of ndarray
+        The same shares in each class of relatives: different persons who are alike in some comparisons
+        because they share a household, a name or a birthday. Given, not estimated here: they were learnt
+        inside a source, where no two records are the same person (`relative_classes`).
+    relatives : tuple of float
+        Expected number of pairs of each such class.
     """
 
     m: tuple[Floats, ...]
     u: tuple[Floats, ...]
     matches: float
     pairs: float
-    r: tuple[Floats, ...] = ()
-    relatives: float = 0.0
+    r: Classes = ()
+    relatives: tuple[float, ...] = ()
 
     @property
     def prior(self) -> float:
@@ -88,18 +91,23 @@ def _log_likelihood(values: Ints, shares: Sequence[Floats]) -> Floats:
 
 
 def log_evidence(values: Ints, p: Parameters) -> tuple[Floats, Floats, Floats]:
-    """Logarithm of each class's expected number of pairs per pattern: matches, relatives, random pairs."""
+    """Logarithm of each class's expected number of pairs per pattern: matches, relatives, random pairs.
+
+    Relatives have shape (n_classes, n_patterns).
+    """
     match = _log_likelihood(values, p.m) + np.log(max(p.matches, 1e-300))
-    random = _log_likelihood(values, p.u) + np.log(max(p.pairs - p.matches - p.relatives, 1e-300))
-    if not p.r:
-        return match, np.full(len(values), -np.inf), random
-    return match, _log_likelihood(values, p.r) + np.log(max(p.relatives, 1e-300)), random
+    random = _log_likelihood(values, p.u) + np.log(max(p.pairs - p.matches - sum(p.relatives), 1e-300))
+    related = [
+        _log_likelihood(values, shares) + np.log(max(count, 1e-300))
+        for shares, count in zip(p.r, p.relatives, strict=True)
+    ]
+    return match, np.array(related).reshape(len(related), len(values)), random
 
 
 def log_odds(values: Ints, p: Parameters) -> Floats:
     """Natural logarithm of the odds that a pair of each pattern is a match."""
-    match, relative, random = log_evidence(values, p)
-    return np.asarray(match - np.logaddexp(relative, random))
+    match, related, random = log_evidence(values, p)
+    return np.asarray(match - np.logaddexp.reduce([*related, random]))
 
 
 def weights(values: Ints, p: Parameters) -> Floats:
@@ -134,9 +142,10 @@ def step(
         Comparisons whose u is given, not estimated.
     """
     match, relative, random = log_evidence(patterns.values, old)
-    matched = patterns.candidates * expit(match - np.logaddexp(relative, random))
-    related = patterns.candidates * expit(relative - np.logaddexp(match, random))
-    unmatched = patterns.candidates - matched - related + patterns.others
+    everyone = np.logaddexp.reduce([match, *relative, random])
+    matched = patterns.candidates * np.exp(match - everyone)
+    related = patterns.candidates * np.exp(relative - everyone)
+    unmatched = patterns.candidates - matched - related.sum(axis=0) + patterns.others
 
     def shares(counts: Floats, pseudo: Sequence[Floats]) -> tuple[Floats, ...]:
         return tuple(_shares(patterns.values[:, g], counts, s, pseudo[g]) for g, s in enumerate(sizes))
@@ -148,7 +157,7 @@ def step(
         float(matched.sum()),
         old.pairs,
         old.r,
-        float(related.sum()),
+        tuple(float(x) for x in related.sum(axis=1)),
     )
 
 
@@ -191,37 +200,76 @@ def estimate(
     return Fit(old, converged, iteration)
 
 
-def dependent_in_matches(
-    values: Ints, counts: Floats, scores: Sequence[Floats], p: Parameters, limit: float = 0.5
-) -> list[tuple[int, int]]:
-    """Comparisons that go together among the matches: whoever moves changes street and town at once.
+def relative_classes(
+    patterns: Patterns, sizes: Sequence[int], scores: Sequence[Floats], *, max_iterations: int = 200
+) -> tuple[Classes, tuple[float, ...]]:
+    """How pairs that are no matches come to be alike, as latent classes of the pairs inside one source.
 
-    Parameters
-    ----------
-    values, counts
-        Patterns of the candidates and their numbers of pairs.
-    limit : float
-        Correlation of two comparisons' scores over the matches from which they count as one piece of evidence.
+    Two classes alone, matches and random pairs, take brothers and sisters at one address for matches. Inside a
+    deduplicated source there are no matches, so whatever is alike there by more than chance belongs to such a
+    class: one is started from the pairs that agree in each comparison, and all are estimated beside the
+    random pairs (Lazarsfeld and Henry, "Latent structure analysis", 1968).
 
     Returns
     -------
-    list of (int, int)
-        Pairs of comparisons, the most correlated first.
+    (classes, pairs of each)
     """
-    matched = counts * expit(log_odds(values, p))
-    found = []
-    for g in range(len(scores)):
-        for h in range(g + 1, len(scores)):
+    values, counts = patterns.values, patterns.candidates
+
+    def shares(weight: Floats) -> tuple[Floats, ...]:
+        return tuple(
+            _shares(values[:, g], weight, size, np.full(size, 1.0 / size)) for g, size in enumerate(sizes)
+        )
+
+    agree = [(values[:, g] >= 0) & (np.append(s, 0.0)[values[:, g]] >= 0.75) for g, s in enumerate(scores)]
+    seeds = [counts * a for a in agree if float(counts @ a) >= 10]
+    u, classes = random_shares(patterns, sizes), [shares(seed) for seed in seeds]
+    number = np.array([seed.sum() for seed in seeds])
+    total = float((patterns.candidates + patterns.others).sum())
+    for _ in range(max_iterations if len(classes) else 0):
+        logs = [_log_likelihood(values, u) + np.log(max(total - number.sum(), 1.0))]
+        logs += [_log_likelihood(values, c) + np.log(max(n, 1e-300)) for c, n in zip(classes, number, strict=True)]
+        member = counts * np.exp(np.array(logs[1:]) - np.logaddexp.reduce(logs))
+        before, number = number, member.sum(axis=1)
+        classes = [shares(weight) for weight in member]
+        u = tuple(
+            _shares(values[:, g], counts - member.sum(axis=0) + patterns.others, size, np.full(size, 0.5 / size))
+            for g, size in enumerate(sizes)
+        )
+        if float(np.abs(number - before).max()) < 1e-3 * float(number.max()):
+            break
+    kept = [i for i in range(len(classes)) if number[i] >= 5]
+    return tuple(classes[i] for i in kept), tuple(float(number[i]) for i in kept)
+
+
+def correlations(values: Ints, counts: Floats, scores: Sequence[Floats]) -> Floats:
+    """Correlation of every two comparisons' scores over patterns with counts; 0 where nothing varies."""
+    size = len(scores)
+    out = np.zeros((size, size))
+    for g in range(size):
+        for h in range(g + 1, size):
             both = (values[:, g] >= 0) & (values[:, h] >= 0)
-            weight = matched[both]
+            weight = counts[both]
             if weight.sum() < 30:
                 continue
             x, y = scores[g][values[both, g]], scores[h][values[both, h]]
             x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
             spread = float(np.sqrt((weight @ x**2) * (weight @ y**2)))
-            if spread > 0 and float(weight @ (x * y)) / spread > limit:
-                found.append((float(weight @ (x * y)) / spread, g, h))
-    return [(g, h) for _, g, h in sorted(found, reverse=True)]
+            if spread > 1e-9 * float(weight.sum()):
+                out[g, h] = float(weight @ (x * y)) / spread
+    return out
+
+
+def dependent(
+    among_matches: Floats, among_others: Floats, limit: float = 0.5, floor: float = 0.1
+) -> list[tuple[int, int]]:
+    """Comparisons that are one piece of evidence: whoever moves changes street and town at once.
+
+    They correlate above ``limit`` among the matches, and above ``floor`` also among persons who are certainly
+    different: what agrees only in matches is evidence twice.
+    """
+    found = np.argwhere((among_matches > limit) & (among_others > floor))
+    return [(int(g), int(h)) for g, h in sorted(found.tolist(), key=lambda p: -among_matches[p[0], p[1]])]
 
 
 def random_shares(patterns: Patterns, sizes: Sequence[int]) -> tuple[Floats, ...]:
@@ -279,7 +327,7 @@ def starting_values(
     scores: Sequence[Floats],
     pairs: float,
     most_matches: float,
-    r: tuple[Floats, ...] = (),
+    r: Classes = (),
 ) -> tuple[Parameters, str]:
     """Where the estimation starts: recordlinkage's ECM on binary patterns, or by rule where it cannot tell.
 
@@ -291,8 +339,8 @@ def starting_values(
         All pairs of the two sources.
     most_matches : float
         No more matches than this are possible.
-    r : tuple of ndarray
-        Shares of each category among relatives, if known. The binary classifier has no such class and would
+    r : tuple of tuple of ndarray
+        Classes of relatives, if known. The binary classifier has no such class and would
         take them for matches, so the start is then by rule.
 
     Returns
@@ -318,8 +366,7 @@ def starting_values(
         m.append(shares / shares.sum())
     expected = found[2] * float(patterns.candidates.sum()) if found is not None and useful else 0.5 * most_matches
     matches = float(np.clip(expected, 1.0, max(0.95 * most_matches, 1.0)))
-    relatives = most_matches if r else 0.0
-    return Parameters(tuple(m), u, matches, pairs, r, relatives), "recordlinkage" if useful else "rule"
+    return Parameters(tuple(m), u, matches, pairs, r, (most_matches,) * len(r)), "recordlinkage" if useful else "rule"
 
 
 def doubts(

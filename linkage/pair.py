@@ -231,19 +231,6 @@ def compare(
     return Compared(found, inside, {n: v[fresh] for n, v in sample.similarity.items()}, sample.total)
 
 
-def relatives(kin: Compared, plan: Plan, groups: Sequence[tuple[str, ...]]) -> tuple[Floats, ...]:
-    """How relatives compare, learnt inside a deduplicated source, where whoever is alike is a relative.
-
-    Returns the shares per comparison and category, or nothing if nobody there seems related.
-    """
-    counted, _ = kin.counted(plan, groups)
-    sizes = [plan.size(g) for g in groups]
-    scores = [_scores(plan, g) for g in groups]
-    start, _ = model.starting_values(counted, sizes, scores, kin.total, 1e-3 * kin.total)
-    fit = model.estimate(counted, sizes, start)
-    return fit.parameters.m if fit.parameters.matches >= 10 else ()
-
-
 def fit_pair(
     compared: Compared,
     kin: Compared | None,
@@ -258,11 +245,18 @@ def fit_pair(
         sizes = [plan.size(g) for g in groups]
         scores = [_scores(plan, g) for g in groups]
         counted, which = compared.counted(plan, groups)
-        r = relatives(kin, plan, groups) if kin is not None else ()
+        inside = kin.counted(plan, groups)[0] if kin is not None else None
+        r = model.relative_classes(inside, sizes, scores)[0] if inside is not None else ()
         start, origin = model.starting_values(counted, sizes, scores, compared.total, most, r)
         pseudo = [borrowed.get((g, s), np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
         fit = model.estimate(counted, sizes, start, m_pseudo=pseudo)
-        together = model.dependent_in_matches(counted.values, counted.candidates, scores, fit.parameters)
+        if inside is None:
+            break
+        matched = counted.candidates * expit(model.log_odds(counted.values, fit.parameters))
+        together = model.dependent(
+            model.correlations(counted.values, matched, scores),
+            model.correlations(inside.values, inside.candidates, scores),
+        )
         if not any(plan.merge(groups[g], groups[h]) for g, h in together):
             break
     labels = ["+".join(g) for g in groups]
@@ -313,7 +307,7 @@ def link_pair(
         "warnings": list(fit.warnings),
         "comparisons": [list(g) for g in groups],
         "expected_matches": round(fit.parameters.matches, 3),
-        "expected_relatives": round(fit.parameters.relatives, 3),
+        "expected_relatives": [round(x, 3) for x in fit.parameters.relatives],
         "prior": fit.parameters.prior,
         "matches": len(chosen),
         "histogram": scoring.histogram(probability, weight),
