@@ -14,6 +14,7 @@ from app.api.middleware import Surroundings
 from app.flows.seal_log import seal
 from app.flows.service import open_service, utc_now
 from app.settings import Settings
+from app.web import pages
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
@@ -45,6 +46,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     app.state.service = service
     for module in (organizations, agreements, batches, runs, releases, log, health):
         app.include_router(module.router)
+    pages.install(app)
     problems.install(app)
     app.add_middleware(Surroundings)
     return app

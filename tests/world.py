@@ -237,7 +237,8 @@ class World:
         self.settings = settings
         self.clock = clock
         self.app = create_app(settings, clock=clock)
-        self.client = TestClient(self.app, raise_server_exceptions=False)
+        # Entered at once: one event loop for all requests, and the application's own shutdown at the end.
+        self.client = TestClient(self.app, raise_server_exceptions=False).__enter__()
         self.service = self.app.state.service
         _, api_key = organizations.bootstrap(self.service, OPERATOR, "Operator")
         self.operator = Member(self.client, OPERATOR, api_key)
@@ -250,8 +251,7 @@ class World:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.client.close()
-        self.service.close()
+        self.client.__exit__(None, None, None)
 
     def join(self, organization: str, role: Role) -> Member:
         """Register an organization with an API key and a signing key."""
