@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from app.disclosure.policy import Policy
 from app.disclosure.system import TOTAL, CellId, Line, System
 
+#: Greedy searches with different random prices, of which the cheapest result is taken.
+ATTEMPTS = 32
 
-def cost(system: System, policy: Policy, cell_id: CellId) -> float:
+
+def price(system: System, policy: Policy, cell_id: CellId) -> float:
     """Price of hiding a cell: about its persons, so that few readers lose a figure.
 
     The factor in [0.75, 1.25) comes from the policy's secret. Without it, "the smallest of the rest was
@@ -16,19 +19,40 @@ def cost(system: System, policy: Policy, cell_id: CellId) -> float:
     """
     about = system.tables[0].about
     by, key = cell_id
-    factor = 0.75 + 0.5 * policy.chance(about.indicator, about.cohort, *by, *key)
-    # What is half hidden already costs less to hide whole than to open another hole.
-    return system.cells[cell_id].n * factor * (0.5 if cell_id in system.found_hidden else 1.0)
+    return system.cells[cell_id].n * (0.75 + 0.5 * policy.chance(about.indicator, about.cohort, *by, *key))
 
 
-def cheapest(system: System, policy: Policy, cells: Sequence[CellId], *, n: bool) -> CellId | None:
-    """Cheapest of ``cells`` that still shows its denominator (``n``) or numerator; never the total."""
+def cheapest(
+    system: System, policy: Policy, cells: Sequence[CellId], *, n: bool, attempt: int = 0
+) -> CellId | None:
+    """Cheapest of ``cells`` that still shows its denominator (``n``) or numerator; never the total.
+
+    Attempts after the first look further afield: their prices are off by a factor of up to ten.
+    """
     hidden = system.n_hidden if n else system.found_hidden
+
+    def cost(cell_id: CellId) -> float:
+        by, key = cell_id
+        stray = 10 ** policy.chance("attempt", str(attempt), *by, *key) if attempt else 1.0
+        # What is half hidden already costs less to hide whole than to open another hole.
+        return price(system, policy, cell_id) * stray * (0.5 if cell_id in system.found_hidden else 1.0)
+
     candidates = [cell for cell in cells if cell not in hidden and cell != TOTAL]
-    return min(candidates, key=lambda cell: (cost(system, policy, cell), cell), default=None)
+    return min(candidates, key=lambda cell: (cost(cell), cell), default=None)
 
 
-def hide_companions(system: System, policy: Policy) -> None:
+def choose_companions(system: System, policy: Policy) -> System:
+    """Return the cheapest of several ways to hide companions; a choice in one table drags others along."""
+    ways = []
+    for attempt in range(ATTEMPTS):
+        way = system.copy()
+        hide_companions(way, policy, attempt=attempt)
+        hidden = [*sorted(way.found_hidden), *sorted(way.n_hidden)]
+        ways.append((sum(price(way, policy, cell) for cell in hidden), attempt, way))
+    return min(ways, key=lambda way: way[:2])[2]
+
+
+def hide_companions(system: System, policy: Policy, *, attempt: int = 0) -> None:
     """Hide further cells until no line gives anything away by itself.
 
     For denominators and again for numerators, a line is mended while
@@ -45,7 +69,7 @@ def hide_companions(system: System, policy: Policy) -> None:
         for line in system.lines:
             for n in (True, False):
                 while _needs_companion(system, policy, line, n=n):
-                    companion = cheapest(system, policy, line.cells, n=n)
+                    companion = cheapest(system, policy, line.cells, n=n, attempt=attempt)
                     if companion is None:
                         break
                     system.hide(companion, n=n)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.disclosure.audit import Unproven, audit
-from app.disclosure.complementary import cheapest, hide_companions
+from app.disclosure.complementary import cheapest, choose_companions, hide_companions
 from app.disclosure.errors import DisclosureError
 from app.disclosure.places import hide_places
 from app.disclosure.policy import Policy
@@ -180,7 +180,7 @@ def protect(tables: Sequence[Table], policy: Policy) -> ProtectedCube:
     DisclosureError
         ``PLAN_INCONSISTENT``: the tables cannot be protected together.
     """
-    system = build_system(tables, policy)
+    system = choose_companions(build_system(tables, policy), policy)
     if TOTAL not in system.n_hidden:
         _hide_until_proven(system, policy)
     return ProtectedCube([_publish(table, system, policy) for table in system.tables])

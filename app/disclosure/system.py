@@ -11,7 +11,7 @@ known is to protect against somebody stronger than any reader.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
@@ -71,6 +71,10 @@ class System:
         self.found_hidden.add(cell)
         if n:
             self.n_hidden.add(cell)
+
+    def copy(self) -> System:
+        """Return the same cells and lines with a record of its own of what is hidden."""
+        return replace(self, n_hidden=set(self.n_hidden), found_hidden=set(self.found_hidden))
 
     def sums(self, cells: Sequence[CellId]) -> Cell:
         """Counts of several cells together."""

@@ -135,9 +135,8 @@ def build_frame(
         ``UNKNOWN_KIND``, ``DUPLICATE_BATCH``, ``DUPLICATE_RECORD`` or ``FACTS_WITHOUT_PERSON``.
     """
     connection = duckdb.connect(":memory:", config={"threads": 2, "temp_directory": ""})
-    connection.execute(
-        "set python_enable_replacements = false; set enable_external_access = false; set lock_configuration = true"
-    )
+    for setting in ("python_enable_replacements = false", "enable_external_access = false"):
+        connection.execute(f"set {setting}")
     _register(connection, persons, facts, owners)
     _refuse_unlinked(connection)
     connection.execute(

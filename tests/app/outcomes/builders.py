@@ -26,6 +26,8 @@ def token(*parts: object) -> str:
 def facts(kind: str, rows: Iterable[Mapping[str, object]]) -> pa.Table:
     """Validated facts from rows of texts; columns that no row has are absent."""
     listed = [{name: None if v is None else str(v) for name, v in row.items()} for row in rows]
+    if not listed:
+        return SCHEMAS[kind].arrow().empty_table()
     names = [name for name in ("record_ref", *SCHEMAS[kind].names) if any(name in row for row in listed)]
     table = pa.table({name: pa.array([row.get(name) for row in listed], pa.string()) for name in names})
     return validate_facts(kind, table, submitted_on=SUBMITTED)
@@ -62,18 +64,12 @@ def wage(person: object, state: str, quarter: str, amount: object, **changes: ob
 
 
 def persons(people: Sequence[object], batches: Mapping[str, str]) -> pa.Table:
-    """Every person with one record per batch; ``batches`` maps the batch id to the word in its record_refs."""
+    """Every person with one record per batch; ``batches``: batch id to the word in its record_refs."""
     rows = [
         {"person": number, "batch": batch, "record_ref": ref(word, person), "probability": 1.0}
         for number, person in enumerate(people)
         for batch, word in batches.items()
     ]
-    schema = pa.schema(
-        [
-            ("person", pa.int64()),
-            ("batch", pa.string()),
-            ("record_ref", pa.string()),
-            ("probability", pa.float64()),
-        ]
-    )
+    texts = [(name, pa.string()) for name in ("batch", "record_ref")]
+    schema = pa.schema([("person", pa.int64()), *texts, ("probability", pa.float64())])
     return pa.Table.from_pylist(rows, schema=schema)
