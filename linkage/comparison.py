@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 #: the similarity of two random records. Relative, because filters differ in fill and so in chance similarity.
 _SHORTFALLS = (0.0, 0.14, 0.28, 0.42, 0.62)
 #: Levels of a diffused filter, in standard deviations above two random records.
-_DEVIATIONS = tuple(np.arange(3.0, 24.1, 0.75))
+_DEVIATIONS = (3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 30.0)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def choose_levels(spec: FilterSpec, random_similarity: Floats) -> FilterLevels:
         thresholds = tuple(sorted(set(spec.levels), reverse=True))
     elif spec.similarity == "agreement":
         steps = (chance + z * max(spread, 1e-4) for z in reversed(_DEVIATIONS))
-        thresholds = tuple(round(t, 6) for t in steps if t < 1.0)
+        thresholds = (1.0, *(round(t, 6) for t in steps if t < 1.0))
     else:
         thresholds = tuple(round(1.0 - (1.0 - chance) * short, 6) for short in _SHORTFALLS)
     return FilterLevels(spec, thresholds, chance, spread)

@@ -281,6 +281,15 @@ def random_shares(patterns: Patterns, sizes: Sequence[int]) -> tuple[Floats, ...
     )
 
 
+def with_given_u(p: Parameters, u: Sequence[Floats], given: Sequence[bool]) -> Parameters:
+    """The parameters with some comparisons' u replaced.
+
+    One record-level comparison alone cannot tell two classes apart, whatever the number of pairs; once it is
+    known how different persons compare, everything beyond is matches.
+    """
+    return replace(p, u=tuple(new if g else old for old, new, g in zip(p.u, u, given, strict=True)))
+
+
 def ecm(agreements: NDArray[np.int8], counts: Floats) -> tuple[Floats, Floats, float] | None:
     """m, u and prior of complete binary patterns by recordlinkage's ECMClassifier.
 

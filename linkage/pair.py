@@ -246,11 +246,16 @@ def fit_pair(
         scores = [_scores(plan, g) for g in groups]
         counted, which = compared.counted(plan, groups)
         inside = kin.counted(plan, groups)[0] if kin is not None else None
-        r = model.relative_classes(inside, sizes, scores)[0] if inside is not None else ()
+        r: model.Classes = ()
+        if inside is not None and len(groups) >= RELATIVES_FROM:
+            r = model.relative_classes(inside, sizes, scores)[0]
         start, origin = model.starting_values(counted, sizes, scores, compared.total, most, r)
+        diffused = [all(plan.levels[n].spec.similarity == "agreement" for n in g) for g in groups]
+        if inside is not None and any(diffused):
+            start = model.with_given_u(start, model.random_shares(inside, sizes), diffused)
         pseudo = [borrowed.get((g, s), np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
-        fit = model.estimate(counted, sizes, start, m_pseudo=pseudo)
-        if inside is None:
+        fit = model.estimate(counted, sizes, start, m_pseudo=pseudo, fixed_u=diffused)
+        if inside is None or not r:
             break
         matched = counted.candidates * expit(model.log_odds(counted.values, fit.parameters))
         together = model.dependent(

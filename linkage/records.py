@@ -93,6 +93,16 @@ def identical_groups(words: NDArray[np.uint64]) -> tuple[Ints, Ints]:
     return groups.astype(np.int64).ravel(), first.astype(np.int64)
 
 
+def excerpt(source: Source, records: int, names: Sequence[str]) -> Source:
+    """The first records of a source, with some of its filters."""
+    filters = {
+        n: FilterColumn(column.words[:records], column.present[:records])
+        for n, column in source.encodings.filters.items()
+        if n in names
+    }
+    return replace(source, encodings=Encodings(source.encodings.record_refs[:records], filters))
+
+
 def common_filters(a: Encodings, b: Encodings, spec: LinkSpec) -> list[str]:
     """Filters that at least one record of each side has, in the profile's order."""
     return [

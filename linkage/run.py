@@ -15,11 +15,14 @@ from crypto.encoding.types import LinkSpec
 from linkage import kernels, pair, persons
 from linkage.candidates import Limits
 from linkage.errors import LinkageError
-from linkage.records import Source, checked, common_filters, with_union
+from linkage.records import Source, checked, common_filters, excerpt, with_union
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
+
+#: Records of one source that are compared with each other to learn how different persons compare.
+_KIN_RECORDS = 20_000
 
 __all__ = ["LinkResult", "LinkageError", "Options", "Progress", "Source", "link", "silent"]
 
@@ -134,12 +137,13 @@ class _Kin:
 
     def __init__(self, sources: Sequence[Source], plan: pair.Plan, spec: LinkSpec, threads: int) -> None:
         self._sources, self._plan, self._spec, self._threads = sources, plan, spec, threads
-        self._known: dict[str, pair.Compared] = {}
+        self._known: dict[tuple[str, tuple[str, ...]], pair.Compared] = {}
 
     def among(self, names: Sequence[str]) -> pair.Compared | None:
-        """The pairs, or None where too few comparisons leave nothing to tell relatives by."""
-        if len(self._plan.groups_among(names)) < pair.RELATIVES_FROM:
-            return None
+        """The pairs, or None if no deduplicated source has all these filters.
+
+        Of a large source a part is enough: record_refs are random, so the first ones are a fair sample.
+        """
         able = [
             s
             for s in self._sources
@@ -148,13 +152,15 @@ class _Kin:
         if not able:
             return None
         source = max(able, key=lambda s: (len(s.encodings), s.name))
-        if source.name not in self._known:
-            sample = pair.sample_pairs(source, source, self._spec, self._threads)
+        key = source.name, tuple(names)
+        if key not in self._known:
+            part = excerpt(source, _KIN_RECORDS, names)
+            sample = pair.sample_pairs(part, part, self._spec, self._threads)
             limits = Limits(threads=self._threads)
-            self._known[source.name] = pair.compare(
-                source, source, self._plan, sample, limits, None, lambda done, total: None
+            self._known[key] = pair.compare(
+                part, part, self._plan, sample, limits, None, lambda done, total: None
             )
-        return self._known[source.name]
+        return self._known[key]
 
 
 def _source_pairs(sources: Sequence[Source], spec: LinkSpec) -> list[tuple[int, int]]:
