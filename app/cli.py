@@ -130,13 +130,13 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
 @app.command()
 def demo(
     data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path("demo-data"),
-    scale: Annotated[float, typer.Option(help="1 is the whole scenario.", min=0.001)] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 1,
+    scale: Annotated[float, typer.Option(help="1 is the whole scenario.", min=0.01, max=50)] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the generator.", min=0)] = 2026,
 ) -> None:
     """Two states' rosters in, a protected table and a verified log out."""
     from app.demo.story import run_demo
 
-    run_demo(data, scale, seed)
+    raise typer.Exit(run_demo(data, scale, seed))
 
 
 @org.command()

@@ -24,7 +24,6 @@ from crypto.encoding.profile import Profile
 from crypto.errors import InputError, PackageError, ProfileError
 from crypto.wire import ENCODINGS_NAME, Manifest, read_encodings, verify_package
 from linkage.quality import wilson
-from linkage.run import Source, link
 
 app = typer.Typer()
 
@@ -141,6 +140,9 @@ def link_command(
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     """Link packages offline and write which records are one person."""
+    # Not at the top: compiled kernels and their libraries take longer to load than most commands take to run.
+    from linkage.run import Source, link
+
     packages = name_packages(directories)
     if len(packages) < 2:
         raise PackageError("TOO_FEW_PACKAGES", "linking needs at least two packages")

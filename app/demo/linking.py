@@ -47,9 +47,9 @@ def encode(stage: Stage, scenario: Scenario) -> None:
         report = json.loads((package / "report.json").read_text(encoding="utf-8"))
         size = sum(path.stat().st_size for path in package.glob("*.parquet")) / 1e6
         stage.say(
-            f"{feed.agency.slug:<20} {report['persons']:>7,} persons encoded, "
+            f"{feed.agency.slug:<20} {report['persons']:>7,} persons, "
             f"{report['strong_identifier'] / report['persons']:>6.1%} with a strong identifier, "
-            f"{size:6.1f} MB, check value {report['kcv'][:8]}…"
+            f"{size:5.1f} MB, check value {report['kcv'][:8]}…"
         )
     stage.say(
         "The check values are equal: all five used the same secret and profile. What such a record looks "
@@ -63,11 +63,12 @@ def encode(stage: Stage, scenario: Scenario) -> None:
 
 def _show_record(stage: Stage, package: Path) -> None:
     table = pq.ParquetFile(package / "encodings.parquet").read_row_group(0).slice(0, 1)
-    shown = [f"record_ref {table['record_ref'][0].as_py()}"]
-    for name in table.column_names[1:4]:
+    shown = [f"record_ref     {table['record_ref'][0].as_py()}"]
+    for name in table.column_names[1:]:
         bits = table[name][0].as_py()
-        shown.append(f"{name} {bits.hex()[:20]}…" if bits else f"{name} (missing)")
-    stage.console.print("    " + "  ".join(shown), style="cyan", markup=False)
+        shown.append(f"{name:<14} {bits.hex()[:76]}…" if bits else f"{name:<14} (missing)")
+    for line in shown[:5]:
+        stage.console.print(f"    {line}", style="cyan", markup=False, soft_wrap=True)
 
 
 def submit(stage: Stage, scenario: Scenario, parties: Parties) -> dict[str, dict[str, Any]]:
@@ -91,8 +92,8 @@ def submit(stage: Stage, scenario: Scenario, parties: Parties) -> dict[str, dict
         receipt = json.loads((package / "receipt.json").read_text(encoding="utf-8"))
         receipts[slug] = document = receipt["document"]
         stage.say(
-            f"{slug:<20} receipt: batch {document['batch']}, log entry {document['log_index']}, "
-            f"manifest {document['manifest_sha256'][:12]}…, signature {receipt['signature']['value'][:12]}…"
+            f"{slug:<20} batch {document['batch']}, log entry {document['log_index']}, "
+            f"manifest {document['manifest_sha256'][:8]}…, signature {receipt['signature']['value'][:8]}…"
         )
     package = stage.space.package(scenario.feeds[0].agency.slug)
     stage.program(
@@ -121,7 +122,8 @@ def link(stage: Stage, parties: Parties) -> dict[str, Any]:
     )
     run: dict[str, Any] = stage.answer(
         ["cohortlink", "run", "start", AGREEMENT, "--api-key-file", parties.api_keys[OPERATOR],
-         "--url", parties.url, "--watch"]
+         "--url", parties.url, "--watch"],
+        live=True,
     )  # fmt: skip
     if run["state"] != "SUCCEEDED":
         raise DemoError(f"The run ended as {run['state']}: {run.get('error')}")
@@ -162,6 +164,7 @@ def measure(
         ["cohortlink", "link", *packages.values(), "--profile", profile, "--out", links],
         command=False,
         output=False,
+        live=True,
     )
     digest = links_digest(links)
     if digest != run["persons_sha256"]:

@@ -27,9 +27,9 @@ DIMENSIONS = ("pathway", "cohort_year")
 FAMILY = "field-level"
 
 _KNOWS = {
-    "education": "names, birth dates, most SSNs; credentials",
-    "workforce": "SSNs, cut-off names; wages by quarter",
-    "nonprofit": "names, birth dates, few SSNs; participation",
+    "education": "names, birth dates; awards",
+    "workforce": "SSNs, short names; wages",
+    "nonprofit": "names, birth dates; programs",
 }
 
 
@@ -122,7 +122,8 @@ def agreement(stage: Stage, url: str, operator_key: Path) -> Parties:
     for number, agency in enumerate(plan.AGENCIES):
         stage.program(
             ["cohortlink", "agreement", "approve", AGREEMENT, "--organization", agency.slug,
-             "--url", url, "--signing-key", parties.signing_keys[agency.slug], "--api-key-file", parties.api_keys[agency.slug]],
+             "--url", url, "--signing-key", parties.signing_keys[agency.slug],
+             "--api-key-file", parties.api_keys[agency.slug]],
             command=number == 0, output=False,
         )  # fmt: skip
     state = partnership.call("GET", f"/agreements/{AGREEMENT}")

@@ -8,12 +8,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 from rich.console import Console
@@ -157,7 +158,13 @@ class Stage:
         return path
 
     def program(
-        self, arguments: Sequence[str | Path], *, expect: int = 0, command: bool = True, output: bool = True
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        expect: int = 0,
+        command: bool = True,
+        output: bool = True,
+        live: bool = False,
     ) -> str:
         """Run one of our programs as a user would; returns what it wrote on standard output.
 
@@ -171,6 +178,8 @@ class Stage:
             Exit code that it must end with.
         command, output
             Whether to show the command, and what it printed.
+        live
+            Show its progress line by line where there is no terminal for its bars.
 
         Raises
         ------
@@ -180,30 +189,45 @@ class Stage:
         name, *rest = [str(argument) for argument in arguments]
         if command:
             self._show_command([name, *rest])
-        on_screen = sys.stderr.isatty() and not expect
-        done = subprocess.run(  # noqa: S603 (our own programs with our own arguments)
+        code, said, errors = self._run(name, rest, bars=not expect, live=live)
+        label = "-".join([name, *(word for word in rest[:2] if word.isalpha())])
+        self.keep(f"{label}.txt", said + errors)
+        if code != expect:
+            raise DemoError(
+                f"{name} {rest[0]} ended with code {code}, not {expect}:\n{errors.strip() or said.strip()}"
+            )
+        if output:
+            self._show_output(said, *(errors.strip().splitlines()[-1:] if expect else ()))
+        return said
+
+    def _run(self, name: str, rest: list[str], *, bars: bool, live: bool) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of a program; its progress appears as it comes."""
+        on_screen = bars and sys.stderr.isatty()
+        process = subprocess.Popen(  # noqa: S603 (our own programs with our own arguments)
             [find_program(name), *rest],
             stdout=subprocess.PIPE,
             stderr=None if on_screen else subprocess.PIPE,
             text=True,
-            check=False,
+            encoding="utf-8",
             env=_environment(),
         )
-        errors = done.stderr or ""
-        label = "-".join([name, *(word for word in rest[:2] if word.isalpha())])
-        self.keep(f"{label}.txt", done.stdout + errors)
-        if done.returncode != expect:
-            raise DemoError(
-                f"{name} {rest[0]} ended with code {done.returncode}, not {expect}:\n"
-                f"{errors.strip() or done.stdout.strip()}"
-            )
-        if output:
-            self._show_output(done.stdout, *(errors.strip().splitlines()[-1:] if expect else ()))
-        return done.stdout
+        assert process.stdout is not None
+        errors: list[str] = []
+        listener = threading.Thread(target=self._listen, args=(process.stderr, errors, live))
+        listener.start()
+        said = process.stdout.read()
+        listener.join()
+        return process.wait(), said, "".join(errors)
 
-    def answer(self, arguments: Sequence[str | Path], *, command: bool = True) -> Any:
+    def _listen(self, stream: IO[str] | None, heard: list[str], live: bool) -> None:
+        for line in stream or ():
+            heard.append(line)
+            if live:
+                self.console.print(f"    {line.rstrip()}", style="dim", markup=False, soft_wrap=True)
+
+    def answer(self, arguments: Sequence[str | Path], *, command: bool = True, live: bool = False) -> Any:
         """Run a program with ``--json`` and parse what it says."""
-        text = self.program([*arguments, "--json"], command=command, output=False)
+        text = self.program([*arguments, "--json"], command=command, output=False, live=live)
         try:
             return json.loads(text)
         except ValueError:

@@ -82,28 +82,12 @@ The schools know who graduated, the workforce agencies know who is paid wages, a
 other a name. Watch five agencies of two states find out together, without any name, number or address \
 leaving any of them. All people are invented; programs, service and mathematics are real."""
 
-_FAREWELL.format(minutes=minutes, seconds=seconds, data=data),
-            title="[bold]Done[/bold]",
-            title_align="left",
-            padding=(0, 2),
-        )
-    )
-    return 0
-
-
-_WELCOME = """\
-What share of the people who earn a credential around Cincinnati have work one year later?
-
-The schools know who graduated, the workforce agencies know who is paid wages, and neither may show the other a \
-name. Watch five agencies of two states find out together, without any name, number or address leaving any of \
-them. All people are invented; programs, service and mathematics are real."""
-
 _FAREWELL = """\
 That was the whole way, in {minutes} min {seconds} s.
 
 Next:  make serve              the same data in a browser, at http://127.0.0.1:8000
        README.md               what it is, what it guarantees and what it does not
-       docs/agency-guide.md    for those who hold names;  docs/partnership-guide.md  for those who ask
-       docs/auditor-guide.md   for those who check
+       docs/agency-guide.md    for those who hold names
+       docs/partnership-guide.md  and  docs/auditor-guide.md   for those who ask, and those who check
 
-Everything the demo made lies in {data}; the next demo deletes it."""
+Everything that the demo made lies in {data}; the next demo deletes it."""
