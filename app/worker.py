@@ -28,10 +28,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
 from app.flows import run_linkage
 from app.flows.service import Service, open_service
+from app.logs import configure
 from app.settings import Settings
 from app.store import run_ownership
 from app.store.workflows import create_workflow_engine
@@ -42,7 +44,7 @@ STEPS_VERSION: Final = "linkage-1"
 TICK: Final = 0.5
 SILENCE: Final = 6.0
 
-_log = logging.getLogger("cohortlink.worker")
+log = structlog.get_logger()
 
 
 class StepFailedError(Exception):
@@ -114,7 +116,7 @@ class Worker:
                 # Not a step either: it is one transaction that happens once by its own condition.
                 run_linkage.finish(service, run_id, owner, produced)
             except run_linkage.RunLostError:
-                _log.warning("run %s was taken over by another worker", run_id)
+                log.warning("run taken over by another worker", run=run_id)
             except Exception as error:  # noqa: BLE001 (whatever it was, the run must say that it failed)
                 self._fail(run_id, owner, error)
             finally:
@@ -137,8 +139,8 @@ class Worker:
 
     def _fail(self, run_id: str, owner: str, error: Exception) -> None:
         code = run_linkage.code_of(error)
-        # The kind of error and where it arose, never its message.
-        _log.error("run %s failed: %s", run_id, code, extra={"error_type": type(error).__name__})
+        # The kind of error, never its message: it may quote data.
+        log.error("run failed", run=run_id, code=code, error=type(error).__name__)
         run_linkage.fail(self._service, run_id, owner, code)
 
     # -- the loop
@@ -155,6 +157,10 @@ class Worker:
         }
         DBOS(config=config)
         DBOS.launch()
+        # The library would write tracebacks with messages; ours names the error's kind and nothing else.
+        library = logging.getLogger("dbos")
+        library.handlers.clear()
+        library.propagate = True
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=self._tick)
 
     def run(self, stop: threading.Event) -> None:
@@ -165,7 +171,7 @@ class Worker:
                 self._enqueue()
                 self._take_over()
             except Exception as error:  # noqa: BLE001 (the loop outlives every outage)
-                _log.error("the worker's round failed: %s", type(error).__name__)
+                log.error("round of the worker failed", error=type(error).__name__)
 
     def _beat(self) -> None:
         with self._guard:
@@ -201,7 +207,7 @@ class Worker:
             if claimed:
                 # A crash here leaves the run with a sign of life that stands still: it is claimed again.
                 DBOS.resume_workflow(run_id, queue_name=QUEUE)
-                _log.warning("took over run %s", run_id)
+                log.warning("run taken over from a silent worker", run=run_id)
         known = {run_id for run_id, _, _ in running}
         self._seen = {r: s for r, s in self._seen.items() if r in known or s[0] == (None, None)}
 
@@ -223,22 +229,23 @@ def _left_behind(run_id: str, me: str) -> bool:
     return status is not None and status.status == "PENDING" and status.executor_id != me
 
 
-def serve_runs(settings: Settings, *, follow_parent: bool = False) -> None:
+def serve_runs(settings: Settings, *, parent: int | None = None) -> None:
     """Run a worker until SIGTERM or SIGINT.
 
     Parameters
     ----------
-    follow_parent : bool
-        Also stop when the process that started this one is gone, so that `serve` leaves no worker behind.
+    parent : int, optional
+        Process that this one belongs to: it also stops when that one is gone, so that a killed `serve`
+        leaves no worker behind.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     worker = Worker(open_service(settings))
     worker.start()
-    if follow_parent:
-        threading.Thread(target=_watch_parent, args=(os.getppid(), stop), daemon=True).start()
-    _log.info("worker %s is ready", worker.name)
+    if parent is not None:
+        threading.Thread(target=_watch_parent, args=(parent, stop), daemon=True).start()
+    log.info("worker ready", worker=worker.name)
     worker.run(stop)
     # The workflow's thread may be deep in a computation; everything it leaves is meant to be left.
     logging.shutdown()
@@ -254,8 +261,11 @@ def _watch_parent(parent: int, stop: threading.Event) -> None:
 def start_worker_process(settings: Settings) -> subprocess.Popen[bytes]:
     """Start a worker as a child of this process, with the same settings; it ends when this process does."""
     environment = {**os.environ, **settings.to_environ()}
-    return subprocess.Popen([sys.executable, "-m", "app.worker"], env=environment, stdin=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "app.worker", str(os.getpid())]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
 
 
 if __name__ == "__main__":
-    serve_runs(Settings.from_env(), follow_parent=True)
+    configure()
+    # The parent's number comes from itself: by now it may be gone, and this process another's child.
+    serve_runs(Settings.from_env(), parent=int(sys.argv[1]) if len(sys.argv) > 1 else None)

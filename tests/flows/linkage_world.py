@@ -1,4 +1,4 @@
-"""A small region, ready to be linked: agencies, an active agreement, accepted batches. Real parts throughout."""
+"""A small region, ready to be linked: agencies, an active agreement, accepted batches. All parts are real."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ class World:
     def revoke(self, organization: str) -> None:
         document = self.statement(organization)
         signature = self.signers[organization].sign("agreement-revocation", document)
-        sign_agreement.revoke(
-            self.service, self.callers[organization], AGREEMENT, document, signature
-        )
+        sign_agreement.revoke(self.service, self.callers[organization], AGREEMENT, document, signature)
 
     def submit(self, organization: str) -> str:
         """Submit an agency's package through the flows; returns the batch's id."""
