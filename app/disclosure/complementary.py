@@ -15,11 +15,11 @@ def price(system: System, policy: Policy, cell_id: CellId) -> float:
     """Price of hiding a cell: about its persons, so that few readers lose a figure.
 
     The factor in [0.75, 1.25) comes from the policy's secret. Without it, "the smallest of the rest was
-    taken" would tell something about sizes.
+    taken" would tell something about sizes. It is the same for every indicator of a cohort: they share their
+    denominators, and a denominator that one of them hides as a companion must not be shown by another.
     """
-    about = system.tables[0].about
     by, key = cell_id
-    return system.cells[cell_id].n * (0.75 + 0.5 * policy.chance(about.indicator, about.cohort, *by, *key))
+    return system.cells[cell_id].n * (0.75 + 0.5 * policy.chance(system.tables[0].about.cohort, *by, *key))
 
 
 def cheapest(
@@ -34,28 +34,32 @@ def cheapest(
     def cost(cell_id: CellId) -> float:
         by, key = cell_id
         stray = 10 ** policy.chance("attempt", str(attempt), *by, *key) if attempt else 1.0
-        # What is half hidden already costs less to hide whole than to open another hole.
-        return price(system, policy, cell_id) * stray * (0.5 if cell_id in system.found_hidden else 1.0)
+        return price(system, policy, cell_id) * stray
 
     candidates = [cell for cell in cells if cell not in hidden and cell != TOTAL]
     return min(candidates, key=lambda cell: (cost(cell), cell), default=None)
 
 
 def choose_companions(system: System, policy: Policy) -> System:
-    """Return the cheapest of several ways to hide companions; a choice in one table drags others along."""
-    ways = []
-    for attempt in range(ATTEMPTS):
-        way = system.copy()
-        hide_companions(way, policy, attempt=attempt)
-        hidden = [*sorted(way.found_hidden), *sorted(way.n_hidden)]
-        ways.append((sum(price(way, policy, cell) for cell in hidden), attempt, way))
-    return min(ways, key=lambda way: way[:2])[2]
+    """Return the cheapest of several ways to hide companions; a choice in one table drags others along.
+
+    Denominators are decided first and by denominators alone, whatever the indicator found; see :func:`price`.
+    """
+    for n in (True, False):
+        ways = []
+        for attempt in range(ATTEMPTS):
+            way = system.copy()
+            _mend_lines(way, policy, n=n, attempt=attempt)
+            hidden = sorted(way.n_hidden if n else way.found_hidden)
+            ways.append((sum(price(way, policy, cell) for cell in hidden), attempt, way))
+        system = min(ways, key=lambda way: way[:2])[2]
+    return system
 
 
-def hide_companions(system: System, policy: Policy, *, attempt: int = 0) -> None:
-    """Hide further cells until no line gives anything away by itself.
+def hide_companions(system: System, policy: Policy) -> None:
+    """Hide further cells until no line gives a denominator or a numerator away by itself.
 
-    For denominators and again for numerators, a line is mended while
+    A line is mended while
 
     - one hidden cell is alone in it: subtraction gives it exactly;
     - hidden cells of one sign together count fewer than k persons, found or not found: their sum is a group;
@@ -63,17 +67,21 @@ def hide_companions(system: System, policy: Policy, *, attempt: int = 0) -> None
 
     Each step hides one more cell, so it ends.
     """
+    for n in (True, False):
+        _mend_lines(system, policy, n=n, attempt=0)
+
+
+def _mend_lines(system: System, policy: Policy, *, n: bool, attempt: int) -> None:
     changed = True
     while changed:
         changed = False
         for line in system.lines:
-            for n in (True, False):
-                while _needs_companion(system, policy, line, n=n):
-                    companion = cheapest(system, policy, line.cells, n=n, attempt=attempt)
-                    if companion is None:
-                        break
-                    system.hide(companion, n=n)
-                    changed = True
+            while _needs_companion(system, policy, line, n=n):
+                companion = cheapest(system, policy, line.cells, n=n, attempt=attempt)
+                if companion is None:
+                    break
+                system.hide(companion, n=n)
+                changed = True
 
 
 def _needs_companion(system: System, policy: Policy, line: Line, *, n: bool) -> bool:

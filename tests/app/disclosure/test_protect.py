@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -153,6 +154,27 @@ def test_same_tables_and_secret_give_the_same_answer_and_another_secret_may_choo
         assert once == again
         answers.add(json.dumps(once))
     assert len(answers) > 1
+
+
+def test_two_indicators_of_one_cohort_hide_the_same_denominators() -> None:
+    about = replace(ABOUT, indicator="employed_q2")
+    persons = {"small": 5, "a": 90, "b": 95, "c": 100, "d": 300}
+    for seed in range(20):
+        hidden = []
+        for description, found in ((ABOUT, (3, 50, 89, 50, 150)), (about, (2, 85, 50, 95, 100))):
+            counts = dict(zip(persons, zip(persons.values(), found, strict=True), strict=True))
+            plain = one_way("race", counts)
+            table = Table(
+                description,
+                plain.by,
+                keys=plain.keys,
+                labels=plain.labels,
+                cells=plain.cells,
+                total=plain.total,
+            )
+            rows = protect([table], Policy(10, SECRET + bytes([seed]))).table(["race"]).rows
+            hidden.append([row.label for row in rows if row.n is None])
+        assert hidden[0] == hidden[1]
 
 
 def test_higher_minimum_never_shows_more() -> None:
