@@ -294,8 +294,8 @@ def _show_package(result: Mapping[str, Any]) -> None:
         f"profile      {result['profile']} ({result['family']}, risk {result['risk']})",
         f"check value  {result['kcv']} (the other agencies must see the same)",
     )
-    if result["absent"]:
-        warn(f"the file has no column for: {', '.join(result['absent'])}")
+    for line in result["warnings"]:
+        warn(line)
     if result["not_encodable"]:
         warn(f"{result['not_encodable']} persons have nothing to encode; they count, but cannot be linked")
     say("crosswalk.csv leads back to persons: keep it, and never send it")

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from crypto import __version__
+from crypto.agency import report
 from crypto.agency.progress import Progress, silent
 from crypto.encoding.encode import Encoder, Prepared, draw_refs, prepare, shuffled, source_columns
 from crypto.encoding.keys import Keys, Secret
@@ -47,8 +48,6 @@ from crypto.wire import (
 )
 
 SOFTWARE: Final = f"cohortlink-agency/{__version__}"
-#: Persons on whom fill and leak-SNR are measured.
-SAMPLE: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -281,13 +280,13 @@ def encode_package(
             software=SOFTWARE,
         )
         digest = write_manifest(partial, manifest)
-        report = _report(people, profile, encoder, counter, manifest, digest)
+        told = _report(people, profile, encoder, counter, manifest, digest)
         (partial / PROFILE_NAME).write_text(json.dumps(profile.to_document(), indent=2) + "\n", "utf-8")
-        _write_private(partial / REPORT_NAME, json.dumps(report, indent=1) + "\n")
+        _write_private(partial / REPORT_NAME, json.dumps(told, indent=1) + "\n")
         _put_in_place(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return report
+    return told
 
 
 def _check_out(out: Path) -> None:
@@ -363,36 +362,6 @@ def _open_private(path: Path) -> Any:
     return os.fdopen(handle, "w", encoding="utf-8", newline="")
 
 
-def field_report(people: People, profile: Profile) -> list[dict[str, Any]]:
-    """What each field of the profile found in the file: counts and shares over persons."""
-    found: list[dict[str, Any]] = []
-    persons = len(people.index)
-    for field in profile.fields:
-        prepared = people.prepared.fields.get(field.name)
-        if prepared is None:
-            found.append({"field": field.name, "column": None, "filled": 0, "share": 0.0})
-            continue
-        codes = prepared.column.codes[people.index]
-        filled = int((codes >= 0).sum())
-        found.append(
-            {
-                "field": field.name,
-                "column": prepared.source,
-                "filled": filled,
-                "share": round(filled / persons, 4),
-                "distinct": len(prepared.column.values),
-                "unusable": prepared.unusable,
-            }
-        )
-    return found
-
-
-def sample_of(people: People) -> NDArray[np.int64]:
-    """File rows of at most :data:`SAMPLE` persons, spread over the file."""
-    step = max(1, len(people.index) // SAMPLE)
-    return people.index[::step][:SAMPLE]
-
-
 def _report(
     people: People,
     profile: Profile,
@@ -401,8 +370,9 @@ def _report(
     manifest: Manifest,
     digest: str,
 ) -> dict[str, Any]:
-    sample = sample_of(people)
-    fill, leak = encoder.fill(sample), encoder.leak_snr(sample)
+    sample = report.sample_of(people.index)
+    fields = report.field_report(people.prepared, people.index, profile)
+    filters = report.filter_report(profile, encoder, sample, counter.present, manifest.persons)
     return {
         "format": "cohortlink-report/1",
         "manifest_sha256": digest,
@@ -418,17 +388,10 @@ def _report(
         "encodable": counter.encodable,
         "not_encodable": manifest.persons - counter.encodable,
         "strong_identifier": counter.strong,
-        "fields": field_report(people, profile),
+        "fields": fields,
         "absent": list(people.prepared.absent),
-        "filters": [
-            {
-                "filter": item.name,
-                "present": counter.present[item.name],
-                "fill": None if fill[item.name] is None else round(fill[item.name] or 0.0, 4),
-                "leak_snr": round(leak[item.name], 4) if item.name in leak else None,
-            }
-            for item in profile.filters
-        ],
+        "filters": filters,
         "facts": {entry.facts: entry.rows for entry in manifest.files if entry.facts},
         "columns_not_read": len(people.unread),
+        "warnings": report.warnings(fields, filters, len(sample)),
     }

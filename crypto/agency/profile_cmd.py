@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from crypto.agency.encode import field_report, read_people, sample_of
+from crypto.agency import report
+from crypto.agency.encode import read_people
 from crypto.agency.progress import Progress, silent
 from crypto.encoding.encode import Encoder
 from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import FAMILIES, RISK, Profile, default_profile
 from crypto.errors import ProfileError
-
-#: Above this, known pairs leaked more than 1 % in the attacks that were measured.
-MOST_LEAK_SNR: Final = 0.02
-#: Of a filter that is diffused; a sparser one is nearly linear in its tokens.
-LEAST_FILL: Final = 0.40
-LEAST_PERSONS_FOR_LEAK: Final = 100
 
 
 def find_profile(name: str) -> Profile:
@@ -78,52 +73,16 @@ def check_profile(
         people_file, profile, None, delimiter=delimiter, encoding=encoding, progress=progress
     )
     encoder = Encoder(people.prepared, profile, Keys(Secret.generate(), profile))
-    sample = sample_of(people)
+    sample = report.sample_of(people.index)
     chunk = encoder.encode(sample)
-    fill, leak = encoder.fill(sample), encoder.leak_snr(sample)
-    filters = [
-        {
-            "filter": item.name,
-            "share": round(float(chunk.filters[item.name][1].mean()), 4),
-            "fill": None if fill[item.name] is None else round(fill[item.name] or 0.0, 4),
-            "leak_snr": round(leak[item.name], 4) if item.name in leak else None,
-        }
-        for item in profile.filters
-    ]
-    fields = field_report(people, profile)
+    present = {name: int(found.sum()) for name, (_, found) in chunk.filters.items()}
+    filters = report.filter_report(profile, encoder, sample, present, len(sample))
+    fields = report.field_report(people.prepared, people.index, profile)
     return {
         **summary(profile),
         "rows": people.prepared.rows,
         "sample": len(sample),
         "fields": fields,
         "filters": filters,
-        "warnings": _warnings(fields, filters, len(sample)),
+        "warnings": report.warnings(fields, filters, len(sample)),
     }
-
-
-def _warnings(fields: list[dict[str, Any]], filters: list[dict[str, Any]], sample: int) -> list[str]:
-    found = []
-    for field in fields:
-        if field["column"] is None:
-            found.append(f"field {field['field']}: no column; its filters lack it for everybody")
-        elif field["share"] < 0.5:
-            found.append(f"field {field['field']}: filled for {field['share']:.1%} of rows only")
-        if field.get("distinct") == 1:
-            found.append(f"field {field['field']}: one single value; it tells nobody apart")
-        if field.get("unusable"):
-            found.append(f"field {field['field']}: {field['unusable']} cells hold nothing usable")
-    for item in filters:
-        if not item["share"]:
-            found.append(f"filter {item['filter']}: absent for everybody")
-        elif item["leak_snr"] is None:
-            continue
-        elif item["fill"] is not None and item["fill"] < LEAST_FILL:
-            found.append(
-                f"filter {item['filter']}: fill {item['fill']:.2f} is below {LEAST_FILL}; sparse filters leak"
-            )
-        if sample >= LEAST_PERSONS_FOR_LEAK and (item["leak_snr"] or 0.0) > MOST_LEAK_SNR:
-            found.append(
-                f"filter {item['filter']}: leak-SNR {item['leak_snr']:.3f} is above {MOST_LEAK_SNR}; "
-                "the parties should raise t or add fields that tell people apart"
-            )
-    return found

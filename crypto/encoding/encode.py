@@ -192,7 +192,7 @@ class Encoder:
         return Chunk(filters)
 
     def chunks(self, order: NDArray[np.int64], progress: Progress | None = None) -> Iterator[Chunk]:
-        """Encode the rows ``order`` in chunks of :data:`CHUNK`; reports ``"encode"``, rows done and in all."""
+        """Encode the rows ``order`` in chunks of ``CHUNK``; reports ``"encode"``, rows done and in all."""
         for start in range(0, len(order), CHUNK):
             if progress:
                 progress("encode", start, len(order))
