@@ -44,7 +44,9 @@ def _encode(texts: NDArray[np.str_], salt: int, width: int, hashes: int) -> Word
     return words[inverse]
 
 
-def _misspelt(texts: NDArray[np.str_], share: float, letters: str, rng: np.random.Generator) -> NDArray[np.str_]:
+def _misspelt(
+    texts: NDArray[np.str_], share: float, letters: str, rng: np.random.Generator
+) -> NDArray[np.str_]:
     out = texts.astype("<U24")
     for row in np.flatnonzero(rng.random(len(texts)) < share):
         text = str(out[row])
@@ -53,7 +55,9 @@ def _misspelt(texts: NDArray[np.str_], share: float, letters: str, rng: np.rando
     return out
 
 
-def people_filters(n: int, m: int, *, width: int = 1024, hashes: int = 12, seed: int = 7) -> tuple[Words, Words]:
+def people_filters(
+    n: int, m: int, *, width: int = 1024, hashes: int = 12, seed: int = 7
+) -> tuple[Words, Words]:
     """Filters of ``m`` people, and of ``n`` of which half are among them, seen again with errors.
 
     Returns
@@ -80,16 +84,21 @@ def people_filters(n: int, m: int, *, width: int = 1024, hashes: int = 12, seed:
     return a, b
 
 
-def diffused_filters(n: int, m: int, *, agreement: float, width: int = 4096, seed: int = 7) -> tuple[Words, Words]:
-    """Balanced filters (half the bits set), of which half of ``a`` agree with one of ``b`` in a share of bits.
+def random_words(shape: tuple[int, int], rng: np.random.Generator) -> Words:
+    return np.frombuffer(rng.bytes(8 * shape[0] * shape[1]), dtype=np.uint64).reshape(shape)
 
-    The share is ``agreement`` in expectation; bits of strangers agree half the time.
+
+def diffused_filters(
+    n: int, m: int, *, distance: int, width: int = 4096, seed: int = 7
+) -> tuple[Words, Words]:
+    """Balanced filters (half the bits set): row i < n // 2 of ``a`` is at exactly ``distance`` of row i of ``b``.
+
+    Everybody else agrees with everybody else in half of the bits, give or take.
     """
     rng = np.random.default_rng(seed)
-    b = rng.integers(0, 1 << 63, (m, width // 64), dtype=np.uint64) << np.uint64(1)
-    b |= rng.integers(0, 2, b.shape, dtype=np.uint64)
-    a = rng.integers(0, 1 << 63, (n, width // 64), dtype=np.uint64) << np.uint64(1)
-    for row, other in enumerate(rng.choice(m, n // 2, replace=False)):
-        flipped = np.packbits(rng.random(width) >= agreement, bitorder="little").view(np.uint64)
-        a[row] = b[other] ^ flipped
+    a, b = random_words((n, width // 64), rng).copy(), random_words((m, width // 64), rng)
+    for row in range(n // 2):
+        flipped = np.zeros(width, dtype=np.uint8)
+        flipped[rng.permutation(width)[:distance]] = 1
+        a[row] = b[row] ^ np.packbits(flipped, bitorder="little").view(np.uint64)
     return a, b

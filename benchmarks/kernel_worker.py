@@ -80,7 +80,10 @@ class Contestants:
         a_size = np.bitwise_count(self.a).sum(axis=1, dtype=np.int64)
         b_size = np.bitwise_count(self.b).sum(axis=1, dtype=np.int64)
         top = np.array(
-            [(t.denominator - t.numerator) * s // t.denominator for s in range(a_size.max() + b_size.max() + 1)],
+            [
+                (t.denominator - t.numerator) * s // t.denominator
+                for s in range(a_size.max() + b_size.max() + 1)
+            ],
             dtype=np.int32,
         )
         top[0] = -1
@@ -94,7 +97,9 @@ class Contestants:
 
     def numpy(self, threshold: str, threads: int) -> Callable[[], Pairs]:
         def distances(start: int, stop: int) -> Any:
-            return np.bitwise_count(self.a[start:stop, None, :] ^ self.b[None, :, :]).sum(axis=2, dtype=np.int32)
+            return np.bitwise_count(self.a[start:stop, None, :] ^ self.b[None, :, :]).sum(
+                axis=2, dtype=np.int32
+            )
 
         return lambda: self._matrix(threshold, distances, 2)
 
@@ -125,7 +130,9 @@ class Contestants:
             limits, distance, j = index.range_search(self.a.view(np.uint8), radius)
             i = np.repeat(np.arange(len(self.a)), np.diff(limits.astype(np.int64)))
             both = a_size[i] + b_size[j]
-            keep = (t.denominator * distance.astype(np.int64) <= (t.denominator - t.numerator) * both) & (both > 0)
+            keep = (t.denominator * distance.astype(np.int64) <= (t.denominator - t.numerator) * both) & (
+                both > 0
+            )
             return i[keep], j[keep]
 
         return scan

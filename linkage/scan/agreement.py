@@ -122,7 +122,9 @@ def choose_subset(
     exact, chosen = exact_fraction(threshold), select(backend)
     left, right = both_sides(a, b)
     if not 0.0 <= miss_probability < 1.0:
-        raise LinkageError("MISS_PROBABILITY_OUT_OF_RANGE", "A miss probability lies at 0 or above, and below 1.")
+        raise LinkageError(
+            "MISS_PROBABILITY_OUT_OF_RANGE", "A miss probability lies at 0 or above, and below 1."
+        )
     width, tile = 64 * left.shape[1], chosen.rows * chosen.columns
     if not miss_probability or not len(left) or not len(right):
         return None
@@ -176,6 +178,8 @@ def agreement_pairs(
     """
     exact, chosen = exact_fraction(threshold), select(backend)
     left, right = both_sides(a, b)
+    if subset is not None and subset.positions.max() >= 64 * left.shape[1]:
+        raise LinkageError("FILTER_WIDTH", "The subset of bits was drawn for wider filters.")
     return _agreement_blocks(left, right, exact, subset, max(1, threads), progress or silent, chosen)
 
 

@@ -57,7 +57,14 @@ BACKENDS = {
             frozenset({"avx2"}),
             Cost(per_word=0.115, per_pair=0.16, per_tile=45.0, per_survivor=0.7),
         ),
-        Backend("plain", kernels.scan_plain, 1, kernels.PLAIN_COLUMNS, frozenset(), Cost(per_word=0.27, per_pair=0.55, per_tile=0.0, per_survivor=1.9)),
+        Backend(
+            "plain",
+            kernels.scan_plain,
+            1,
+            kernels.PLAIN_COLUMNS,
+            frozenset(),
+            Cost(per_word=0.27, per_pair=0.55, per_tile=0.0, per_survivor=1.9),
+        ),
     )
 }
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from linkage.scan.backends import select
+from linkage.scan.backends import Backend, select
 from linkage.scan.inputs import both_sides, exact_fraction, silent
 from linkage.scan.kernels import Side, Words
 from linkage.scan.sketch import (
@@ -62,15 +62,14 @@ def dice_pairs(
     """
     exact, chosen = exact_fraction(threshold), select(backend)
     left, right = both_sides(a, b)
-    return _dice_blocks(left, right, exact, max(1, threads), progress or silent, chosen.name)
+    return _dice_blocks(left, right, exact, max(1, threads), progress or silent, chosen)
 
 
 def _dice_blocks(
-    a: Words, b: Words, threshold: Fraction, threads: int, progress: Progress, backend: str
+    a: Words, b: Words, threshold: Fraction, threads: int, progress: Progress, chosen: Backend
 ) -> Iterator[PairBlock]:
     if not len(a) or not len(b):
         return
-    chosen = select(backend)
     a_size, b_size = popcounts(a), popcounts(b)
     a_limit, b_limit = dice_side_limits(a_size, threshold, 0), dice_side_limits(b_size, threshold, 1)
     depth = choose_fold(a, b, a_limit, b_limit, chosen.cost, chosen.rows * chosen.columns).depth
