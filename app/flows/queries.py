@@ -12,6 +12,7 @@ from app.flows.seal_log import rfc3339
 from app.flows.service import PLANES, Service
 from app.flows.sign_agreement import describe, standing, visible
 from app.store import agreements, batches, log, releases, runs, schema
+from crypto.errors import CohortlinkError
 
 
 def get_agreement(service: Service, caller: Caller, agreement_id: str) -> dict[str, Any]:
@@ -99,5 +100,7 @@ def _problem(check: Callable[[], object]) -> str | None:
     try:
         check()
     except Exception as error:  # noqa: BLE001 (a check reports whatever is wrong)
-        return error.detail if isinstance(error, ServiceError) else type(error).__name__
+        if isinstance(error, ServiceError | CohortlinkError):
+            return error.detail
+        return type(error).__name__
     return None

@@ -46,7 +46,7 @@ class Blobs:
         """Write an object; when this returns it survives a power cut.
 
         An exception of `chunks` is passed on and leaves no object. A crash in here leaves at most an
-        object that no row names.
+        object that no row names. `chunks` must not itself read from `Blobs`: obstore cannot nest.
         """
         obstore.put(self._store, path, iter(chunks), chunk_size=CHUNK, max_concurrency=1)
         self._sync(path)

@@ -1,0 +1,98 @@
+"""The operator's program: exit codes, files, and reasons on stderr."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app import cli
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["cohortlink", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    code = caught.value.code
+    return code if isinstance(code, int) else 0
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A data folder of its own, whatever the environment says."""
+    for name in ("DATA", "DATABASE_URL", "BLOB_URL", "KEYS", "LOG_ORIGIN", "PART_SIZE"):
+        monkeypatch.delenv("COHORTLINK_" + name, raising=False)
+    return str(tmp_path / "data")
+
+
+def test_bootstrap_writes_a_private_key_file_and_refuses_a_second_operator(
+    tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "operator.key"
+    arguments = ("org", "bootstrap", "--name", "Ops", "--data", data, "--json", "--key-file")
+    assert run(monkeypatch, *arguments, str(key)) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"organization": "operator", "key_file": str(key)}
+    assert key.read_text().startswith("clk_")
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert key.read_text().strip() not in captured.out + captured.err
+
+    assert run(monkeypatch, *arguments, str(key)) == 1
+    assert "FILE_EXISTS" in capsys.readouterr().err
+    second = tmp_path / "second.key"
+    assert run(monkeypatch, *arguments, str(second)) == 1
+    assert "OPERATOR_EXISTS" in capsys.readouterr().err
+    assert not second.exists()
+
+
+def test_migrate_doctor_and_log_answer(
+    data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "migrate", "--data", data, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"before": None, "after": "0001"}
+    assert run(monkeypatch, "doctor", "--data", data, "--json") == 0
+    assert set(json.loads(capsys.readouterr().out).values()) == {"ok"}
+    assert run(monkeypatch, "log", "key", "--data", data) == 0
+    assert capsys.readouterr().out.startswith("cohortlink.invalid/log+")
+    assert run(monkeypatch, "log", "seal", "--data", data, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"checkpoint": None}
+
+
+def test_doctor_names_what_is_wrong_and_exits_with_1(
+    data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "migrate", "--data", data)
+    run(monkeypatch, "doctor", "--data", data)
+    (Path(data) / "keys" / "facts.json").chmod(0o644)
+    capsys.readouterr()
+    assert run(monkeypatch, "doctor", "--data", data) == 1
+    assert "chmod 600" in capsys.readouterr().out
+
+
+def test_wrong_usage_exits_with_2(monkeypatch: pytest.MonkeyPatch, data: str) -> None:
+    assert run(monkeypatch, "serve", "--port", "many", "--data", data) == 2
+    assert run(monkeypatch, "nonsense") == 2
+
+
+def test_a_misspelt_setting_is_a_reason_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COHORTLINK_DATABSE_URL", "x")
+    assert run(monkeypatch, "doctor", "--data", data) == 1
+    assert "SETTINGS_INVALID" in capsys.readouterr().err
+
+
+def test_help_does_not_load_the_heavy_rooms() -> None:
+    program = (
+        "import sys; sys.argv = ['cohortlink', '--help']\n"
+        "from app import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'sqlalchemy', 'fastapi', 'dbos', 'duckdb', 'numba'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
