@@ -9,6 +9,7 @@ Rows by state of work keep the whole cohort as denominator and count who has wag
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import product
@@ -85,8 +86,9 @@ def tabulate(
     frame = build_frame(
         question.indicator.measure, question.cohort, persons=persons, facts=facts, owners=owners or {}
     )
-    about = question.describe(frame, coverage)
-    return _table(frame, question.cohort, by, about, code_lists or {})
+    with closing(frame.connection):
+        about = question.describe(frame, coverage)
+        return _table(frame, question.cohort, by, about, code_lists or {})
 
 
 def tabulate_plan(
@@ -110,8 +112,9 @@ def tabulate_plan(
     frame = build_frame(
         question.indicator.measure, question.cohort, persons=persons, facts=facts, owners=owners or {}
     )
-    about = question.describe(frame, coverage)
-    return tuple(_table(frame, question.cohort, by, about, code_lists or {}) for by in plan)
+    with closing(frame.connection):
+        about = question.describe(frame, coverage)
+        return tuple(_table(frame, question.cohort, by, about, code_lists or {}) for by in plan)
 
 
 @dataclass(frozen=True)

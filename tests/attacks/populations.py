@@ -93,6 +93,43 @@ POPULATIONS = st.builds(
 )
 
 
+LEVELS = {"01": "CERT", "02": "CERT", "03": "ASSOC", "05": "BACH", "07": "GRAD", "17": "GRAD"}
+
+
+def refined(seed: int, size: int, skew: float, chance: float) -> tuple[Table, Table]:
+    """Pathways and the award levels that refine them; everybody has one award, and the attacker knows it."""
+    rng = np.random.default_rng(seed)
+    levels = [*LEVELS, "NONE"]
+    weights = np.arange(1, len(levels) + 1) ** -skew
+    drawn = rng.choice(rng.permutation(len(levels)), size=size, p=weights / weights.sum())
+    found = rng.random(size) < chance
+    pathways = ["CERT", "ASSOC", "BACH", "GRAD", "HSE", "INDUSTRY"]
+    other = rng.choice([4, 5], size=size)
+    path = np.array(
+        [pathways.index(LEVELS[levels[i]]) if levels[i] in LEVELS else -1 for i in drawn], dtype=int
+    )
+    path = np.where(path < 0, other, path)
+
+    def rows(name: str, names: list[str], codes: np.ndarray, **more: object) -> Table:
+        cells = tuple(Cell(int((codes == i).sum()), int(found[codes == i].sum())) for i in range(len(names)))
+        total = Cell(size, int(found.sum()))
+        return Table(
+            ABOUT,
+            (name,),
+            keys=tuple((text,) for text in names),
+            labels=tuple(names),
+            cells=cells,
+            total=total,
+            rows=Rows.OVERLAPPING,
+            **more,  # type: ignore[arg-type]
+        )
+
+    return (
+        rows("pathway", pathways, path),
+        rows("award_level", levels, drawn, parents=LEVELS, parent_dimension="pathway"),
+    )
+
+
 def document(table: Table, shown: dict[tuple[str, ...], str] | None = None) -> dict[str, object]:
     """An answer *without* protection (test only): everything, or what ``shown`` gives as status per row."""
 

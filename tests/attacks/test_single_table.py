@@ -13,12 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from app.disclosure.policy import Policy
 from app.disclosure.protect import protect
 from app.disclosure.table import Cell, Table
-from tests.attacks.populations import ABOUT, POPULATIONS, Population, document, partition, primary_only
+from tests.attacks.populations import (
+    ABOUT,
+    LEVELS,
+    POPULATIONS,
+    Population,
+    document,
+    partition,
+    primary_only,
+    refined,
+)
 
 K = 10
 POLICY = Policy(K, b"the attacker does not know this.")
@@ -145,6 +155,58 @@ def intervals(
     return hits
 
 
+def refinement(documents: Sequence[Document], truth: Sequence[Table]) -> list[str]:
+    """Linear programs over pathways and their award levels, by one who knows that nobody has two awards."""
+    pathway, level = documents
+    names = [(0, row["key"]["pathway"]) for row in pathway["rows"]]
+    names += [(1, row["key"]["award_level"]) for row in level["rows"]]
+    at = {name: 2 * i for i, name in enumerate(names)}
+    size = 2 * len(names)
+    cells = {name: truth[name[0]].cell(name[1]) for name in names}
+    matrix, right = [], []
+
+    def equal(columns: dict[int, int], value: int) -> None:
+        line = np.zeros(size)
+        for column, coefficient in columns.items():
+            line[column] = coefficient
+        matrix.append(line)
+        right.append(value)
+
+    for (d, code), row in zip(names, [*pathway["rows"], *level["rows"]], strict=True):
+        m = at[d, code]
+        if row["found"] is not None:
+            equal({m: 1}, row["found"])
+        if row["n"] is not None or not cells[d, code].n:
+            equal({m: 1, m + 1: 1}, row["n"] or 0)
+    for part in (0, 1):
+        for parent in set(LEVELS.values()):
+            children = {at[1, code] + part: 1 for code, above in LEVELS.items() if above == parent}
+            equal(children | {at[0, parent] + part: -1}, 0)
+        equal({at[1, "NONE"] + part: 1, at[0, "HSE"] + part: -1, at[0, "INDUSTRY"] + part: -1}, 0)
+        figure = pathway["total"]["found"]
+        if figure is not None:
+            total = figure if part == 0 else pathway["total"]["n"] - figure
+            equal({at[name] + part: 1 for name in names if name[0] == 0}, total)
+    if pathway["total"]["n"] is not None:
+        equal(
+            {at[name] + part: 1 for name in names if name[0] == 0 for part in (0, 1)}, pathway["total"]["n"]
+        )
+
+    hits = []
+    for name in names:
+        if not cells[name].n:
+            continue
+        for columns in ((0, 1), (0,), (1,)):
+            cost = np.zeros(size)
+            cost[[at[name] + column for column in columns]] = -1
+            solved = linprog(
+                cost, A_eq=np.array(matrix), b_eq=np.array(right), bounds=(0, 1e5), method="highs"
+            )
+            if solved.status == 0 and -solved.fun < K - 1e-6:
+                hits.append(f"{name}: {columns} at most {-solved.fun:.0f}")
+    return hits
+
+
 def twice_counted(documents: Sequence[Document]) -> list[str]:
     """Persons who stand in more than one row of an overlapping table shown whole: rows minus total."""
     hits = []
@@ -217,6 +279,11 @@ def test_elsewhere_attack_counts_few_persons_where_everything_is_shown() -> None
     assert any(elsewhere([document(table) for table in some]) for some in seeds)
 
 
+def test_refinement_attack_reads_a_pathway_from_its_levels_where_only_small_cells_are_hidden() -> None:
+    seeds = [refined(seed, 400, 2.0, 0.7) for seed in range(20)]
+    assert any(refinement([primary_only(table, K) for table in some], some) for some in seeds)
+
+
 # --- and recovers nothing where it is on -----------------------------------------------------------------
 
 
@@ -246,6 +313,20 @@ def test_joint_interval_attack_recovers_nothing_from_random_populations(
 ) -> None:
     tables = population.tables()
     assert not intervals(answers(tables), tables, know_n=know_n, know_empty=know_empty)
+
+
+@SLOW
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 900),
+    st.sampled_from([0.0, 1.0, 2.0]),
+    st.sampled_from([0.3, 0.7, 0.95]),
+)
+def test_refinement_attack_recovers_nothing_from_random_populations(
+    seed: int, size: int, skew: float, chance: float
+) -> None:
+    tables = refined(seed, size, skew, chance)
+    assert not refinement(answers(tables), tables)
 
 
 def test_enough_is_still_shown_for_the_attacks_to_have_something_to_work_on() -> None:
