@@ -168,18 +168,20 @@ def receive_part(
     _step(batch, Action.UPLOAD)
     plane = service.plane(_plane(file.kind))
     path = plane.write(batch_id, f"{name}/{number}", checked)
-    stale: str | None = path
     try:
         with service.store.transaction("receive part") as tx:
             locked = batches.lock(tx, batch_id)
             assert locked is not None
             _step(locked, Action.UPLOAD)
             length = _part_length(file, batch, number)
-            stale = batches.put_part(tx, batch_id, name, number, length, digest, path, service.now())
-    finally:
-        # Whichever blob no row names now: the new one if the transaction failed, else the replaced one.
-        if stale is not None:
-            service.store.blobs.delete([stale])
+            before = batches.put_part(tx, batch_id, name, number, length, digest, path, service.now())
+    except ServiceError:
+        # Refused, so rolled back for certain. After any other failure the commit may have happened all
+        # the same: then the row names this blob, and noise is better than a part that is lost.
+        service.store.blobs.delete([path])
+        raise
+    if before is not None:
+        service.store.blobs.delete([before])
 
 
 def _content_digest(header: str | None) -> str:
