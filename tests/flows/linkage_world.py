@@ -36,7 +36,7 @@ class Packages:
     folders: dict[str, Path]
 
 
-def make_packages(out: Path, *, scale: float = 0.02, seed: int = 7) -> Packages:
+def make_packages(out: Path, *, scale: float = 0.01, seed: int = 7) -> Packages:
     """Generate a region and encode it, each agency for itself."""
     scenario = generate(out / "raw", scale=scale, seed=seed)
     profile, secret = default_profile("field-level"), Secret.generate(AGREEMENT)
