@@ -164,7 +164,6 @@ def measure(
         ["cohortlink", "link", *packages.values(), "--profile", profile, "--out", links],
         command=False,
         output=False,
-        live=True,
     )
     digest = links_digest(links)
     if digest != run["persons_sha256"]:
@@ -210,7 +209,7 @@ def _show_quality(
         "[bold]education × workforce[/bold]", *(f"[bold]{text}[/bold]" for text in _figures(pooled))
     )
     for pair in found["pairs"]:
-        one, other = (kinds[batch].agency.slug for batch in pair["batches"])
+        one, other = (kinds[batch].agency.short for batch in pair["batches"])
         table.add_row(f"  {one} × {other}", *_figures(_quality(pair)))
     stage.console.print(table)
     return pooled

@@ -49,7 +49,7 @@ PATHWAYS = (
     ),
     Pathway(
         "INDUSTRY",
-        0.0895,
+        0.0893,
         0.70,
         8_200,
         (18, 48),
@@ -73,7 +73,7 @@ PATHWAYS = (
     Pathway("ASSOCIATE", 0.17, 0.80, 8_900, (19, 40), "POSTSEC", award_level="03"),
     Pathway("BACHELOR", 0.38, 0.74, 11_800, (21, 31), "POSTSEC", award_level="05"),
     # A programme that has just begun: so few persons that its row must be withheld.
-    Pathway("GRADUATE", 0.0005, 0.80, 13_000, (23, 40), "POSTSEC", award_level="07"),
+    Pathway("GRADUATE", 0.0007, 0.80, 13_000, (23, 40), "POSTSEC", award_level="07"),
 )
 """In rising order of the credential. Shares are our own choice."""
 
@@ -142,6 +142,7 @@ class Agency:
 
     slug: str
     title: str
+    short: str
     kind: Literal["education", "workforce", "nonprofit"]
     state: int
     id_column: str
@@ -149,18 +150,49 @@ class Agency:
 
 
 AGENCIES = (
-    Agency("ohio-education", "Ohio education agency", "education", OHIO, "student_id", "completion"),
     Agency(
-        "kentucky-education", "Kentucky education agency", "education", KENTUCKY, "student_id", "completion"
+        slug="ohio-education",
+        title="Ohio education agency",
+        short="OH education",
+        kind="education",
+        state=OHIO,
+        id_column="student_id",
+        facts_kind="completion",
     ),
-    Agency("ohio-workforce", "Ohio workforce agency", "workforce", OHIO, "worker_id", "wage"),
-    Agency("kentucky-workforce", "Kentucky workforce agency", "workforce", KENTUCKY, "worker_id", "wage"),
     Agency(
-        "riverside-bridges",
-        "Riverside Bridges, a nonprofit program",
-        "nonprofit",
-        OHIO,
-        "client_id",
-        "participation",
+        slug="kentucky-education",
+        title="Kentucky education agency",
+        short="KY education",
+        kind="education",
+        state=KENTUCKY,
+        id_column="student_id",
+        facts_kind="completion",
+    ),
+    Agency(
+        slug="ohio-workforce",
+        title="Ohio workforce agency",
+        short="OH workforce",
+        kind="workforce",
+        state=OHIO,
+        id_column="worker_id",
+        facts_kind="wage",
+    ),
+    Agency(
+        slug="kentucky-workforce",
+        title="Kentucky workforce agency",
+        short="KY workforce",
+        kind="workforce",
+        state=KENTUCKY,
+        id_column="worker_id",
+        facts_kind="wage",
+    ),
+    Agency(
+        slug="riverside-bridges",
+        title="Riverside Bridges, a nonprofit program",
+        short="nonprofit",
+        kind="nonprofit",
+        state=OHIO,
+        id_column="client_id",
+        facts_kind="participation",
     ),
 )

@@ -61,6 +61,9 @@ def publish(stage: Stage, scenario: Scenario, parties: Parties) -> list[dict[str
     return answers
 
 
+_STATUS = {"published": "", "count_only": "withheld, but for the count", "withheld": "withheld"}
+
+
 def _show_table(stage: Stage, answer: Mapping[str, Any], truth: Mapping[str, TrueRate]) -> None:
     by = answer["by"][0]
     cohort = answer["cohort"].replace("..", " to ")
@@ -81,12 +84,20 @@ def _show_table(stage: Stage, answer: Mapping[str, Any], truth: Mapping[str, Tru
             row["label"],
             *("–" if row[name] is None else str(row[name]) for name in ("n", "found", "rate")),
             known.percent if known else "–",
-            row["status"],
+            _STATUS[row["status"]],
             style="bold" if code == "total" else None,
             end_section=row is answer["rows"][-1],
         )
     stage.console.print(Padding(table, (1, 0, 0, 2)))
     stage.say("[yellow]true rate[/yellow]: known in this demo only, since the people are invented.")
+    hidden = [row["label"] for row in answer["rows"] if row["status"] != "published"]
+    if hidden:
+        stage.say(
+            f"Withheld: {', '.join(hidden)}. At least one is too small to show; with one row alone "
+            "missing, it "
+            "could be had by subtraction, so others are withheld with it. The answer does not tell which "
+            "is which."
+        )
 
 
 def audit_online(stage: Stage, parties: Parties) -> None:
@@ -110,7 +121,8 @@ def audit_online(stage: Stage, parties: Parties) -> None:
 def audit_offline(stage: Stage) -> None:
     """With the service switched off: verify the copy, then forge one and see it refused."""
     auditor = stage.space.auditor
-    stage.say("\nThe service is switched off. Its log can be verified without it:")
+    stage.console.print()
+    stage.say("The service is switched off. Its log can be verified without it:")
     since = auditor / "first" / "checkpoint"
     stage.program(
         ["cohortlink-agency", "log", "verify", "--copy", auditor / "copy", "--since", since,
@@ -118,9 +130,9 @@ def audit_offline(stage: Stage) -> None:
     )  # fmt: skip
     forged = auditor / "forged"
     number = forge(auditor / "copy", forged)
+    stage.console.print()
     stage.say(
-        f"\nNow somebody rewrites history: in a copy, one digit of entry {number} (the linkage run) is "
-        "changed."
+        f"Now somebody rewrites history: in a copy, one digit of entry {number} (the linkage run) is changed."
     )
     said = stage.program(
         [
@@ -179,8 +191,9 @@ def search_for_names(stage: Stage, scenario: Scenario) -> selfcheck.Findings:
         raise DemoError(
             "Identifiers were found in clear: " + "; ".join(f"{n} × {what}" for what, n in hits.items())
         )
+    stage.console.print()
     stage.say(
-        f"\nLast, we look for everybody: {len(known.numbers):,} numbers, {len(known.full_names) // 2:,} "
+        f"Last, we look for everybody: {len(known.numbers):,} numbers, {len(known.full_names) // 2:,} "
         "full names, "
         f"{len(known.birth_dates):,} birth dates, {len(known.addresses):,} addresses, in all "
         f"{findings.files} files "

@@ -194,7 +194,7 @@ class Stage:
         self.keep(f"{label}.txt", said + errors)
         if code != expect:
             raise DemoError(
-                f"{name} {rest[0]} ended with code {code}, not {expect}:\n{errors.strip() or said.strip()}"
+                f"{name} {rest[0]} ended with code {code}, not {expect}:\n{(errors + said).strip()[-3000:]}"
             )
         if output:
             self._show_output(said, *(errors.strip().splitlines()[-1:] if expect else ()))
