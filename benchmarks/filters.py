@@ -25,7 +25,7 @@ def _weighted(file: str) -> tuple[list[str], NDArray[np.float64]]:
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """splitmix64's finaliser (Steele et al. 2014): good enough to spread tokens, and no secret is involved."""
+    """splitmix64's finaliser (Steele et al. 2014): spreads tokens well, and there is no secret."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
@@ -56,7 +56,7 @@ def _misspelt(
 
 
 def people_filters(
-    n: int, m: int, *, width: int = 1024, hashes: int = 12, seed: int = 7
+    n: int, m: int, *, width: int = 1024, hashes: int = 13, seed: int = 7
 ) -> tuple[Words, Words]:
     """Filters of ``m`` people, and of ``n`` of which half are among them, seen again with errors.
 
@@ -91,9 +91,9 @@ def random_words(shape: tuple[int, int], rng: np.random.Generator) -> Words:
 def diffused_filters(
     n: int, m: int, *, distance: int, width: int = 4096, seed: int = 7
 ) -> tuple[Words, Words]:
-    """Balanced filters (half the bits set): row i < n // 2 of ``a`` is at exactly ``distance`` of row i of ``b``.
+    """Balanced filters: row i < n // 2 of ``a`` is at exactly ``distance`` of row i of ``b``.
 
-    Everybody else agrees with everybody else in half of the bits, give or take.
+    Half of the bits are set. Everybody else agrees with everybody else in half of the bits, give or take.
     """
     rng = np.random.default_rng(seed)
     a, b = random_words((n, width // 64), rng).copy(), random_words((m, width // 64), rng)

@@ -1,8 +1,8 @@
-"""One contestant in a process of its own; runs in either environment, so it imports only what it is asked for.
+"""One contestant, in a process of its own, in either environment: it imports only what it is asked for.
 
-Reads requests, one JSON document a line: {"contestant", "threshold", "threads"}; answers with the time of the
-kernel alone, from filters in memory in the contestant's own form to all matching pairs, and the number of pairs.
-The pairs go to a file, as ``i * m + j``, ascending.
+Reads requests, one JSON document a line: {"contestant", "threshold", "threads"}; answers with the time of
+the kernel alone, from filters in memory in the contestant's own form to all matching pairs, and the number
+of pairs. The pairs go to a file, as ``i * m + j``, ascending.
 """
 
 from __future__ import annotations

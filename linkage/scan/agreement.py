@@ -1,18 +1,19 @@
 """All pairs of wide, diffused filters whose share of equal bits is at least t.
 
-In a diffused filter (PRIVACY: record-hardened) half the bits are set, strangers agree in half of them, and the
-thresholds lie near .55 to .65. A fold of such bits is again random in the face of those thresholds, so no exact
-sketch rejects, and there are two ways:
+In a diffused filter (PRIVACY: record-hardened) half the bits are set, strangers agree in half of them, and
+the thresholds lie near .55 to .65. A fold of such bits is again random in the face of those thresholds, so
+no exact sketch rejects, and there are two ways:
 
 *Exact* (the default): every pair is counted in full, at the hardware's floor.
 
-*By a random subset of the bits*: a pair is counted in full only if it differs in at most ``cutoff`` of ``bits``
-bits, drawn without replacement and independently of the filters. Let L be the largest distance of a match. For a
-pair at distance H <= L, the differing bits in the subset are hypergeometric (width, H, bits), which grows with
-H, so the pair is missed with a probability of at most P(X > cutoff), X ~ hypergeometric(width, L, bits): the
-``miss_bound``. It holds for every match, whatever the filters; a match well above the threshold is missed far
-more seldom. It is a bound per pair, and so on the *expected* share of matches missed: one subset serves all pairs
-of a run, so misses within a run are not independent of each other. What is found is exact: no false pair.
+*By a random subset of the bits*: a pair is counted in full only if it differs in at most ``cutoff`` of
+``bits`` bits, drawn without replacement and independently of the filters. Let L be the largest distance of a
+match. For a pair at distance H <= L, the differing bits in the subset are hypergeometric (width, H, bits),
+which grows with H, so the pair is missed with a probability of at most P(X > cutoff), X ~
+hypergeometric(width, L, bits): the ``miss_bound``. It holds for every match, whatever the filters; a match
+well above the threshold is missed far more seldom. It is a bound per pair, and so on the *expected* share of
+matches missed: one subset serves all pairs of a run, so misses within a run are not independent of each
+other. What is found is exact: no false pair.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from linkage.scan.compiled import compiled
 from linkage.scan.inputs import both_sides, exact_fraction, silent
 from linkage.scan.kernels import Side, Words
 from linkage.scan.sketch import NEVER, pack, padded, popcounts, sample_pairs
-from linkage.scan.stream import Job, PairBlock, Progress, stream
+from linkage.scan.stream import Job, PairBlock, Progress, prepare, stream
 
 _SUBSETS = (128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584)
 _TWIN_ROWS = 16
@@ -65,7 +66,7 @@ def largest_distance(width: int, threshold: Fraction) -> int:
 
 
 def subset_cutoff(width: int, distance: int, bits: int, miss_probability: float) -> tuple[int, float]:
-    """The smallest cutoff that misses a pair at ``distance`` with at most the probability, and what it misses."""
+    """The smallest cutoff that keeps a pair at ``distance`` but for the probability, and what it misses."""
     low, high = 0, bits  # nobody differs in more than all of them
     while low < high:
         middle = (low + high) // 2
@@ -104,7 +105,7 @@ def choose_subset(
     seed: int = 0,
     backend: str = "auto",
 ) -> SubsetTest | None:
-    """The cheapest subset of bits with the wanted bound, by a sample of pairs; None if a full count is cheaper.
+    """The cheapest subset of bits with the wanted bound, by a sample of pairs; None for a full count.
 
     Parameters
     ----------
@@ -169,7 +170,7 @@ def agreement_pairs(
     Yields
     ------
     PairBlock
-        With equal bits as ``count``; never empty, at most 2**18 pairs.
+        With equal bits as ``bits``; never empty, at most 2**18 pairs.
 
     Raises
     ------
@@ -194,6 +195,7 @@ def _agreement_blocks(
 ) -> Iterator[PairBlock]:
     if not len(a) or not len(b):
         return
+    prepare(chosen, progress)
     width = 64 * a.shape[1]
     limit = largest_distance(width, threshold)
     looked_at = limit if subset is None else subset.cutoff
@@ -226,6 +228,6 @@ def agreement_pairs_twin(a: Words, b: Words, threshold: Fraction | str | float) 
     for start in range(0, len(a), _TWIN_ROWS):
         rows = ~(a[start : start + _TWIN_ROWS, None, :] ^ b[None, :, :])
         equal[start : start + _TWIN_ROWS] = np.bitwise_count(rows).sum(axis=2, dtype=np.int64)
-    known = a.any(axis=1)[:, None] & b.any(axis=1)[None, :]
+    known = np.outer(a.any(axis=1), b.any(axis=1))
     i, j = np.nonzero((equal >= math.ceil(exact * width)) & known)
     return PairBlock(i, j, equal[i, j].astype(np.int32))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llvmlite import binding
-from numba.core import config
+from llvmlite import binding  # type: ignore[import-untyped, unused-ignore]
 
 from linkage.errors import LinkageError
 from linkage.scan import kernels
+from linkage.scan.compiled import settings
 from linkage.scan.sketch import Cost
 from linkage.scan.tiles import NARROW_ROWS, WIDE_ROWS
 
@@ -70,10 +70,10 @@ BACKENDS = {
 
 
 def processor_features() -> frozenset[str]:
-    """What the compiler may use: the host's features, or what ``NUMBA_CPU_NAME`` / ``_FEATURES`` leave of them."""
-    if config.CPU_FEATURES is not None:
-        return frozenset(f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+"))
-    if config.CPU_NAME is not None and config.CPU_NAME != binding.get_host_cpu_name():
+    """What the compiler may use: the host's, or what ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` leave."""
+    if settings.CPU_FEATURES is not None:
+        return frozenset(f[1:] for f in settings.CPU_FEATURES.split(",") if f.startswith("+"))
+    if settings.CPU_NAME is not None and binding.get_host_cpu_name() != settings.CPU_NAME:
         return frozenset()
     return frozenset(name for name, present in binding.get_host_cpu_features().items() if present)
 
@@ -86,7 +86,7 @@ def select(name: str) -> Backend:
     LinkageError
         ``BACKEND_UNAVAILABLE``: unknown here, or the processor lacks it.
     """
-    if config.DISABLE_JIT:  # tiles are machine instructions and have no interpreted form
+    if settings.DISABLE_JIT:  # tiles are machine instructions and have no interpreted form
         usable = {"plain": BACKENDS["plain"]}
     else:
         features = processor_features()

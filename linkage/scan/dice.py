@@ -18,7 +18,7 @@ from linkage.scan.sketch import (
     padded,
     popcounts,
 )
-from linkage.scan.stream import Job, PairBlock, Progress, stream
+from linkage.scan.stream import Job, PairBlock, Progress, prepare, stream
 
 _TWIN_ROWS = 64
 
@@ -34,8 +34,8 @@ def dice_pairs(
 ) -> Iterator[PairBlock]:
     """Every pair (i, j) with ``2 |a_i & b_j| / (|a_i| + |b_j|) >= threshold``, in ascending order.
 
-    The comparison is exact in rational numbers, so the result is the same on every machine, backend and number of
-    threads. Empty filters match nothing.
+    The comparison is exact in rational numbers, so the result is the same on every machine, backend and
+    number of threads. Empty filters match nothing.
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ def dice_pairs(
     Yields
     ------
     PairBlock
-        With common bits as ``count``; never empty, at most 2**18 pairs.
+        With common bits as ``bits``; never empty, at most 2**18 pairs.
 
     Raises
     ------
     LinkageError
-        ``THRESHOLD_OUT_OF_RANGE``, ``FILTER_SHAPE``, ``FILTER_WIDTH``, ``BACKEND_UNAVAILABLE``; when called, not
-        when first iterated.
+        ``THRESHOLD_OUT_OF_RANGE``, ``FILTER_SHAPE``, ``FILTER_WIDTH``, ``BACKEND_UNAVAILABLE``; when called,
+        not when first iterated.
     """
     exact, chosen = exact_fraction(threshold), select(backend)
     left, right = both_sides(a, b)
@@ -70,9 +70,10 @@ def _dice_blocks(
 ) -> Iterator[PairBlock]:
     if not len(a) or not len(b):
         return
+    prepare(chosen, progress)
     a_size, b_size = popcounts(a), popcounts(b)
     a_limit, b_limit = dice_side_limits(a_size, threshold, 0), dice_side_limits(b_size, threshold, 1)
-    depth = choose_fold(a, b, a_limit, b_limit, chosen.cost, chosen.rows * chosen.columns).depth
+    depth = choose_fold(a, b, a_limit, b_limit, chosen.cost, chosen.rows * chosen.columns)
     job = Job(
         chosen,
         Side(a, a_size, pack(a, depth, chosen.rows), padded(a_limit, chosen.rows)),
@@ -85,7 +86,7 @@ def _dice_blocks(
 
 
 def dice_pairs_twin(a: Words, b: Words, threshold: Fraction | str | float) -> PairBlock:
-    """NumPy twin of `dice_pairs`, all at once and straight from the definition: for tests and small inputs."""
+    """NumPy twin of `dice_pairs`, all at once and from the definition: for tests and small inputs."""
     exact = exact_fraction(threshold)
     a_size = np.bitwise_count(a).sum(axis=1, dtype=np.int64)
     b_size = np.bitwise_count(b).sum(axis=1, dtype=np.int64)

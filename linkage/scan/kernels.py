@@ -1,7 +1,7 @@
 """The scans: every pair of some rows and some column panels, sketch first, full count for what is left.
 
-All three mean the same and differ only in their innermost step. They never allocate by the size of the result:
-matches go to buffers of the caller, and a scan that runs out of room says so and is thrown away
+All three mean the same and differ only in their innermost step. They never allocate by the size of the
+result: matches go to buffers of the caller, and a scan that runs out of room says so and is thrown away
 (`linkage.scan.stream` retries it in smaller pieces).
 """
 
@@ -86,8 +86,8 @@ class Room(NamedTuple):
 def _verify(a: Side, b: Side, limits: Ints, survivors: Survivors, waiting: int, count: int, out: Room) -> int:
     """Count the waiting survivors in full and append those that match; the new count, or OVERFLOW.
 
-    Survivors wait for each other because their filters are cold: in a loop of their own, the processor fetches
-    several at once.
+    Survivors wait for each other because their filters are cold: in a loop of their own, the processor
+    fetches several at once.
     """
     for p in range(waiting):
         i, j = survivors.i[p], survivors.j[p]

@@ -3,25 +3,23 @@
 Let ``H`` be the Hamming distance of two filters of ``W`` bits with ``|a|`` and ``|b|`` set bits.
 
 *Exact test.* ``2c = |a| + |b| - H``, so Dice ``2c / (|a| + |b|) >= t`` is ``H <= s - 2 ceil(t s / 2)`` with
-``s = |a| + |b|``: one whole number per ``s``, tabled with Python's own integers, whatever the denominator of t.
-The share of equal bits ``(W - H) / W >= t`` is ``H <= W - ceil(t W)``.
+``s = |a| + |b|``: one whole number per ``s``, tabled with Python's own integers, whatever t's denominator.
 
-*Folding.* A bit of the XOR-fold is the XOR of some bits of the filter, so it differs between two filters only if
-an odd number of those bits differ: at least one. Each bit goes into one folded bit, so the folded distance never
-exceeds ``H``. A pair whose folds are further apart than H may be is no match.
+*Folding.* A bit of the XOR-fold is the XOR of some bits of the filter, so it differs between two filters
+only if an odd number of those bits differ: at least one. Each bit goes into one folded bit, so the folded
+distance never exceeds ``H``. A pair whose folds are further apart than H may be is no match.
 
-*Splitting the limit.* The kernel tests ``h <= limit(a) + limit(b)``. With ``x = (1 - t)|a|``, ``y = (1 - t)|b|``
-a match has ``H <= x + y < floor(x) + 1 + floor(y) + 1``, and H is whole, so ``H <= floor(x) + floor(y) + 1``: at
-most one above the exact limit, and the full count decides.
+*Splitting the limit.* The kernel tests ``h <= limit(a) + limit(b)``. With ``x = (1 - t)|a|`` and
+``y = (1 - t)|b|`` a match has ``H <= x + y < floor(x) + 1 + floor(y) + 1``, and H is whole, so
+``H <= floor(x) + floor(y) + 1``: at most one above the exact limit, and the full count decides.
 
-*Empty filters* match nothing: a limit of ``NEVER`` stops them in front, since a million missing fields on both
-sides would otherwise pass the sketch against each other.
+*Empty filters* match nothing: a limit of ``NEVER`` stops them in front, since a million missing fields on
+both sides would otherwise pass the sketch against each other.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -66,14 +64,6 @@ class Cost(NamedTuple):
         return sketching + some * self.per_tile / tile + passing * n_words * self.per_survivor
 
 
-@dataclass(frozen=True)
-class SketchChoice:
-    """The sketch of a job: ``depth`` 32-bit words, and the share of sampled pairs that it lets through."""
-
-    depth: int
-    passing: float
-
-
 def dice_limits(width: int, threshold: Fraction) -> Ints:
     """Largest distance of a match by ``|a| + |b|``, shape (2 width + 1,); -1 for two empty filters."""
     num, den = threshold.numerator, 2 * threshold.denominator
@@ -98,7 +88,7 @@ def popcounts(words: Words) -> Ints:
 
 
 def dice_side_limits(sizes: Ints, threshold: Fraction, extra: int) -> Ints:
-    """``floor((1 - t)|a|) + extra``, or NEVER for an empty filter (module docstring, *Splitting the limit*)."""
+    """``floor((1 - t)|a|) + extra``, or NEVER for an empty filter (see *Splitting the limit* above)."""
     num, den = threshold.denominator - threshold.numerator, threshold.denominator
     table = [NEVER, *(num * size // den + extra for size in range(1, int(sizes.max(initial=0)) + 1))]
     return np.array(table, dtype=np.int32)[sizes]
@@ -152,16 +142,16 @@ def sample_pairs(n: int, m: int, count: int = _SAMPLED_PAIRS) -> tuple[NDArray[n
     return picks.integers(0, n, count), picks.integers(0, m, count)
 
 
-def choose_fold(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost, tile: int) -> SketchChoice:
+def choose_fold(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost, tile: int) -> int:
     """The depth that costs least for these filters and limits, by a sample of pairs.
 
     Folding is linear, so the sample's differences are folded, not its filters. A small part of the sample is
     enough to see that a depth lets too many pairs through.
     """
-    full = 2 * a.shape[1]
+    full: int = 2 * a.shape[1]
     left, right = sample_pairs(len(a), len(b))
     difference, limit = halves(a[left] ^ b[right]), a_limit[left] + b_limit[right]
-    best, least = SketchChoice(full, 1.0), math.inf
+    best, least = full, math.inf
     for depth in (*(d for d in _DEPTHS if d < full), full):
         if depth * cost.per_word >= least:
             break
@@ -173,5 +163,5 @@ def choose_fold(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost, ti
         else:
             price = cost.of(depth, passing, tile, a.shape[1])
             if price < least:
-                best, least = SketchChoice(depth, passing), price
+                best, least = depth, price
     return best

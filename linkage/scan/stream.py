@@ -1,10 +1,11 @@
 """A scan as a bounded, ordered stream: rows in pieces, pieces on threads, matches in ascending (i, j).
 
-Order and content depend on the inputs alone: pieces are cut by the inputs' sizes, and taken in order whichever
-thread finishes first. Memory is bounded by `_CAPACITY` matches for each piece under way: a piece with more of
-them is thrown away and halved, first by rows, then (a single row) by columns, down to pieces that cannot overflow
-because they have no more pairs than the buffer has room. Each level of halving stops as soon as the buffer is
-full, so a flood costs at most twice its time, and a consumer who stops listening stops the scan.
+Order and content depend on the inputs alone: pieces are cut by the inputs' sizes, and taken in order
+whichever thread finishes first. Memory is bounded by `_CAPACITY` matches for each piece under way: a piece
+with more of them is thrown away and halved, first by rows, then (a single row) by columns, down to pieces
+that cannot overflow because they have no more pairs than the buffer has room. Each level of halving stops as
+soon as the buffer is full, so a flood costs at most twice its time, and a consumer who stops listening stops
+the scan.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from linkage.scan.backends import Backend
 from linkage.scan.compiled import is_ready
 from linkage.scan.kernels import OVERFLOW, Ints, Piece, Room, Side, Survivors, order_by_row
+from linkage.scan.sketch import pack, padded, popcounts
 
 #: Called with (stage, done, total).
 Progress = Callable[[str, int, int], None]
@@ -38,13 +40,13 @@ class PairBlock(NamedTuple):
     ----------
     i, j : int64, shape (n,)
         Row of the left and of the right side.
-    count : int32, shape (n,)
+    bits : int32, shape (n,)
         Common bits for Dice, equal bits for agreement.
     """
 
     i: NDArray[np.int64]
     j: NDArray[np.int64]
-    count: NDArray[np.int32]
+    bits: NDArray[np.int32]
 
 
 class Found(NamedTuple):
@@ -101,18 +103,22 @@ def _scan(job: Job, piece: Piece, desk: _Desk) -> Found | None:
     return found
 
 
-def prepare(job: Job, progress: Progress) -> None:
-    """Compile the kernel if this process has not yet, and say so: it takes some seconds on a new machine."""
-    if is_ready(job.backend.scan):
+def prepare(backend: Backend, progress: Progress) -> None:
+    """Compile what a scan needs if this process has not yet, and say so: it takes some seconds."""
+    if is_ready(backend.scan):
         return
     progress("compile", 0, 1)
-    _scan(job, Piece(0, 0, 0, 0), _Desk())
+    words = np.ones((1, 1), dtype=np.uint64)
+    words.flags.writeable = False  # as the callers' filters are: Numba compiles for each kind of array
+    size = popcounts(words)
+    a = Side(words, size, pack(words, 1, backend.rows), padded(size, backend.rows))
+    b = Side(words, size, pack(words, 1, backend.columns), padded(size, backend.columns))
+    _scan(Job(backend, a, b, np.zeros(3, np.int32)), Piece(0, 0, 0, 0), _Desk())
     progress("compile", 1, 1)
 
 
 def stream(job: Job, threads: int, progress: Progress) -> Iterator[Found]:
-    """All matches of a job; progress counts pairs."""
-    prepare(job, progress)
+    """All matches of a job, whose backend is prepared; progress counts pairs."""
     local = threading.local()
 
     def work(piece: Piece) -> Found | None:

@@ -1,16 +1,16 @@
 """The innermost step, written as vector instructions: distances of a few rows to a few dozen columns at once.
 
-The automatic vectoriser prefers 256-bit registers and will not keep several running counts in registers, so the
-step is emitted as LLVM IR. Records lie *vertically*: one 32-bit lane belongs to one column record, so no sum
-across lanes is ever needed, and the innermost loop runs over the 32-bit words of the sketch with ``rows`` times
-``vectors`` running counts held in registers (the blocking of a matrix product). A distance costs one XOR, one
-population count and one addition per word and vector, 1.5 cycles on the two vector ports of an Intel core:
-3 cycles for a pair of 1024 bits, which is the hardware's floor for a full count.
+The automatic vectoriser prefers 256-bit registers and will not keep several running counts in registers, so
+the step is emitted as LLVM IR. Records lie *vertically*: one 32-bit lane belongs to one column record, so no
+sum across lanes is ever needed, and the innermost loop runs over the 32-bit words of the sketch with
+``rows`` times ``vectors`` running counts held in registers (the blocking of a matrix product). A distance
+costs one XOR, one population count and one addition per word and vector, 1.5 cycles on the two vector ports
+of an Intel core: 3 cycles for a pair of 1024 bits, which is the hardware's floor for a full count.
 
 Two forms:
 
 - `wide_tile`: sixteen lanes and ``vpopcntd zmm`` (AVX-512 VPOPCNTDQ).
-- `narrow_tile`: eight lanes; LLVM lowers the count of each byte to two ``pshufb`` look-ups (AVX2), the running
+- `narrow_tile`: eight lanes; LLVM lowers the count of each byte to two ``pshufb`` look-ups (AVX2). Running
   counts are bytes, and are widened before they can overflow, every 31 words (31 * 8 = 248).
 
 Loads assume the alignment of the element (4 bytes) only: NumPy promises no more.
@@ -21,15 +21,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils as numba_cgutils
 from numba.extending import intrinsic
+
+#: Numba declares it in part only.
+cgutils: Any = numba_cgutils
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
-#: Rows and 32-bit columns per step. 6 x 4 running counts, 4 columns, a row and a temporary fill the 32 registers
-#: of AVX-512; 2 x 4 measured best with the 16 of AVX2.
+#: Rows and 32-bit columns per step. 6 x 4 running counts, 4 columns, a row and a temporary fill the 32
+#: registers of AVX-512; 2 x 4 measured best with the 16 of AVX2.
 WIDE_ROWS, WIDE_VECTORS, WIDE_LANES = 6, 4, 16
 NARROW_ROWS, NARROW_VECTORS, NARROW_LANES = 2, 4, 8
 _WORDS_BEFORE_BYTE_OVERFLOW = 31
