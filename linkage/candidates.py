@@ -6,17 +6,21 @@ expanded: a million records with the same filter are one block of one distinct f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from crypto.encoding.types import Encodings, FilterColumn
-from linkage import kernels
 from linkage.comparison import FilterLevels
 from linkage.records import identical_groups
+from linkage.scan import agreement_pairs, dice_pairs
+from linkage.scan.inputs import silent
+from linkage.scan.stream import Progress
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -71,7 +75,7 @@ class Candidates:
     left: Ints
     right: Ints
     rules: NDArray[np.uint32]
-    report: list[dict[str, object]] = field(default_factory=list)
+    report: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,9 @@ def shared_groups(columns: Sequence[tuple[FilterColumn, FilterColumn]]) -> tuple
         present &= np.concatenate([a.present, b.present])
         groups, _ = identical_groups(np.concatenate([a.words, b.words]))
         parts.append(groups.astype(np.uint64))
-    groups, _ = identical_groups(np.stack(parts, axis=1)) if len(parts) > 1 else (parts[0].astype(np.int64), 0)
+    groups, _ = (
+        identical_groups(np.stack(parts, axis=1)) if len(parts) > 1 else (parts[0].astype(np.int64), 0)
+    )
     groups = np.where(present, groups, -1)
     return groups[:n_a], groups[n_a:]
 
@@ -151,8 +157,6 @@ def scan_threshold(levels: FilterLevels, random: Floats, pairs: float, budget: i
     if levels.spec.similarity == "agreement":
         tail = float(np.quantile(known, max(0.0, 1.0 - share))) if len(known) else 0.5
         if share * len(known) < 50:  # beyond what the sample shows: the normal tail of many summed bits
-            from scipy.special import ndtri
-
             tail = max(tail, levels.chance + float(-ndtri(share)) * levels.spread)
         return float(min(max(np.ceil(tail * 10_000) / 10_000, 0.0001), 1.0))
     for threshold in _SCAN_GRID:
@@ -168,7 +172,7 @@ def scan_pairs(
     threshold: float,
     limits: Limits,
     budget: int,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> _Joined | None:
     """Pairs whose filters are at least ``threshold`` alike; None if there are more than ``budget``.
 
@@ -180,18 +184,17 @@ def scan_pairs(
     count_a, count_b = np.bincount(groups_a), np.bincount(groups_b)
     lefts, rights, total, capped = [], [], 0, np.zeros(2, np.int64)
     words_a, words_b = a.words[rows_a][first_a], b.words[rows_b][first_b]
-    for found in kernels.scan(
-        words_a, words_b, levels.spec.similarity, threshold, threads=limits.threads, ceiling=budget
-    ):
-        pairs = count_a[found.left] * count_b[found.right]
+    pairs_alike = dice_pairs if levels.spec.similarity == "dice" else agreement_pairs
+    # The threshold as it prints: a float is what somebody wrote in decimal.
+    for found in pairs_alike(words_a, words_b, repr(threshold), threads=limits.threads, progress=progress):
+        pairs = count_a[found.i] * count_b[found.j]
         over = pairs > limits.block
         capped += np.array([over.sum(), pairs[over].sum()])
         total += int(pairs[~over].sum())
         if total > budget:
             return None
-        lefts.append(found.left[~over])
-        rights.append(found.right[~over])
-        progress(found.rows, len(words_a))
+        lefts.append(found.i[~over])
+        rights.append(found.j[~over])
     if not lefts:
         return _Joined(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0, 0)
     left, right = _expand(np.concatenate(lefts), np.concatenate(rights), groups_a, groups_b)
@@ -219,7 +222,7 @@ def find(
     *,
     threshold: float | None = None,
     within: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Candidates:
     """Candidate pairs of two sources.
 
@@ -238,10 +241,10 @@ def find(
     """
     budget = limits.budget(a, b)
     by_name = {level.spec.name: level for level in levels}
-    report: list[dict[str, object]] = []
+    report: list[dict[str, Any]] = []
     found: list[tuple[Ints, Ints]] = []
 
-    def note(rule: str, names: Sequence[str], joined: _Joined, used: bool, **more: object) -> None:
+    def note(rule: str, names: Sequence[str], joined: _Joined, used: bool, **more: Any) -> None:
         report.append(
             {
                 "rule": rule,
@@ -291,7 +294,7 @@ def _raised(start: float, level: FilterLevels) -> list[float]:
 
 
 def _united(
-    found: list[tuple[Ints, Ints]], n_b: int, report: list[dict[str, object]], within: bool
+    found: list[tuple[Ints, Ints]], n_b: int, report: list[dict[str, Any]], within: bool
 ) -> Candidates:
     keys, masks = [], []
     for rule, (left, right) in enumerate(found):

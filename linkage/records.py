@@ -125,7 +125,9 @@ def with_union(sources: Sequence[Source], spec: LinkSpec) -> tuple[list[Source],
     """
     plain = [f for f in spec.filters if f.similarity == "dice" and not f.exact]
     filled = [s.encodings for s in sources if len(s.encodings)]
-    held = {f.name: [e for e in filled if f.name in e.filters and e.filters[f.name].present.any()] for f in plain}
+    held = {
+        f.name: [e for e in filled if f.name in e.filters and e.filters[f.name].present.any()] for f in plain
+    }
     most = max((len(e) for e in held.values()), default=0)
     usable = [f for f in plain if len(held[f.name]) == most > 0]
     if not usable:

@@ -12,9 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crypto.encoding.types import LinkSpec
-from linkage import kernels, pair, persons
+from linkage import pair, persons
 from linkage.candidates import Limits
 from linkage.errors import LinkageError
+from linkage.kernels import exact_threshold
+from linkage.plan import Compared, Plan, compare, make_plan, sample_pairs
 from linkage.records import Source, checked, common_filters, excerpt, with_union
 
 Ints = NDArray[np.int64]
@@ -87,19 +89,22 @@ def link(
     Raises
     ------
     LinkageError
-        ``THRESHOLD_OUT_OF_RANGE``, ``NO_COMMON_FILTER``, and those of `linkage.records.checked`.
+        ``THRESHOLD_OUT_OF_RANGE``, ``ESTIMATOR_UNKNOWN``, ``ESTIMATOR_FAILED``, ``NO_COMMON_FILTER``, and
+        those of `linkage.records.checked`.
     """
     options = options or Options()
-    kernels.exact_threshold(options.threshold)
+    exact_threshold(options.threshold)
+    if options.estimator not in ("em", "recordlinkage"):
+        raise LinkageError("ESTIMATOR_UNKNOWN", "The estimators are em and recordlinkage.")
     if options.scan_threshold is not None:
-        kernels.exact_threshold(options.scan_threshold)
+        exact_threshold(options.scan_threshold)
     ordered, spec = with_union(checked(sources, spec), spec)
     pairs = _source_pairs(ordered, spec)
     samples = {}
     for done, (i, j) in enumerate(pairs):
         progress("sample", done, len(pairs))
-        samples[i, j] = pair.sample_pairs(ordered[i], ordered[j], spec, options.threads)
-    plan = pair.make_plan(list(samples.values()), spec)
+        samples[i, j] = sample_pairs(ordered[i], ordered[j], spec, options.threads)
+    plan = make_plan(list(samples.values()), spec)
     kin = _Kin(ordered, plan, spec, options.threads)
     results: dict[tuple[int, int], pair.PairResult] = {}
     borrowed: pair.Borrowed = {}
@@ -108,11 +113,11 @@ def link(
         a, b, names = ordered[i], ordered[j], list(samples[i, j].similarity)
         progress("link", done, len(pairs))
 
-        def scanned(rows: int, total: int, stage: str = f"{a.name} × {b.name}") -> None:
-            progress(stage, rows, total)
+        def scanned(stage: str, done: int, total: int, names: str = f"{a.name} × {b.name}") -> None:
+            progress(f"{stage} {names}", done, total)
 
         limits = Limits(threads=options.threads)
-        compared = pair.compare(a, b, plan, samples[i, j], limits, options.scan_threshold, scanned)
+        compared = compare(a, b, plan, samples[i, j], limits, options.scan_threshold, scanned)
         left_once, right_once = _cardinality(a, b, spec)
         results[i, j] = pair.link_pair(
             a,
@@ -125,6 +130,7 @@ def link(
             left_once=left_once,
             right_once=right_once,
             borrowed=borrowed,
+            estimator=options.estimator,
         )
         for key, counts in results[i, j].borrowed.items():
             borrowed.setdefault(key, counts)
@@ -135,15 +141,19 @@ def link(
 class _Kin:
     """Pairs within the largest deduplicated source, from which the model learns how relatives compare."""
 
-    def __init__(self, sources: Sequence[Source], plan: pair.Plan, spec: LinkSpec, threads: int) -> None:
+    def __init__(self, sources: Sequence[Source], plan: Plan, spec: LinkSpec, threads: int) -> None:
         self._sources, self._plan, self._spec, self._threads = sources, plan, spec, threads
-        self._known: dict[tuple[str, tuple[str, ...]], pair.Compared] = {}
+        self._known: dict[tuple[str, tuple[str, ...]], Compared] = {}
 
-    def among(self, names: Sequence[str]) -> pair.Compared | None:
-        """The pairs, or None if no deduplicated source has all these filters.
+    def among(self, names: Sequence[str]) -> Compared | None:
+        """The pairs, or None if they would not help or no deduplicated source has all these filters.
 
         Of a large source a part is enough: record_refs are random, so the first ones are a fair sample.
         """
+        groups = self._plan.groups_among(names)
+        diffused = any(self._plan.levels[n].spec.similarity == "agreement" for n in names)
+        if len(groups) < pair.RELATIVES_FROM and not diffused:
+            return None  # too few comparisons to tell relatives by
         able = [
             s
             for s in self._sources
@@ -155,16 +165,14 @@ class _Kin:
         key = source.name, tuple(names)
         if key not in self._known:
             part = excerpt(source, _KIN_RECORDS, names)
-            sample = pair.sample_pairs(part, part, self._spec, self._threads)
+            sample = sample_pairs(part, part, self._spec, self._threads)
             limits = Limits(threads=self._threads)
-            self._known[key] = pair.compare(
-                part, part, self._plan, sample, limits, None, lambda done, total: None
-            )
+            self._known[key] = compare(part, part, self._plan, sample, limits, None, silent)
         return self._known[key]
 
 
 def _source_pairs(sources: Sequence[Source], spec: LinkSpec) -> list[tuple[int, int]]:
-    """Pairs of sources with something to compare, and sources that may hold a person twice with themselves."""
+    """Pairs of sources with something to compare; one that may hold a person twice also with itself."""
     filled = [i for i, s in enumerate(sources) if len(s.encodings)]
     every = list(combinations(filled, 2)) + [(i, i) for i in filled if not sources[i].deduplicated]
     useful = [(i, j) for i, j in every if common_filters(sources[i].encodings, sources[j].encodings, spec)]
@@ -187,20 +195,18 @@ def _cardinality(a: Source, b: Source, spec: LinkSpec) -> tuple[bool, bool]:
 
 
 def _assemble(
-    sources: Sequence[Source], plan: pair.Plan, results: dict[tuple[int, int], pair.PairResult]
+    sources: Sequence[Source], plan: Plan, results: dict[tuple[int, int], pair.PairResult]
 ) -> LinkResult:
     refs = [s.encodings.record_refs for s in sources]
     offsets = np.concatenate([[0], np.cumsum([len(r) for r in refs])]).astype(np.int64)
     all_refs = np.concatenate(refs) if refs else np.zeros(0, "<U32")
     source = np.repeat(np.arange(len(sources)), np.diff(offsets))
 
-    def joined(parts: list[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
-        return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
-
-    first = joined([r.left + offsets[i] for (i, _), r in results.items()], np.int64)
-    second = joined([r.right + offsets[j] for (_, j), r in results.items()], np.int64)
-    probability = joined([r.probability for r in results.values()], np.float64)
-    weight = joined([r.weight for r in results.values()], np.float64)
+    no_rows, no_figures = np.zeros(0, np.int64), np.zeros(0)
+    first = np.concatenate([no_rows, *(r.left + offsets[i] for (i, _), r in results.items())])
+    second = np.concatenate([no_rows, *(r.right + offsets[j] for (_, j), r in results.items())])
+    probability = np.concatenate([no_figures, *(r.probability for r in results.values())])
+    weight = np.concatenate([no_figures, *(r.weight for r in results.values())])
     cluster, kept = persons.cluster(first, second, probability, source, [s.deduplicated for s in sources])
     tie = persons.strongest(first[kept], second[kept], probability[kept], len(source))
     _, number = np.unique(cluster, return_inverse=True)  # a cluster's representative is its first record

@@ -51,7 +51,9 @@ def matching_marginals(
         if right_once:
             wanted = odds * free_left
             free_right = 1.0 / (1.0 + np.maximum(_others(right, wanted, size_right), 0.0))
-        moved = max(np.abs(free_left - before[0]).max(initial=0), np.abs(free_right - before[1]).max(initial=0))
+        moved = max(
+            np.abs(free_left - before[0]).max(initial=0), np.abs(free_right - before[1]).max(initial=0)
+        )
         if moved < tolerance:
             break
     wanted = odds * free_left * free_right

@@ -1,8 +1,8 @@
 """A compact world of people for the linker's tests: filters straight from numpy, truth known.
 
-Five sources as in the demo: two education agencies, two workforce agencies (name and SSN only), one nonprofit.
-The noise is that of the domain notes: missing and wrong SSNs, typos, nicknames, swapped names, changed and
-hyphenated surnames, namesakes, twins.
+Five sources: two education agencies, two workforce agencies (name and SSN only), one nonprofit. The noise is
+that of the domain notes: missing and wrong SSNs, typos, nicknames, swapped names, changed and hyphenated
+surnames, namesakes, twins.
 """
 
 from __future__ import annotations
@@ -13,17 +13,34 @@ import numpy as np
 
 from crypto.encoding.types import Encodings, FilterColumn, FilterSpec, LinkSpec
 
-_VOWELS = list("aeiou") + ["ea", "ou", "ie", "ee"]
-_ONSETS = list("bcdfghjklmnprstvw") + ["br", "ch", "cl", "dr", "gr", "sh", "st", "th", "tr", "fr", "sch", "mc"]
-_CODAS = ["", "", "n", "r", "s", "l", "t", "m", "ll", "ck", "rd", "ng", "son", "ton", "man", "ley", "er", "ez"]
+_VOWELS = [*"aeiou", "ea", "ou", "ie", "ee"]
+_ONSETS = [*"bcdfghjklmnprstvw", "br", "ch", "cl", "dr", "gr", "sh", "st", "th", "tr", "fr", "sch", "mc"]
+_CODAS = [
+    "",
+    "",
+    "n",
+    "r",
+    "s",
+    "l",
+    "t",
+    "m",
+    "ll",
+    "ck",
+    "rd",
+    "ng",
+    "son",
+    "ton",
+    "man",
+    "ley",
+    "er",
+    "ez",
+]
 
 
 def _names(rng: np.random.Generator, count: int, syllables: tuple[int, int]) -> np.ndarray:
     made: dict[str, None] = {}
     while len(made) < count:
-        parts = [
-            str(rng.choice(_ONSETS)) + str(rng.choice(_VOWELS)) for _ in range(rng.integers(*syllables))
-        ]
+        parts = [str(rng.choice(_ONSETS)) + str(rng.choice(_VOWELS)) for _ in range(rng.integers(*syllables))]
         made["".join(parts) + str(rng.choice(_CODAS))] = None
     return np.array(list(made), dtype=object)
 
@@ -127,7 +144,10 @@ def _report(
     double = np.array([" " in s for s in surname])
     drop, split = double & (rng.random(n) < 0.25 * noise), double & (rng.random(n) < 0.5)
     surname = np.array(
-        [s.split(" ")[0] if d else s.replace(" ", "") if k else s for s, d, k in zip(surname, drop, split, strict=True)],
+        [
+            s.split(" ")[0] if d else s.replace(" ", "") if k else s
+            for s, d, k in zip(surname, drop, split, strict=True)
+        ],
         dtype=object,
     )
     for column in (given, surname):
@@ -194,9 +214,13 @@ def encode(view: dict[str, np.ndarray], fields: tuple[str, ...], rng: np.random.
             [[f"y{d // 365}", f"m{d % 365 // 31}", f"d{d % 365 % 31}"] for d in view["birth"]], 5, 512, 80
         ),
         "sex": lambda: _filters([[str(s)] for s in view["sex"]], 6, 64, 20),
-        "address": lambda: _filters([_bigrams(f"{s * 7919 % 99991} st{s}") for s in view["street"]], 7, 1024, 20),
+        "address": lambda: _filters(
+            [_bigrams(f"{s * 7919 % 99991} st{s}") for s in view["street"]], 7, 1024, 20
+        ),
     }
-    refs = np.array([f"{int(x):016x}{i:016x}" for i, x in enumerate(rng.integers(0, 1 << 62, n))], dtype="<U32")
+    refs = np.array(
+        [f"{int(x):016x}{i:016x}" for i, x in enumerate(rng.integers(0, 1 << 62, n))], dtype="<U32"
+    )
     return Encodings(refs, {f: makers[f]() for f in fields})
 
 
@@ -224,7 +248,10 @@ def make_world(
     in_ky = np.concatenate([in_ky, rng.permutation(rest)[: max(0, wage["ky"] - len(in_ky))]])
     served = np.unique(
         np.concatenate(
-            [rng.permutation(graduates)[: int(size["np"] * 0.6)], rng.permutation(rest)[: int(size["np"] * 0.4)]]
+            [
+                rng.permutation(graduates)[: int(size["np"] * 0.6)],
+                rng.permutation(rest)[: int(size["np"] * 0.4)],
+            ]
         )
     )
     parts = {

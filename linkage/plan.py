@@ -1,0 +1,201 @@
+"""How the filters of a run are compared, and the pairs of two sources with their similarities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto.encoding.types import LinkSpec
+from linkage import candidates, comparison, patterns
+from linkage.comparison import FilterLevels
+from linkage.records import Source, common_filters
+from linkage.scan.stream import Progress
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+#: Pairs sampled at random per source pair (all of them where there are no more).
+SAMPLE = 300_000
+
+#: The engine's own seed; the sample is part of the result's definition, not a secret.
+_SEED = 20_230_701
+
+#: Categories of one comparison at most; beyond it, dependent filters stay apart.
+_MOST_CATEGORIES = 1000
+
+
+@dataclass(frozen=True)
+class RandomPairs:
+    """A fixed sample of all pairs of two sources.
+
+    Attributes
+    ----------
+    left, right : ndarray of int64
+    total : float
+        All pairs of the two sources.
+    similarity : dict of str to ndarray
+        Per common filter, NaN where missing.
+    """
+
+    left: Ints
+    right: Ints
+    total: float
+    similarity: dict[str, Floats]
+
+
+@dataclass
+class Plan:
+    """How filters are compared in all source pairs of a run; it learns as the run goes on, in fixed order.
+
+    Attributes
+    ----------
+    levels : dict of str to FilterLevels
+    groups : list of tuple of str
+        Filters that are compared as one.
+    """
+
+    levels: dict[str, FilterLevels]
+    groups: list[tuple[str, ...]]
+
+    def groups_among(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """The groups restricted to the given filters, empty ones dropped."""
+        kept = (tuple(n for n in group if n in names) for group in self.groups)
+        return [group for group in kept if group]
+
+    def size(self, group: tuple[str, ...]) -> int:
+        """Categories of a group's comparison."""
+        return patterns.joint_size([self.levels[n].count for n in group])
+
+    def merge(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+        """Compare two groups (as restricted to some filters) as one from now on, unless that is too fine."""
+        one = next(g for g in self.groups if first[0] in g)
+        two = next(g for g in self.groups if second[0] in g)
+        if one == two or self.size((*one, *two)) > _MOST_CATEGORIES:
+            return False
+        self.groups = [(*one, *two) if g == one else g for g in self.groups if g != two]
+        return True
+
+
+def sample_pairs(a: Source, b: Source, spec: LinkSpec, threads: int) -> RandomPairs:
+    """A fixed random sample of the pairs of two sources (of one source: of its own pairs)."""
+    within = a.name == b.name
+    n_a, n_b = len(a.encodings), len(b.encodings)
+    total = n_a * (n_a - 1) / 2 if within else float(n_a) * n_b
+    if total <= SAMPLE:
+        left, right = (x.ravel() for x in np.indices((n_a, n_b)))
+    else:
+        random = np.random.default_rng(_SEED)
+        left, right = random.integers(0, n_a, SAMPLE), random.integers(0, n_b, SAMPLE)
+    if within:
+        left, right = np.minimum(left, right)[left != right], np.maximum(left, right)[left != right]
+        if total <= SAMPLE:
+            left, right = (x.ravel() for x in np.triu_indices(n_a, 1))
+    left, right = left.astype(np.int64), right.astype(np.int64)
+    by_name = {f.name: f for f in spec.filters}
+    return RandomPairs(
+        left,
+        right,
+        total,
+        {
+            name: comparison.similarity(a.encodings, b.encodings, by_name[name], left, right, threads)
+            for name in common_filters(a.encodings, b.encodings, spec)
+        },
+    )
+
+
+def make_plan(samples: Sequence[RandomPairs], spec: LinkSpec) -> Plan:
+    """Levels and dependent groups from the random pairs of all source pairs together."""
+    n = {len(s.left) for s in samples}
+    pooled = {
+        f.name: np.concatenate([s.similarity.get(f.name, np.full(len(s.left), np.nan)) for s in samples])
+        if n
+        else np.zeros(0)
+        for f in spec.filters
+    }
+    levels = {f.name: comparison.choose_levels(f, pooled[f.name]) for f in spec.filters}
+    return Plan(levels, comparison.dependent_groups(pooled))
+
+
+def categories(
+    plan: Plan, groups: Sequence[tuple[str, ...]], similarity: dict[str, Floats]
+) -> NDArray[np.int64]:
+    columns = []
+    for group in groups:
+        levels = [comparison.to_levels(similarity[n], plan.levels[n].thresholds) for n in group]
+        columns.append(patterns.joint_categories(levels, [plan.levels[n].count for n in group]))
+    return np.stack(columns, axis=1)
+
+
+def scores_of(plan: Plan, group: tuple[str, ...]) -> Floats:
+    """Agreement of each joint category from 0 to 1: the best of its filters' levels, roughly averaged."""
+    counts = [plan.levels[n].count for n in group]
+    if len(group) == 1:
+        return np.arange(counts[0]) / max(1, counts[0] - 1)
+    digits = patterns.decode(np.arange(patterns.joint_size(counts)), counts)
+    shares = np.where(digits >= 0, digits / np.maximum(np.array(counts) - 1, 1), np.nan)
+    known = ~np.isnan(shares)
+    total = np.where(known, shares, 0.0).sum(axis=1)
+    return np.asarray(total / np.maximum(known.sum(axis=1), 1))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two sources' candidates and random pairs with their similarities.
+
+    Attributes
+    ----------
+    found : Candidates
+    inside, outside : dict of str to ndarray
+        Similarity per filter of the candidates, and of the sampled pairs that are no candidates.
+    total : float
+        All pairs of the two sources.
+    """
+
+    found: candidates.Candidates
+    inside: dict[str, Floats]
+    outside: dict[str, Floats]
+    total: float
+
+    def counted(self, plan: Plan, groups: Sequence[tuple[str, ...]]) -> tuple[patterns.Patterns, Ints]:
+        """Pattern counts for these groups of filters, and the pattern of each candidate."""
+        return patterns.count_patterns(
+            categories(plan, groups, self.inside),
+            categories(plan, groups, self.outside),
+            max(0.0, self.total - len(self.found.left)),
+            [plan.size(g) for g in groups],
+        )
+
+
+def compare(
+    a: Source,
+    b: Source,
+    plan: Plan,
+    sample: RandomPairs,
+    limits: candidates.Limits,
+    scan_threshold: float | None,
+    progress: Progress,
+) -> Compared:
+    """Find the candidates of two sources (or within one) and compare them."""
+    names = list(sample.similarity)
+    found = candidates.find(
+        a.encodings,
+        b.encodings,
+        [plan.levels[n] for n in names],
+        sample.similarity,
+        limits,
+        threshold=scan_threshold,
+        within=a.name == b.name,
+        progress=progress,
+    )
+    inside = {
+        n: comparison.similarity(
+            a.encodings, b.encodings, plan.levels[n].spec, found.left, found.right, limits.threads
+        )
+        for n in names
+    }
+    n_b = len(b.encodings)
+    fresh = ~np.isin(sample.left * n_b + sample.right, found.left * n_b + found.right)
+    return Compared(found, inside, {n: v[fresh] for n, v in sample.similarity.items()}, sample.total)
