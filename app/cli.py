@@ -155,10 +155,7 @@ def bootstrap(
     try:
         handle = _new_private_file(key_file)
         try:
-            organization, api_key = make(service, id_, name)
-            # A crash before this line leaves an operator without a key, and no data: start afresh.
-            os.write(handle, api_key.encode() + b"\n")
-            os.fsync(handle)
+            organization, _ = make(service, id_, name, keep=lambda api_key: _write_key(handle, api_key))
         except BaseException:
             key_file.unlink()
             raise
@@ -215,8 +212,7 @@ def new_api_key(
     try:
         with ServiceClient(url, api_key_file) as client:
             made = client.post(f"/organizations/{id_}/credentials", {"kind": "api_key", "role": role})
-        os.write(handle, made.pop("api_key").encode() + b"\n")
-        os.fsync(handle)
+        _write_key(handle, made.pop("api_key"))
     except BaseException:
         key_file.unlink()
         raise
@@ -369,6 +365,11 @@ def _new_private_file(path: Path) -> int:
         raise ServiceError("FILE_EXISTS", 409, f"{path} exists and is never overwritten.") from None
     except OSError as error:
         raise ServiceError("FILE_UNWRITABLE", 409, f"{path}: {error.strerror}.") from None
+
+
+def _write_key(handle: int, api_key: str) -> None:
+    os.write(handle, api_key.encode() + b"\n")
+    os.fsync(handle)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,22 +30,45 @@ def postgres_cluster() -> Iterator[postgres.Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def sqlite_settings(tmp_path: Path) -> Settings:
-    """The embedded default in a fresh folder."""
-    return Settings.for_data(tmp_path / "data", part_size=65_536)
-
-
-@pytest.fixture
-def postgres_settings(tmp_path: Path, postgres_cluster: postgres.Cluster) -> Settings:
-    """A fresh, migrated database on PostgreSQL; blobs and keys in a fresh folder."""
-    settings = Settings.for_data(
-        tmp_path / "data", database_url=postgres_cluster.new_database(), part_size=65_536
-    )
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty database file: migrating for every test would be most of the tests' time."""
+    settings = Settings.for_data(tmp_path_factory.mktemp("template"))
     engine = create_engine(settings)
     schema.upgrade(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
+    return settings.data / "cohortlink.db"
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(tmp_path_factory: pytest.TempPathFactory, postgres_cluster: postgres.Cluster) -> str:
+    """Name of a migrated, empty database to copy."""
+    url = postgres_cluster.new_database()
+    engine = create_engine(Settings.for_data(tmp_path_factory.mktemp("template"), database_url=url))
+    schema.upgrade(engine)
+    name = engine.url.database
+    engine.dispose()
+    assert name is not None
+    return name
+
+
+@pytest.fixture
+def sqlite_settings(tmp_path: Path, migrated_sqlite: Path) -> Settings:
+    """The embedded default in a fresh folder."""
+    settings = Settings.for_data(tmp_path / "data", part_size=65_536)
+    settings.data.mkdir()
+    shutil.copy(migrated_sqlite, settings.data)
     return settings
+
+
+@pytest.fixture
+def postgres_settings(tmp_path: Path, postgres_cluster: postgres.Cluster, migrated_postgres: str) -> Settings:
+    """A fresh, migrated database on PostgreSQL; blobs and keys in a fresh folder."""
+    url = postgres_cluster.new_database(template=migrated_postgres)
+    return Settings.for_data(tmp_path / "data", database_url=url, part_size=65_536)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -45,11 +45,11 @@ class Cluster:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
 
-    def new_database(self) -> str:
-        """Create an empty database and return its SQLAlchemy URL."""
+    def new_database(self, template: str = "template0") -> str:
+        """Create an empty database, or a copy of one, and return its SQLAlchemy URL."""
         name = "t_" + secrets.token_hex(6)
         with self._admin() as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')  # type: ignore[call-overload]
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[call-overload]
         return f"postgresql+psycopg://cohortlink@/{name}?host={self.socket}"
 
     def _admin(self) -> psycopg.Connection[Any]:

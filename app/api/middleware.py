@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -76,7 +77,7 @@ class Surroundings:
         self, request: Request, receive: Receive, send: Send, begun: Callable[[], bool]
     ) -> None:
         scope = request.scope
-        refusal = _bad_length(request)
+        refusal = _refusal(request)
         if refusal is not None:
             await problems.answer(refusal, request)(scope, receive, send)
             return
@@ -95,8 +96,12 @@ def _method(method: str) -> str:
     return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH") else "OTHER"
 
 
-def _bad_length(request: Request) -> ServiceError | None:
-    """Bodies that are read whole are bounded; parts (PUT) are bounded by their announced length."""
+def _refusal(request: Request) -> ServiceError | None:
+    """What is refused before it is read: bodies that are read whole are bounded; parts (PUT) are bounded by
+    their announced length."""
+    if "\x00" in request.scope["path"] or "\x00" in unquote(request.url.query):
+        # No name here holds one, and PostgreSQL has no text for it.
+        return ServiceError("NOT_FOUND", 404, "There is no such thing here.")
     if request.method == "PUT":
         return None
     if "transfer-encoding" in request.headers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.store.models import Credential, Organization
 from crypto.errors import CohortlinkError
 from crypto.signatures import PublicKey
 
+MAX_NAME = 200
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
 
 
@@ -39,8 +41,13 @@ def authenticate(service: Service, authorization: str | None) -> Caller:
     return Caller(row.organization_id, Role(row.role), row.id)
 
 
-def bootstrap(service: Service, organization_id: str, name: str) -> tuple[str, str]:
+def bootstrap(
+    service: Service, organization_id: str, name: str, *, keep: Callable[[str], None] = lambda _: None
+) -> tuple[str, str]:
     """The first operator and its API key; returns (organization id, API key).
+
+    `keep` is given the key before the commit: a crash in between leaves a key that opens nothing, not an
+    operator whose key nobody has.
 
     Raises
     ------
@@ -54,6 +61,7 @@ def bootstrap(service: Service, organization_id: str, name: str) -> tuple[str, s
             raise ConflictError("OPERATOR_EXISTS", "There is an operator already.")
         _add_organization(tx, organization_id, name, SERVICE, now)
         api_key, _ = _add_api_key(tx, organization_id, Role.OPERATOR, None, SERVICE, now)
+        keep(api_key)
     seal(service)
     return organization_id, api_key
 
@@ -145,6 +153,8 @@ def revoke_credential(service: Service, caller: Caller, organization_id: str, cr
 
 
 def _add_organization(tx: Tx, organization_id: str, name: str, actor: str, now: datetime) -> Organization:
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise RefusedError("NAME_INVALID", "A name is 1 to 200 printable characters.")
     if organizations.find(tx, organization_id) is not None:
         raise ConflictError("ORGANIZATION_EXISTS", "This id is taken.")
     row = organizations.add(tx, organization_id, name, now)

@@ -77,10 +77,10 @@ def open_service(settings: Settings, *, clock: Callable[[], datetime] = utc_now)
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(settings)
-    if settings.migrate_on_start:
+    if not schema.is_current(engine):
+        if not settings.migrate_on_start:
+            raise ServiceError("MIGRATION_NEEDED", 500, "Run 'cohortlink migrate' first.")
         schema.upgrade(engine)
-    elif not schema.is_current(engine):
-        raise ServiceError("MIGRATION_NEEDED", 500, "Run 'cohortlink migrate' first.")
     store = Store(engine, Blobs.open(settings.blob_url))
     _ensure_keys(settings, store)
     return Service(settings, store, SigningKey.load(settings.log_key), clock)

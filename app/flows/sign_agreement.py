@@ -20,7 +20,8 @@ from app.flows.service import Service
 from app.flows.signing import verify_signed
 from app.store import Tx, agreements, batches, organizations
 from app.store.models import Agreement, AgreementState, AgreementVersion
-from crypto.canonical import digest_of
+from crypto.canonical import canonical_json, digest_of
+from crypto.errors import CohortlinkError
 
 State = AgreementState
 
@@ -353,7 +354,12 @@ def _check_statement(found: Standing, caller: Caller, document: Mapping[str, Any
         "hash": found.version.hash,
         "organization": caller.organization,
     }
-    if dict(document) != expected:
+    # Compared as what is signed: Python would call version 1, 1.0 and true the same.
+    try:
+        same = canonical_json(document) == canonical_json(expected)
+    except CohortlinkError:
+        same = False
+    if not same:
         raise RefusedError(
             "STATEMENT_MISMATCH",
             "The signed statement must name this agreement, its current version and hash, and yourself.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from app.errors import RefusedError
 from app.store import Tx, organizations
 from crypto.errors import CohortlinkError
 from crypto.signatures import PublicKey
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def verify_signed(
@@ -27,7 +30,8 @@ def verify_signed(
         `SIGNATURE_INVALID`, for whatever reason it is not good: a probe learns nothing of keys.
     """
     key_id = signature.get("key_id")
-    row = organizations.by_fingerprint(tx, key_id) if isinstance(key_id, str) else None
+    named = isinstance(key_id, str) and _FINGERPRINT.match(key_id) is not None
+    row = organizations.by_fingerprint(tx, str(key_id)) if named else None
     if row is None or row.public_key is None or row.organization_id != organization or row.revoked_at:
         raise _invalid()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -122,6 +123,20 @@ def test_problem_documents_have_a_code_and_never_echo_the_input(sqlite_world: Wo
     broken = world.operator.call("POST", "/organizations", content=b'{"id": SECRET')
     assert broken.status_code == 422
     assert "SECRET" not in broken.text
+
+
+def test_names_that_no_database_can_hold_are_absent_and_not_an_error(world: World) -> None:
+    world.agree()
+    for path in ("/agreements/%00", "/batches/%00", "/organizations/a%00b", "/releases/%00", "/runs/%00"):
+        assert world.operator.get(path).status_code == 404, path
+    body = {"document": {"a": "\x00"}, "signature": {"key_id": "\x00"}}
+    for path in ("/agreements/cincinnati-nky/approvals", "/agreements/cincinnati-nky/batches"):
+        assert world.education.post(path, body).status_code in (409, 422), path
+    for name in ("\x00", "a\nb", "\ud800"):
+        content = json.dumps({"id": "x", "name": name}).encode()
+        answer = world.operator.call("POST", "/organizations", content=content)
+        assert answer.status_code == 422
+        assert answer.json()["code"] in ("NAME_INVALID", "REQUEST_INVALID")
 
 
 def test_unknown_paths_and_methods_are_problem_documents(sqlite_world: World) -> None:
