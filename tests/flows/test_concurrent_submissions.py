@@ -22,9 +22,7 @@ def test_one_batch_completed_by_many_at_once_has_one_receipt_and_one_entry(world
     world.agree()
     batch = world.upload(world.education, make_package())
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
-            pool.map(lambda _: world.education.post(f"/batches/{batch}/completion"), range(8))
-        )
+        answers = list(pool.map(lambda _: world.education.post(f"/batches/{batch}/completion"), range(8)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["receipt"]["signature"]["value"] for answer in answers}) == 1
     assert world.auditor.get("/log/entries").text.count('"kind":"batch.accepted"') == 1

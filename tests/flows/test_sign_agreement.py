@@ -127,7 +127,9 @@ def test_one_owners_revocation_is_enough_and_repeatable(world: World) -> None:
         body = world.workforce.state(ID, "agreement-revocation")
         answer = world.workforce.post(f"/agreements/{ID}/revocations", body)
         assert (answer.status_code, answer.json()["state"]) == (201, "REVOKED")
-    kinds = [line for line in world.auditor.get("/log/entries").text.splitlines() if "agreement.revoked" in line]
+    kinds = [
+        line for line in world.auditor.get("/log/entries").text.splitlines() if "agreement.revoked" in line
+    ]
     assert len(kinds) == 1
     answer = world.partnership.post(f"/agreements/{ID}/versions", agreement_document())
     assert (answer.status_code, answer.json()["code"]) == (409, "AGREEMENT_STATE")
