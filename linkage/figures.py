@@ -11,10 +11,10 @@ from linkage.plan import Compared, Plan
 Floats = NDArray[np.float64]
 
 
-def level_shares(compared: Compared, plan: Plan, probability: Floats) -> dict[str, dict[str, list[float]]]:
+def level_shares(compared: Compared, plan: Plan, probability: Floats) -> list[dict[str, object]]:
     """m and u of each filter's levels, lowest first, as the final probabilities have them."""
     rest = max(0.0, compared.total - len(probability))
-    out = {}
+    out: list[dict[str, object]] = []
     for name, similarity in compared.inside.items():
         level = plan.levels[name]
         inside = comparison.to_levels(similarity, level.thresholds)
@@ -24,10 +24,13 @@ def level_shares(compared: Compared, plan: Plan, probability: Floats) -> dict[st
         u = np.bincount(inside[known], weights=1.0 - probability[known], minlength=level.count)
         if len(outside):
             u = u + np.bincount(outside[outside >= 0], minlength=level.count) * (rest / len(outside))
-        out[name] = {
-            "m": np.round(m / max(m.sum(), 1e-12), 9).tolist(),
-            "u": np.round(u / max(u.sum(), 1e-12), 12).tolist(),
-        }
+        out.append(
+            {
+                "comparison": name,
+                "m": np.round(m / max(m.sum(), 1e-12), 9).tolist(),
+                "u": np.round(u / max(u.sum(), 1e-12), 12).tolist(),
+            }
+        )
     return out
 
 

@@ -71,11 +71,12 @@ def fit_pair(
         if inside is not None and len(groups) >= RELATIVES_FROM:
             r = learning.relative_classes(inside, sizes, scores)[0]
         start, origin = learning.starting_values(counted, sizes, scores, compared.total, most, r)
-        diffused = [all(plan.levels[n].spec.similarity == "agreement" for n in g) for g in groups]
-        if inside is not None and any(diffused):
-            start = learning.with_given_u(start, model.random_shares(inside, sizes), diffused)
+        # Record-level filters, and a comparison that stands alone, cannot be told apart without a known u.
+        given = [inside is not None and (len(groups) == 1 or plan.record_level(g)) for g in groups]
+        if inside is not None:
+            start = learning.with_given_u(start, model.random_shares(inside, sizes), given)
         pseudo = [borrowed.get((g, s), np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
-        fit = model.estimate(counted, sizes, start, m_pseudo=pseudo, fixed_u=diffused)
+        fit = model.estimate(counted, sizes, start, m_pseudo=pseudo, fixed_u=given)
         if inside is None or not r:
             break
         matched = counted.candidates * expit(model.log_odds(counted.values, fit.parameters))
@@ -211,7 +212,9 @@ def link_pair(
         "expected_relatives": [round(x, 3) for x in fit.parameters.relatives],
         "prior": fit.parameters.prior,
         "matches": len(chosen),
-        "levels": level_shares(compared, plan, probability),
+        "match_rate": len(chosen) / max(1, min(len(a.encodings), len(b.encodings))),
+        "threshold": threshold,
+        "model": level_shares(compared, plan, probability),
         "histogram": scoring.histogram(probability, weight),
         "believed_missed": round(missed, 3),
         "thresholds": scoring.thresholds_table(probability, missed),

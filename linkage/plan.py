@@ -65,6 +65,10 @@ class Plan:
         kept = (tuple(n for n in group if n in names) for group in self.groups)
         return [group for group in kept if group]
 
+    def record_level(self, group: tuple[str, ...]) -> bool:
+        """Whether a group consists of diffused filters, which hold a whole record each."""
+        return all(self.levels[n].spec.similarity == "agreement" for n in group)
+
     def size(self, group: tuple[str, ...]) -> int:
         """Categories of a group's comparison."""
         return patterns.joint_size([self.levels[n].count for n in group])

@@ -151,8 +151,8 @@ class _Kin:
         Of a large source a part is enough: record_refs are random, so the first ones are a fair sample.
         """
         groups = self._plan.groups_among(names)
-        diffused = any(self._plan.levels[n].spec.similarity == "agreement" for n in names)
-        if len(groups) < pair.RELATIVES_FROM and not diffused:
+        record_level = len(groups) == 1 or any(self._plan.record_level(g) for g in groups)
+        if len(groups) < pair.RELATIVES_FROM and not record_level:
             return None  # too few comparisons to tell relatives by
         able = [
             s
