@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.demo import plan
-from app.demo.population import Flags, Ints, pick
+from app.demo.population import Ints, pick
 
 _CODES = tuple(pathway.code for pathway in plan.PATHWAYS)
 _SPRING = np.array([pathway.yearly_rhythm == "spring" for pathway in plan.PATHWAYS])
@@ -76,15 +76,15 @@ def make_awards(scale: float, rng: np.random.Generator) -> Awards:
     pathway = pick(rng.random(n), tuple(p.share for p in plan.PATHWAYS))
     day = _award_days(year, pathway, rng)
     person = np.arange(n)
-    first, second, moved = _who_earns_two(state, rng)
+    first, second = _who_earns_two(state, rng)
     person[second] = person[first]
-    _stack(first, second, moved, pathway, day, rng)
+    _stack(first, second, pathway, day, rng)
     person = np.unique(person, return_inverse=True)[1].astype(np.int64)
     return Awards(person, state, pathway, day, _birth_days(person, pathway, day, rng))
 
 
-def _who_earns_two(state: Ints, rng: np.random.Generator) -> tuple[Ints, Ints, Flags]:
-    """Disjoint pairs of awards that belong to one person; the flag marks pairs across the state line."""
+def _who_earns_two(state: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Disjoint pairs of awards that belong to one person; the last of them across the state line."""
     shuffled = [np.flatnonzero(state == s)[np.argsort(rng.random(int((state == s).sum())))] for s in (0, 1)]
     within = [round(plan.SHARE_SECOND_AWARD * len(mine)) for mine in shuffled]
     n_persons = sum(len(mine) - k for mine, k in zip(shuffled, within, strict=True))
@@ -93,20 +93,16 @@ def _who_earns_two(state: Ints, rng: np.random.Generator) -> tuple[Ints, Ints, F
     first = [mine[:k] for mine, k in zip(shuffled, within, strict=True)]
     second = [mine[k : 2 * k] for mine, k in zip(shuffled, within, strict=True)]
     ends = [mine[2 * k : 2 * k + across] for mine, k in zip(shuffled, within, strict=True)]
-    flags = np.concatenate([np.zeros(sum(within), dtype=np.bool_), np.ones(len(ends[0]), dtype=np.bool_)])
-    return np.concatenate([*first, ends[0]]), np.concatenate([*second, ends[1]]), flags
+    return np.concatenate([*first, ends[0]]), np.concatenate([*second, ends[1]])
 
 
-def _stack(
-    first: Ints, second: Ints, moved: Flags, pathway: Ints, day: Ints, rng: np.random.Generator
-) -> None:
+def _stack(first: Ints, second: Ints, pathway: Ints, day: Ints, rng: np.random.Generator) -> None:
     """Give each pair of awards a plausible order, lower before higher (in place).
 
     Dates keep their places, so that each state and year keeps its number of awards.
     """
     pairs = np.array([[_CODES.index(code) for code in pair] for pair in plan.STACKED_AWARDS])
     chosen = pairs[pick(rng.random(len(first)), (0.5, 0.35, 0.15))]
-    del moved
     earlier = np.where(day[first] <= day[second], first, second)
     later = np.where(day[first] <= day[second], second, first)
     pathway[earlier] = chosen[:, 0]

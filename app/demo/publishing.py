@@ -61,7 +61,7 @@ def publish(stage: Stage, scenario: Scenario, parties: Parties) -> list[dict[str
     return answers
 
 
-_STATUS = {"published": "", "count_only": "withheld, but for the count", "withheld": "withheld"}
+_STATUS = {"published": "", "count_only": "rate withheld", "withheld": "withheld"}
 
 
 def _show_table(stage: Stage, answer: Mapping[str, Any], truth: Mapping[str, TrueRate]) -> None:
