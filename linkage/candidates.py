@@ -262,22 +262,22 @@ def find(
     def identical(names: Sequence[str]) -> bool:
         columns = [(a.filters[n], b.filters[n]) for n in names]
         joined = join(*shared_groups(columns), limits.block, limits.join_budget(a, b))
-        # What the cap would tear out of most of a rule's pairs is no rule: sex, say, is two huge blocks.
-        used = len(joined.left) == joined.total and joined.capped_pairs <= joined.total
-        note("identical", names, joined, used)
-        return used
+        fits = len(joined.left) == joined.total
+        note("identical", names, joined, fits)
+        # A few huge blocks (a placeholder for the SSN, the two sexes) are left out; where they are most of
+        # the rule, it is worth combining with another.
+        return fits and joined.capped_pairs <= joined.total
 
     dear = [name for name in by_name if not identical([name])]
     for first, second in combinations(dear, 2):
         identical([first, second])
     order = scan_order(a, b, [n for n, level in by_name.items() if not level.spec.exact])
-    if order:
-        name = order[0]
+    # One plain filter is worth a scan; of record-level views each is, for any of them may be missing.
+    for name in order[:1] + [n for n in order[1:] if by_name[n].spec.similarity == "agreement"]:
         level, column_a, column_b = by_name[name], a.filters[name], b.filters[name]
         pairs = float(column_a.present.sum()) * float(column_b.present.sum())
         start = threshold if threshold is not None else scan_threshold(level, random[name], pairs, budget)
-        steps = [start] if threshold is not None else [start, *_raised(start, level)]
-        for step in steps:
+        for step in [start] if threshold is not None else [start, *_raised(start, level)]:
             joined = scan_pairs(column_a, column_b, level, step, limits, 4 * budget, progress)
             if joined is not None:
                 note("scan", [name], joined, True, threshold=step)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -136,6 +138,23 @@ def from_posterior(
     return replace(old, m=shares(matched), u=shares(others), r=r)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep recordlinkage from writing to, and from configuring, everybody's root log."""
+    root, silent = logging.getLogger(), logging.NullHandler()
+
+    def not_its_own(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("ECM algorithm")
+
+    root.addHandler(silent)
+    root.addFilter(not_its_own)
+    try:
+        yield
+    finally:
+        root.removeFilter(not_its_own)
+        root.removeHandler(silent)
+
+
 def binary(values: Ints, scores: Sequence[Floats]) -> NDArray[np.int8]:
     """Patterns as agreement (1), disagreement (0) or missing (-1), shape as ``values``."""
     agree = np.full(values.shape, -1, np.int8)
@@ -191,7 +210,7 @@ def ecm(agreements: NDArray[np.int8], counts: Floats) -> tuple[Floats, Floats, f
         number = np.ceil(number * (_ECM_VECTORS / number.sum()))
     frame = pd.DataFrame(np.repeat(vectors, number.astype(np.int64), axis=0))
     classifier = recordlinkage.ECMClassifier(max_iter=500)
-    with np.errstate(all="ignore"):  # the logarithms of shares that are zero
+    with _quiet(), np.errstate(all="ignore"):  # the logarithms of shares that are zero
         classifier.fit(frame)
     columns = range(vectors.shape[1])
     m = np.array([classifier.m_probs[c].get(1, 0.0) for c in columns])

@@ -99,3 +99,15 @@ def test_join_with_a_block_cap_leaves_out_exactly_the_larger_blocks(block: int) 
     }
     assert set(zip(joined.left.tolist(), joined.right.tolist(), strict=True)) == wanted
     assert joined.total == len(wanted)
+
+
+def test_candidates_despite_a_placeholder_in_an_identifier_join_the_others() -> None:
+    rng = np.random.default_rng(6)
+    words = rng.integers(1, 1 << 63, (2000, 2), np.uint64)
+    words[:800] = 5  # everybody whose number was not known
+    column = FilterColumn(words, np.ones(2000, np.bool_))
+    side = Encodings(np.array([f"{i:032x}" for i in range(2000)], dtype="<U32"), {"ssn": column})
+    level = comparison.FilterLevels(SPEC.filters[3], (1.0,), 0.4, 0.1)
+    found = candidates.find(side, side, [level], {"ssn": np.full(1000, 0.4)}, Limits(threads=1))
+    assert found.left.tolist() == found.right.tolist() == list(range(800, 2000))
+    assert found.report[0]["capped_pairs"] == 800 * 800
