@@ -11,7 +11,6 @@ from linkage.errors import LinkageError
 from linkage.scan import kernels
 from linkage.scan.compiled import settings
 from linkage.scan.sketch import Cost
-from linkage.scan.tiles import NARROW_ROWS, WIDE_ROWS
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ BACKENDS = {
         Backend(
             "avx512",
             kernels.scan_wide,
-            WIDE_ROWS,
+            kernels.WIDE_ROWS,
             kernels.WIDE_COLUMNS,
             frozenset({"avx512f", "avx512vl", "avx512bw", "avx512vpopcntdq"}),
             Cost(per_word=0.0345, per_pair=0.045, per_tile=80.0, per_survivor=0.5),
@@ -52,7 +51,7 @@ BACKENDS = {
         Backend(
             "avx2",
             kernels.scan_narrow,
-            NARROW_ROWS,
+            kernels.NARROW_ROWS,
             kernels.NARROW_COLUMNS,
             frozenset({"avx2"}),
             Cost(per_word=0.115, per_pair=0.16, per_tile=45.0, per_survivor=0.7),
