@@ -10,7 +10,7 @@ import codecs
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +59,69 @@ def read_table(
         ``HEADER_INVALID``, ``NUL_BYTE``, ``CELL_TOO_LONG``, ``DELIMITER_INVALID``, ``ENCODING_UNKNOWN``.
     """
     path = Path(path)
+    codec, parquet = _inspect(path, delimiter, encoding)
+    table = _read_parquet(path, columns) if parquet else _read_csv(path, delimiter, codec, columns)
+    check_cells(table)
+    return table
+
+
+def stream_table(
+    path: Path | str,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    columns: Sequence[str] | None = None,
+    rows: int = 1 << 16,
+) -> Iterator[pa.Table]:
+    """Read a file as :func:`read_table` does, in tables of at most ``rows`` rows, in bounded memory.
+
+    A file without rows gives one empty table. What is wrong far down in a file is told when it is reached.
+    """
+    path = Path(path)
+    codec, parquet = _inspect(path, delimiter, encoding)
+    read = _stream_parquet(path, columns, rows) if parquet else _stream_csv(path, delimiter, codec, columns)
+    done = 0
+    for table in read:
+        for start in range(0, max(table.num_rows, 1), rows):
+            piece = table.slice(start, rows)
+            check_cells(piece, done)
+            done += piece.num_rows
+            yield piece
+
+
+def column_names(path: Path | str, *, delimiter: str = ",", encoding: str = "utf-8") -> list[str]:
+    """Column names of a CSV or Parquet file; raises as :func:`read_table`."""
+    path = Path(path)
+    codec, parquet = _inspect(path, delimiter, encoding)
+    if not parquet:
+        return _header(path, delimiter, codec)[0]
+    try:
+        with pq.ParquetFile(path) as file:
+            names: list[str] = file.schema_arrow.names
+    except (pa.ArrowException, OSError):
+        raise _damaged(path) from None
+    _check_header(names)
+    return names
+
+
+def estimate_rows(path: Path | str) -> int:
+    """Rows of a file, for progress: exact for Parquet; for CSV from the length of its first lines."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(1 << 20)
+        if start[:4] == b"PAR1":
+            with pq.ParquetFile(path) as file:
+                return int(file.metadata.num_rows)
+        lines = start.count(b"\n")
+        size = path.stat().st_size
+    except (pa.ArrowException, OSError):
+        return 0  # reading the file will tell what is wrong
+    return max(0, round(size * lines / max(len(start), 1)) - 1)
+
+
+def _inspect(path: Path, delimiter: str, encoding: str) -> tuple[str, bool]:
+    """The codec's name, and whether the file is Parquet."""
     if len(delimiter) != 1 or delimiter in '"\r\n\0' or not delimiter.isascii():
         raise InputError("DELIMITER_INVALID", "a delimiter is one ASCII character, such as , or ;")
     try:
@@ -72,10 +135,62 @@ def read_table(
         raise InputError("FILE_MISSING", f"{path.name} cannot be read: {error.strerror}") from None
     if not magic:
         raise InputError("FILE_EMPTY", f"{path.name} is empty")
-    parquet = magic == b"PAR1"
-    table = _read_parquet(path, columns) if parquet else _read_csv(path, delimiter, codec, columns)
-    check_cells(table)
-    return table
+    return codec, magic == b"PAR1"
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError("FILE_UNREADABLE", f"{path.name} is a damaged Parquet file")
+
+
+def _stream_parquet(path: Path, columns: Sequence[str] | None, rows: int) -> Iterator[pa.Table]:
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _check_header(names)
+            wanted = names if columns is None else [name for name in names if name in columns]
+            if not file.metadata.num_rows:
+                yield file.read(columns=wanted)
+            for batch in file.iter_batches(batch_size=rows, columns=wanted):
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError):
+        raise _damaged(path) from None
+
+
+def _stream_csv(
+    path: Path, delimiter: str, encoding: str, columns: Sequence[str] | None
+) -> Iterator[pa.Table]:
+    header, lines = _header(path, delimiter, encoding)
+    shape: list[int] = []
+    options = _csv_options(header, lines, delimiter, encoding, columns, shape)
+    some = False
+    try:
+        with pcsv.open_csv(path, **options) as reader:
+            while not shape:
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    break
+                if shape:
+                    break
+                some = True
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, ValueError):
+        # Not what the caller does with a table: only this reader's own failures arrive here.
+        _raise(list(_diagnose(path, delimiter, encoding, header)))
+        if some or next(iter(_rows(path, delimiter, encoding)), None) is not None:
+            raise InputError("FILE_UNREADABLE", f"{path.name} cannot be read as CSV") from None
+    if shape:
+        _raise(list(_diagnose(path, delimiter, encoding, header)))
+    if not some:
+        wanted = header if columns is None else [name for name in header if name in columns]
+        yield pa.table({name: pa.array([], pa.string()) for name in wanted})
+
+
+def _rows(path: Path, delimiter: str, encoding: str) -> Iterator[list[str]]:
+    """Data rows by Python's own reader, without the header."""
+    records = _records(path, delimiter, encoding)
+    next(records, None)
+    return (record for _, record in records)
 
 
 def as_text(table: pa.Table, column: str) -> pa.ChunkedArray:
@@ -94,8 +209,10 @@ def as_text(table: pa.Table, column: str) -> pa.ChunkedArray:
     raise InputError("COLUMN_TYPE", "the column holds neither text, whole numbers nor dates", column=column)
 
 
-def check_cells(table: pa.Table) -> None:
+def check_cells(table: pa.Table, first_row: int = 0) -> None:
     """Refuse embedded NULs and absurdly long cells in columns of text.
+
+    ``first_row`` is the 0-based row of the file with which the table begins.
 
     Raises
     ------
@@ -117,7 +234,7 @@ def check_cells(table: pa.Table) -> None:
         ):
             place = pc.index(bad, True).as_py()
             if place >= 0:
-                problems.append(RowProblem(place + 1, name, code, detail))
+                problems.append(RowProblem(first_row + place + 1, name, code, detail))
     _raise(problems)
 
 
@@ -141,39 +258,49 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> pa.Table:
             _check_header(names)
             return file.read(columns=None if columns is None else [n for n in names if n in columns])
     except (pa.ArrowException, OSError):
-        raise InputError("FILE_UNREADABLE", f"{path.name} is a damaged Parquet file") from None
+        raise _damaged(path) from None
 
 
 def _read_csv(path: Path, delimiter: str, encoding: str, columns: Sequence[str] | None) -> pa.Table:
     header, lines = _header(path, delimiter, encoding)
-    wanted = header if columns is None else [name for name in header if name in columns]
     shape: list[int] = []
-
-    def bad_row(row: pcsv.InvalidRow) -> str:
-        shape.append(row.actual_columns)
-        return "skip"
-
     try:
-        table = pcsv.read_csv(
-            path,
-            read_options=pcsv.ReadOptions(
-                column_names=header, skip_rows=lines, encoding=encoding, block_size=_BLOCK_BYTES
-            ),
-            parse_options=pcsv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=bad_row
-            ),
-            convert_options=pcsv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()),
-                strings_can_be_null=False,
-                include_columns=wanted,
-            ),
-        )
+        table = pcsv.read_csv(path, **_csv_options(header, lines, delimiter, encoding, columns, shape))
     except (pa.ArrowException, ValueError):
         table = None
     if table is not None and not shape:
         return table
     _raise(list(_diagnose(path, delimiter, encoding, header)))
     raise InputError("FILE_UNREADABLE", f"{path.name} cannot be read as CSV")
+
+
+def _csv_options(
+    header: Sequence[str],
+    lines: int,
+    delimiter: str,
+    encoding: str,
+    columns: Sequence[str] | None,
+    shape: list[int],
+) -> dict[str, Any]:
+    """Options of pyarrow's readers; rows with too many or too few cells are noted in ``shape``."""
+
+    def bad_row(row: pcsv.InvalidRow) -> str:
+        shape.append(row.actual_columns)
+        return "skip"
+
+    return {
+        "read_options": pcsv.ReadOptions(
+            column_names=header, skip_rows=lines, encoding=encoding, block_size=_BLOCK_BYTES
+        ),
+        "parse_options": pcsv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=bad_row
+        ),
+        "convert_options": pcsv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            strings_can_be_null=False,
+            include_columns=header if columns is None else [name for name in header if name in columns],
+        ),
+    }
 
 
 def _records(path: Path, delimiter: str, encoding: str) -> Iterator[tuple[int, list[str]]]:

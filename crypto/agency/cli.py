@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -299,6 +299,85 @@ def _show_package(result: Mapping[str, Any]) -> None:
     if result["not_encodable"]:
         warn(f"{result['not_encodable']} persons have nothing to encode; they count, but cannot be linked")
     say("crosswalk.csv leads back to persons: keep it, and never send it")
+
+
+ClkForm = Literal["clks", "clknblocks", "raw"]
+ClkOrder = Literal["msb", "lsb"]
+
+
+@app.command("clk")
+def clk(
+    people: Annotated[Path, typer.Argument(help="CSV or Parquet with the schema's columns, in its order.")],
+    schema: Annotated[Path, typer.Option(help="clkhash's linkage schema, version 1, 2 or 3.")],
+    out: Annotated[Path, typer.Option(help="File to make; never overwritten.")],
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(help="File with clkhash's secret; else COHORTLINK_CLK_SECRET, else asked."),
+    ] = None,
+    form: Annotated[ClkForm, typer.Option("--format", help="JSON list, with blocks, or raw bytes.")] = "clks",
+    blocks: Annotated[Path | None, typer.Option(help="blocklib's file, for clknblocks.")] = None,
+    bit_order: Annotated[ClkOrder, typer.Option(help="msb: as clkhash. lsb: as Java's BitSet.")] = "msb",
+    delimiter: Delimiter = ",",
+    encoding: Encoding = "utf-8",
+    as_json: Json = False,
+) -> None:
+    """Encode as clkhash does, bit for bit, for tools that read nothing else. Weak: see the risk it prints."""
+    if (blocks is None) != (form != "clknblocks"):
+        raise typer.BadParameter("--blocks goes with --format clknblocks", param_hint="--blocks")
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.clk import encode_clks
+        from crypto.agency.progress import open_progress
+        from crypto.agency.secret_source import load_clk_secret
+        from crypto.interop.clk_schema import ClkSchema
+
+        found = ClkSchema.load(schema)
+        with open_progress(silent=as_json) as progress:
+            return encode_clks(
+                found,
+                load_clk_secret(secret_file),
+                people,
+                out,
+                form=form,
+                blocks=blocks,
+                order=bit_order,
+                delimiter=delimiter,
+                encoding=encoding,
+                progress=progress,
+            )
+
+    def show(result: Mapping[str, Any]) -> None:
+        say(
+            f"CLKs         {result['file']}",
+    """Encode as clkhash does, bit for bit, for tools that read nothing else. Weak: it prints the risk."""
+            f"risk         {result['risk']}: {result['risk_statement']}",
+        )
+        for line in result["warnings"]:
+            warn(line)
+
+    run(as_json, work, show)
+
+
+@app.command("clk-convert")
+def clk_convert(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="CLKs, as JSON or raw bytes.")],
+    out: Annotated[Path, typer.Option(help="File to make; never overwritten.")],
+    form: Annotated[ClkForm, typer.Option("--format", help="Of the file to make.")] = "clks",
+    raw_bits: Annotated[int | None, typer.Option(min=1, help="FILE is raw, with so many bits a CLK.")] = None,
+    from_order: Annotated[ClkOrder, typer.Option("--from-bit-order", help="Of FILE.")] = "msb",
+    to_order: Annotated[ClkOrder, typer.Option("--to-bit-order", help="Of the file to make.")] = "msb",
+    as_json: Json = False,
+) -> None:
+    """Convert CLKs between {"clks": …}, {"clknblocks": …}, raw bytes and bit orders."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.clk import convert_clks
+
+        return convert_clks(
+            source, out, raw_bits=raw_bits, from_order=from_order, form=form, to_order=to_order
+        )
+
+    run(as_json, work, lambda r: say(f"{r['records']} CLKs of {r['bits']} bits written to {r['file']}"))
 
 
 @app.command("validate")

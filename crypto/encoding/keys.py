@@ -111,16 +111,21 @@ class Secret:
                 raw = stream.read(_MAX_FILE)
         except OSError as error:
             raise KeyMaterialError("SECRET_MISSING", f"the secret file {path} cannot be read") from error
+        return cls.parse(raw, agreement, str(path))
+
+    @classmethod
+    def parse(cls, raw: bytes, agreement: str | None, where: str) -> Secret:
+        """Read a secret in any of the forms of :meth:`load`; ``where`` names its source in messages."""
         if not raw.lstrip().startswith(b"{"):
             return cls(agreement or "", 1, _bare(raw))
-        document = parse_private(raw, SECRET_FORMAT, str(path))
+        document = parse_private(raw, SECRET_FORMAT, where)
         known, epoch = document.get("agreement"), document.get("epoch")
         members = {"format", "agreement", "epoch", "secret"}
         if set(document) != members or not isinstance(known, str) or not isinstance(epoch, int):
             raise KeyMaterialError("SECRET_MALFORMED", "the secret file has missing or malformed members")
         if agreement is not None and known and known != agreement:
             raise KeyMaterialError("SECRET_AGREEMENT", "the secret file is of another agreement")
-        return cls(known or agreement or "", epoch, b64url_key(document["secret"], SECRET_BYTES, str(path)))
+        return cls(known or agreement or "", epoch, b64url_key(document["secret"], SECRET_BYTES, where))
 
     def save(self, path: Path | str) -> None:
         """Write the secret file, readable by its owner alone; an existing file is never overwritten."""

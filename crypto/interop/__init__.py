@@ -1,0 +1,1 @@
+"""Other tools' encodings, bit for bit: clkhash's schemas and CLKs. For exchange, not for protection."""
