@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from app.outcomes.errors import OutcomesError
+from app.outcomes.measures import Measure
 from app.outcomes.quarters import Quarter
 
 _YEAR = re.compile(r"((?:19|20|21)\d\d)(?:-(\d\d))?", re.ASCII)
@@ -77,6 +78,18 @@ class Cohort:
         return f"{self.last + 1}-06" if self.academic else f"{self.last}-12"
 
     @property
+    def first_exit(self) -> Quarter:
+        """Exit quarter of the earliest awards."""
+        return Quarter.of_award(self.first_month)
+
+    @property
     def last_exit(self) -> Quarter:
         """Exit quarter of the latest awards."""
         return Quarter.of_award(self.last_month)
+
+    def references(self, measure: Measure) -> tuple[Quarter, Quarter]:
+        """Reference quarters of the earliest and of the latest awards."""
+        if measure.years is None:
+            return self.first_exit + measure.last, self.last_exit + measure.last
+        first, last = (4 * (end.index // 4 + measure.years) for end in (self.first_exit, self.last_exit))
+        return Quarter(first) + measure.last, Quarter(last) + measure.last

@@ -41,6 +41,10 @@ class Dimension:
 
 
 _NOT_STATED = ("NOT_STATED", "Not stated")
+_NO_PROGRAM = ("NONE", "No program of the agreement")
+
+#: Dimensions of a person's spells in programs rather than of her award.
+OF_PROGRAMS = frozenset({"program", "provider"})
 
 DIMENSIONS: dict[str, Dimension] = {
     dimension.id: dimension
@@ -67,5 +71,7 @@ DIMENSIONS: dict[str, Dimension] = {
         Dimension("institution", "Institution", residual=_NOT_STATED),
         Dimension("cip_family", "CIP family", codes="cip_families", residual=_NOT_STATED),
         Dimension("state_of_work", "State of work", Rows.PLACES, "states", ("OTHER", "Other states")),
+        Dimension("program", "Program entered by then", Rows.OVERLAPPING, "program_types", _NO_PROGRAM),
+        Dimension("provider", "Program provider", Rows.OVERLAPPING, residual=_NO_PROGRAM),
     )
 }

@@ -1,7 +1,8 @@
 """From submitted facts to one row per award with its outcome, in an in-memory DuckDB.
 
-The steps, in order: latest version of every completion; its pathway and rank; who is excluded from when;
-latest version of every wage report; wages by person, quarter and state; found or not per award.
+The steps, in order: latest version of every completion and participation; pathway and rank of awards; who is
+excluded from when; latest version of every wage report; wages by person, quarter and state; the outcome of
+every award (:mod:`app.outcomes.outcome_sql`).
 Nothing touches a disk: spilling and external access are off, because the facts lie decrypted in memory.
 """
 
@@ -15,12 +16,17 @@ import pyarrow as pa
 
 from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
-from app.outcomes.indicators import FoundInQuarter
+from app.outcomes.measures import Attached, ContinuedEducation, Earnings, Measure, SelfSufficient
+from app.outcomes.outcome_sql import create_outcome
+from app.outcomes.thresholds import DEFAULT_FAMILY, Thresholds, minimum_wages, require_minimum_wages
 from crypto.facts import SCHEMAS, code_list
 
 Facts = Mapping[str, Sequence[tuple[str, pa.Table]]]
 
 _KINDS = ("completion", "wage", "participation")
+
+#: What DuckDB may take of the machine; facts beyond it are refused by an error, never spilled to a disk.
+MEMORY_LIMIT = "6GB"
 
 _LATEST_COMPLETIONS = """
 create table latest as
@@ -29,16 +35,22 @@ from completion c join person_of p on p.kind = 'completion' and p.seq = c.seq an
 qualify row_number() over (partition by c.owner, c.completion_id order by c.version desc, c.seq desc) = 1
 """
 
+# A participation has no version: the later batch of the same program wins.
+_PARTICIPATING = """
+create table participating as
+select p.person, f.* from participation f join person_of p
+  on p.kind = 'participation' and p.seq = f.seq and p.record_ref = f.record_ref
+qualify rank() over (
+    partition by p.person, f.owner, f.program_type, f.provider_id, f.entry_date order by f.seq desc) = 1
+"""
+
 # Whoever is excluded by one report is excluded wherever she counts: a death is not an agency's own matter.
 _EXCLUSIONS = """
 create table excluded as
 select person, min(exclusion_date) as since from (
     select person, exclusion_date from latest where not is_deleted and exclusion_date is not null
     union all
-    select p.person, f.exclusion_date
-    from participation f join person_of p
-      on p.kind = 'participation' and p.seq = f.seq and p.record_ref = f.record_ref
-    where f.exclusion_date is not null
+    select person, exclusion_date from participating where exclusion_date is not null
 ) group by person
 """
 
@@ -46,6 +58,7 @@ select person, min(exclusion_date) as since from (
 _AWARDS = """
 create table award as
 select
+    row_number() over () as award_no,
     l.person,
     w.pathway,
     coalesce(w.award_level, 'NOT_POSTSEC') as award_level,
@@ -54,7 +67,10 @@ select
     l.completion_id,
     l.owner,
     l.award_year as year,
-    4 * calendar_year + (month - 1) // 3 + $offset as reference,
+    exit_quarter(l.award_date) as exit,
+    case when $years is null then exit_quarter(l.award_date) else 4 * (calendar_year + $years) end as origin,
+    case when $years is null then exit_quarter(l.award_date) else 4 * (calendar_year + $years) end + $last
+      as reference,
     l.county_fips as county,
     l.institution_id as institution,
     substr(l.cip_code, 1, 2) as cip_family,
@@ -78,25 +94,24 @@ join ways w on w.award_kind = l.award_kind and w.award_level is not distinct fro
 # linkage joined into one person are both kept (rank, not row_number): they are two reports, not two versions.
 _WAGES = """
 create table worked as
-select person, reference, state_fips, sum(wages) as wages from (
-    select n.person, n.reference, f.state_fips, f.wages
+select person, quarter, state_fips, {detail} sum(wages) as wages from (
+    select n.person, n.quarter, f.state_fips, {fields} f.wages
     from wage f
     join person_of p on p.kind = 'wage' and p.seq = f.seq and p.record_ref = f.record_ref
-    join (select distinct person, reference, quarter_name(reference) as quarter from award) n
-      on n.person = p.person and n.quarter = f.quarter
+    join (
+        select distinct person, quarter, quarter_name(quarter) as name
+        from (select person, unnest(range(origin + $first, reference + 1)) as quarter from award)
+    ) n on n.person = p.person and n.name = f.quarter
     qualify rank() over (
         partition by n.person, f.state_fips, f.quarter, f.employer_token, f.account_token
         order by f.report_version desc, f.seq desc) = 1
 ) group by all
 """
 
-_OUTCOMES = """
-create table outcome as
-select a.*, coalesce(e.since <= quarter_end(a.reference), false) as excluded,
-       coalesce(w.wages > 0, false) as found
-from award a
-left join excluded e using (person)
-left join (select person, reference, sum(wages) as wages from worked group by all) w using (person, reference)
+_EARNED = """
+create table earned as
+select a.award_no, w.quarter - a.origin as q, w.* exclude (person, quarter)
+from award a join worked w on w.person = a.person and w.quarter between a.origin + $first and a.reference
 """
 
 
@@ -107,64 +122,112 @@ class Frame:
     Attributes
     ----------
     connection : duckdb.DuckDBPyConnection
-        Holds ``outcome`` (one row per award) and ``worked`` (wages by person, quarter and state).
+        Holds ``outcome`` (one row per award), ``worked`` (wages by person, quarter and state) and
+        ``participating`` (one row per spell in a program).
     states : tuple of str
         States whose unemployment-insurance wage records were submitted, in code order.
-    institutions : tuple of str
-        Every institution that any submitted completion names, whatever its cohort, in code order.
+    institutions, providers : tuple of str
+        Every institution that any submitted completion names, whatever its cohort, in code order; every
+        provider that any participation names.
     """
 
     connection: duckdb.DuckDBPyConnection
     states: tuple[str, ...]
     institutions: tuple[str, ...]
+    providers: tuple[str, ...]
 
 
 def build_frame(
-    measure: FoundInQuarter,
+    measure: Measure,
     cohort: Cohort,
     *,
     persons: pa.Table,
     facts: Facts,
     owners: Mapping[str, str],
+    thresholds: Thresholds | None = None,
 ) -> Frame:
     """Derive the outcome of every award of ``cohort``; parameters as in :func:`tabulate`.
 
     Raises
     ------
     OutcomesError
-        ``UNKNOWN_KIND``, ``DUPLICATE_BATCH``, ``DUPLICATE_RECORD`` or ``FACTS_WITHOUT_PERSON``.
+        ``UNKNOWN_KIND``, ``DUPLICATE_BATCH``, ``DUPLICATE_RECORD``, ``FACTS_WITHOUT_PERSON``,
+        ``THRESHOLDS_MISSING``, ``THRESHOLD_GAP`` or ``MINIMUM_WAGE_MISSING``.
     """
-    connection = duckdb.connect(":memory:", config={"threads": 2, "temp_directory": ""})
-    for setting in ("python_enable_replacements = false", "enable_external_access = false"):
+    if isinstance(measure, SelfSufficient):
+        _require_thresholds(measure, cohort, thresholds)
+    connection = duckdb.connect(
+        ":memory:", config={"threads": 2, "temp_directory": "", "memory_limit": MEMORY_LIMIT}
+    )
+    for setting in (
+        "python_enable_replacements = false",
+        "enable_external_access = false",
+        "preserve_insertion_order = false",
+    ):
         connection.execute(f"set {setting}")
     _register(connection, persons, facts, owners)
+    connection.register("thresholds", (thresholds or Thresholds.empty()).table)
+    connection.register("minimum_wages", minimum_wages())
     _refuse_unlinked(connection)
-    connection.execute(
-        "create macro quarter_name(q) as printf('%04dQ%d', q // 4, q % 4 + 1)",
-    )
-    connection.execute(
-        "create macro quarter_end(q) as make_date((q + 1) // 4, ((q + 1) % 4) * 3 + 1, 1) - 1",
-    )
+    states = _column(connection, "select distinct state_fips from wage where source = 'UI'")
+    _require_minimum_wages(measure, cohort, states)
+    _derive(connection, measure, cohort)
+    schools = _column(connection, "select distinct institution_id from completion")
+    providers = _column(connection, "select distinct provider_id from participation")
+    return Frame(connection, states, schools, providers)
+
+
+def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Cohort) -> None:
+    for macro in (
+        "quarter_name(q) as printf('%04dQ%d', q // 4, q % 4 + 1)",
+        "quarter_end(q) as make_date((q + 1) // 4, ((q + 1) % 4) * 3 + 1, 1) - 1",
+        "exit_quarter(d) as 4 * cast(d[:4] as integer) + (cast(d[6:7] as integer) - 1) // 3",
+    ):
+        connection.execute(f"create macro {macro}")
     connection.execute(_LATEST_COMPLETIONS)
+    connection.execute(_PARTICIPATING)
     connection.execute(_EXCLUSIONS)
     connection.execute(
         _AWARDS,
         {
-            "offset": measure.offset,
+            "years": measure.years,
+            "last": measure.last,
             "academic": cohort.academic,
             "first_month": cohort.first_month,
             "last_month": cohort.last_month,
         },
     )
-    connection.execute(_WAGES)
-    connection.execute(_OUTCOMES)
-    states = connection.execute(
-        "select distinct state_fips from wage where source = 'UI' order by 1"
-    ).fetchall()
-    schools = connection.execute(
-        "select distinct institution_id from completion where institution_id is not null order by 1"
-    ).fetchall()
-    return Frame(connection, tuple(row[0] for row in states), tuple(row[0] for row in schools))
+    kept = ["employer_token"] if measure.by_employer or measure.by_sector else []
+    kept += ["naics"] if measure.by_sector else []
+    wages = _WAGES.format(
+        detail="".join(f"{name}, " for name in kept), fields="".join(f"f.{name}, " for name in kept)
+    )
+    if isinstance(measure, ContinuedEducation):
+        wages = wages.replace("from wage f", "from (select * from wage limit 0) f")
+    connection.execute(wages, {"first": measure.first})
+    connection.execute(_EARNED, {"first": measure.first})
+    create_outcome(connection, measure, DEFAULT_FAMILY)
+
+
+def _column(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[str, ...]:
+    return tuple(sorted(row[0] for row in connection.execute(query).fetchall() if row[0] is not None))
+
+
+def _require_thresholds(measure: SelfSufficient, cohort: Cohort, thresholds: Thresholds | None) -> None:
+    if thresholds is None:
+        raise OutcomesError("THRESHOLDS_MISSING", "No table of self-sufficiency thresholds is loaded.")
+    first, last = cohort.first_exit + measure.first, cohort.last_exit + measure.first
+    thresholds.require_years(range(first.index // 4, last.index // 4 + 1))
+
+
+def _require_minimum_wages(measure: Measure, cohort: Cohort, states: Sequence[str]) -> None:
+    if not isinstance(measure, Attached | Earnings):
+        return
+    preset = measure.preset if isinstance(measure, Attached) else measure.attached
+    if preset in ("pseo", "erdc"):
+        ends = cohort.references(measure)
+        years = range(ends[0].index // 4, ends[1].index // 4 + 1)
+        require_minimum_wages(states if preset == "erdc" else (), years)
 
 
 def _register(
@@ -181,7 +244,7 @@ def _register(
             if any(row["kind"] == kind and row["batch"] == batch for row in batches):
                 raise OutcomesError("DUPLICATE_BATCH", "A batch is given twice.")
             batches.append({"kind": kind, "seq": number, "batch": batch})
-            parts.append(table.cast(SCHEMAS[kind].arrow()))
+            parts.append(_typed(kind, table))
             numbers.append(number)
             names.append(owners.get(batch, batch))
         whole = pa.concat_tables(parts)
@@ -197,6 +260,16 @@ def _register(
         "from persons p join batches b on b.batch = p.batch"
     )
     connection.register("ways", _ways())
+
+
+def _typed(kind: str, table: pa.Table) -> pa.Table:
+    """The schema's columns and types; dictionaries stay, since 48 million tokens in full do not fit."""
+    fields = []
+    for field in SCHEMAS[kind].arrow():
+        given = table.schema.field(field.name)
+        kept = pa.types.is_dictionary(given.type) and given.type.value_type == field.type
+        fields.append(field.with_type(given.type) if kept else field)
+    return table.cast(pa.schema(fields))
 
 
 def _repeat(values: Sequence[object], sizes: Sequence[int], kind: pa.DataType) -> pa.ChunkedArray:

@@ -1,7 +1,7 @@
 """Every indicator, declared in one place: words, measure, dimensions, additivity, disclosure treatment.
 
 A further indicator is one more declaration here and its golden case in the tests. What the declaration says
-is what the API, the pages and the documents show.
+is what the API, the pages and ``docs/indicators.md`` show.
 """
 
 from __future__ import annotations
@@ -10,19 +10,43 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.measures import (
+    Attached,
+    ContinuedEducation,
+    Earnings,
+    FoundInQuarter,
+    Measure,
+    Preset,
+    Retained,
+    SelfSufficient,
+)
 
+Treatment = Literal["proportion", "bands", "quantiles", "flows", "contribution", "derived"]
 
-@dataclass(frozen=True)
-class FoundInQuarter:
-    """Measure: wages summed over employers and states are above zero in the ``offset``-th quarter after exit.
-
-    Attributes
-    ----------
-    offset : int
-        Quarters after the quarter of the award.
-    """
-
-    offset: int
+#: How each kind of figure is made safe; shown in the documents.
+TREATMENTS: dict[Treatment, str] = {
+    "proportion": (
+        "Persons, found and not found of a group are each at least the minimum cell, or withheld together "
+        "with as many others as it takes that nothing can be subtracted."
+    ),
+    "bands": (
+        "The share of the first band is treated as a proportion. The other bands are shown for the total "
+        "alone, and only where every band reaches the minimum cell."
+    ),
+    "quantiles": (
+        "Shown only where at least the minimum cell of persons earn less and as many earn more, rounded to "
+        "100 dollars; no sums and no extremes."
+    ),
+    "flows": (
+        "A flow is shown where its persons reach the minimum cell, at least 3 employers paid them and none "
+        "paid above 80 per cent; the residual and a second flow are withheld with any that is not."
+    ),
+    "contribution": (
+        "Shown only where participants and comparison group, each with and without the outcome, and whoever "
+        "has no counterpart, reach the minimum cell. Strata are never shown."
+    ),
+    "derived": "A function of published figures alone; withheld where one of these is.",
+}
 
 
 @dataclass(frozen=True)
@@ -33,14 +57,16 @@ class Indicator:
     ----------
     id, title, definition, numerator, denominator : str
         ``definition`` stands beside every figure.
-    measure : FoundInQuarter
-        What is computed per award.
+    measure : Measure or None
+        What is computed per award; None: a function of other indicators' published figures.
     dimensions : tuple of str
         Dimensions that make sense for it; an agreement permits some of these.
     additivity : str
         In which row sets a person may stand more than once.
-    disclosure : {"proportion"}
-        Which rules of the disclosure room apply: a numerator among a denominator.
+    disclosure : Treatment
+        Which rules of the disclosure room apply.
+    horizon : str
+        What must be over before the figure can be made.
     """
 
     id: str
@@ -48,10 +74,35 @@ class Indicator:
     definition: str
     numerator: str
     denominator: str
-    measure: FoundInQuarter
+    measure: Measure | None
     dimensions: tuple[str, ...]
     additivity: str
-    disclosure: Literal["proportion"] = "proportion"
+    disclosure: Treatment = "proportion"
+    horizon: str = "the fourth quarter after the last award of the cohort"
+
+    def to_document(self) -> dict[str, object]:
+        """Return what ``GET /v1/indicators`` and the documents show."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "definition": self.definition,
+            "numerator": self.numerator,
+            "denominator": self.denominator,
+            "dimensions": [{"id": name, "label": DIMENSIONS[name].label} for name in self.dimensions],
+            "additivity": self.additivity,
+            "horizon": self.horizon,
+            "disclosure": {"treatment": self.disclosure, "rule": TREATMENTS[self.disclosure]},
+        }
+
+
+_OF_AWARDS = tuple(name for name in DIMENSIONS if name != "state_of_work")
+_ADDITIVITY = (
+    "The total counts a person once, with the highest award (the earliest of equals). Rows by "
+    "pathway, award level, cohort year, program or provider count each row's own: a person may stand in "
+    "several, and such rows do not add up to the total."
+)
+_COHORT = "persons with an award in the cohort, minus those excluded by the end of "
+_NEVER = " A person who is not found in wage records is not counted as unemployed."
 
 
 def _employed(offset: int, title: str, in_words: str, wioa: str = "") -> Indicator:
@@ -61,25 +112,185 @@ def _employed(offset: int, title: str, in_words: str, wioa: str = "") -> Indicat
         definition=(
             f"Per cent of graduates found with wages in the {in_words} calendar quarter after the quarter of "
             "their award. Wages are summed over employers and states and must be above zero. A person counts "
-            "once in the region. A person who is not found in wage records is not counted as unemployed."
-            + wioa
+            "once in the region." + _NEVER + wioa
         ),
         numerator=f"persons with wages above zero in the {in_words} quarter after the award",
-        denominator="persons with an award in the cohort, minus those excluded by the end of that quarter",
-        measure=FoundInQuarter(offset),
+        denominator=_COHORT + "that quarter",
+        measure=FoundInQuarter.after(offset),
         dimensions=tuple(DIMENSIONS),
-        additivity=(
-            "The total counts a person once, with the highest award (the earliest of equals). Rows by "
-            "pathway, award level or cohort year count each row's own award, rows by state of work each "
-            "state: a person may stand in several, and such rows do not add up to the total."
-        ),
+        additivity=_ADDITIVITY + " Rows by state of work have the whole cohort as denominator and overlap.",
+        horizon=f"the {in_words} quarter after the last award of the cohort",
     )
 
 
-INDICATORS: dict[str, Indicator] = {
-    indicator.id: indicator
-    for indicator in (
-        _employed(4, "Employed one year after graduation", "fourth"),
-        _employed(2, "Employed two quarters after graduation", "second", " (As in WIOA.)"),
-    )
+_PRESETS: dict[Preset, str] = {
+    "pseo": (
+        "wages in at least three quarters, and over the year more than 35 hours in 50 weeks would pay at the "
+        "federal minimum wage (rule of the Census Bureau's PSEO)"
+    ),
+    "kystats": "wages in at least two quarters, and at least 3,000 dollars over the four (rule of KYSTATS)",
+    "erdc": (
+        "wages in all four quarters, and at least 75 per cent of what a full-time year of 2,080 hours would "
+        "pay at the minimum wage of the state with most of the person's wages (rule of ERDC)"
+    ),
 }
+
+
+def _attached(preset: Preset) -> Indicator:
+    return Indicator(
+        id=f"attached_{preset}",
+        title=f"Attached to the labour market ({preset.upper()})",
+        definition=(
+            "Per cent of graduates attached to the labour market in the four quarters after the quarter of "
+            f"their award: {_PRESETS[preset]}." + _NEVER
+        ),
+        numerator=f"persons with {_PRESETS[preset]}",
+        denominator=_COHORT + "the fourth quarter",
+        measure=Attached(1, 4, preset=preset),
+        dimensions=_OF_AWARDS,
+        additivity=_ADDITIVITY,
+    )
+
+
+def _percentiles(year: int) -> Indicator:
+    ordinal = {1: "first", 5: "fifth", 10: "tenth"}[year]
+    return Indicator(
+        id=f"earnings_percentiles_y{year}",
+        title=f"Earnings in the {ordinal} full year, and where they are earned",
+        definition=(
+            "25th, 50th and 75th percentile of the yearly wages of attached graduates in the "
+            f"{ordinal} full calendar year after the year of their award. Attached: {_PRESETS['pseo']}. "
+            "Flows: graduates by industry and state of the employer that paid them most in that year, with "
+            "the residual 'not in the data'."
+        ),
+        numerator="yearly wages, summed over employers and states",
+        denominator="attached persons of the cohort, minus those excluded by the end of that year",
+        measure=Earnings(0, 3, year, attached="pseo"),
+        dimensions=_OF_AWARDS,
+        additivity="Percentiles do not add up. Flows partition the cohort.",
+        disclosure="quantiles",
+        horizon=f"the {ordinal} calendar year after the year of the cohort's last award",
+    )
+
+
+_DECLARED: tuple[Indicator, ...] = (
+    _employed(4, "Employed one year after graduation", "fourth"),
+    _employed(2, "Employed two quarters after graduation", "second", " (As in WIOA.)"),
+    _attached("pseo"),
+    _attached("kystats"),
+    _attached("erdc"),
+    Indicator(
+        id="median_earnings_q2",
+        title="Median earnings two quarters after graduation",
+        definition=(
+            "Median of the wages, summed over employers and states, of graduates with wages above zero in "
+            "the second calendar quarter after the quarter of their award; of an even number the mean of "
+            "the middle two. (As in WIOA.)"
+        ),
+        numerator="wages in the second quarter after the award, in dollars",
+        denominator="persons of the cohort with wages above zero in that quarter, minus those excluded",
+        measure=Earnings(2, 2),
+        dimensions=_OF_AWARDS,
+        additivity="Medians do not add up.",
+        disclosure="quantiles",
+        horizon="the second quarter after the last award of the cohort",
+    ),
+    Indicator(
+        id="retained",
+        title="Kept by the same employer",
+        definition=(
+            "Of graduates with wages in the second quarter after the quarter of their award, per cent with "
+            "wages from one and the same employer in the fourth. An employer is the same across accounts "
+            "and states."
+        ),
+        numerator="persons with wages from one same employer in the second and the fourth quarter",
+        denominator="persons of the cohort employed in the second quarter, minus those excluded by the end "
+        "of the fourth",
+        measure=Retained(2, 4),
+        dimensions=_OF_AWARDS,
+        additivity=_ADDITIVITY,
+    ),
+    _percentiles(1),
+    _percentiles(5),
+    _percentiles(10),
+    Indicator(
+        id="self_sufficient",
+        title="Earning a self-sufficient wage",
+        definition=(
+            "Per cent of graduates whose yearly wages reach the self-sufficiency threshold of their county "
+            "and family type: four times the wages of the fourth quarter after the quarter of "
+            "their award (provisional), or the sum of the fourth to the seventh where these are final. From "
+            "50 to below 100 per cent of the threshold counts as on the path. Wage records hold one "
+            "person's earnings: the family is one adult alone unless a program reported another type."
+            + _NEVER
+        ),
+        numerator="persons with yearly wages at or above the threshold",
+        denominator=_COHORT + "the last of these quarters, in counties that the threshold table covers",
+        measure=SelfSufficient(4, 4),
+        dimensions=_OF_AWARDS,
+        additivity=_ADDITIVITY,
+        disclosure="bands",
+    ),
+    Indicator(
+        id="continued_education",
+        title="Went on to a higher award",
+        definition=(
+            "Per cent of graduates with a later award of a higher level within four quarters after the "
+            "quarter of their award. Only awards that the agreement's education agencies report are seen."
+        ),
+        numerator="persons with a later award of a higher level within four quarters",
+        denominator=_COHORT + "the fourth quarter",
+        measure=ContinuedEducation(0, 4),
+        dimensions=_OF_AWARDS,
+        additivity=_ADDITIVITY,
+    ),
+    Indicator(
+        id="gap",
+        title="Gap between groups",
+        definition=(
+            "A group's rate minus the reference group's, in percentage points, and the ratio of the two. "
+            "Withheld if either rate is. A gap may come from unequal linkage as well as from unequal "
+            "outcomes: read it beside the adjusted rates."
+        ),
+        numerator="the group's published rate",
+        denominator="the reference group's published rate",
+        measure=None,
+        dimensions=_OF_AWARDS,
+        additivity="Gaps do not add up.",
+        disclosure="derived",
+        horizon="that of the indicator compared",
+    ),
+    Indicator(
+        id="contribution",
+        title="Contribution of a program",
+        definition=(
+            "Rate of employment in the fourth quarter of graduates who entered a program by the quarter of "
+            "their award, against the other graduates' rate directly standardised to the participants' "
+            "pathway, CIP family, county, age and sex, over common support only. The difference times the "
+            "participants' share of the cohort is the points contributed. Association, not effect."
+        ),
+        numerator="participants' rate minus the standardised rate of the comparison group",
+        denominator="participants who have a counterpart in the comparison group",
+        measure=FoundInQuarter.after(4),
+        dimensions=(),
+        additivity="Contributions of several programs do not add up: participants overlap.",
+        disclosure="contribution",
+    ),
+    Indicator(
+        id="trend",
+        title="Trend across cohorts",
+        definition=(
+            "One definition across cohorts. Where the contributors or the definition are not the same as in "
+            "the cohort before, the point carries a break-in-series flag."
+        ),
+        numerator="the published figures of the indicator, one per cohort",
+        denominator="that of the indicator followed",
+        measure=None,
+        dimensions=("cohort_year",),
+        additivity="Cohorts overlap where a person has awards in several.",
+        disclosure="derived",
+        horizon="that of the indicator followed",
+    ),
+)
+
+INDICATORS: dict[str, Indicator] = {indicator.id: indicator for indicator in _DECLARED}

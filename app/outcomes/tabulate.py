@@ -10,34 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import product
 
 import pyarrow as pa
 
-from app.disclosure.rounding import per_cent
-from app.disclosure.table import Cell, Coverage, Description, Rows, Table
+from app.disclosure.table import Cell, Description, Rows, Table
 from app.outcomes.cohort import Cohort
-from app.outcomes.dimensions import DIMENSIONS, Dimension
-from app.outcomes.errors import OutcomesError
+from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS, Dimension
 from app.outcomes.facts import Facts, Frame, build_frame
-from app.outcomes.indicators import INDICATORS, Indicator
+from app.outcomes.indicators import Indicator
+from app.outcomes.question import CoverageCounts, Question
+from app.outcomes.thresholds import Thresholds
 from crypto.facts import code_list
 
-#: Days after a quarter's end until which late wage reports are expected.
-PRELIMINARY_DAYS = 180
-#: Below this many submitted persons a share of them is not told.
-_SHARES_FROM = 100
+__all__ = ["CoverageCounts", "tabulate", "tabulate_plan"]
 
-
-@dataclass(frozen=True)
-class CoverageCounts:
-    """How many persons were submitted, could be encoded, and had a strong identifier (from the manifests)."""
-
-    persons: int
-    encodable: int
-    strong_identifier: int
+#: Which of a person's awards counts where only one can.
+FIRST_AWARD = "order by rank desc, award_date, owner, completion_id"
 
 
 def tabulate(
@@ -51,6 +41,7 @@ def tabulate(
     owners: Mapping[str, str] | None = None,
     coverage: CoverageCounts | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
+    thresholds: Thresholds | None = None,
 ) -> Table:
     """One table, a pure function of its arguments.
 
@@ -73,21 +64,20 @@ def tabulate(
     coverage : CoverageCounts, optional
     code_lists : mapping of str to sequence of str, optional
         By dimension: the codes of the grid, from the agreement. Without it: the whole code list; counties of
-        the states whose wage records there are; these states; every institution that any batch names.
+        the states whose wage records there are; these states; every institution or provider that any batch
+        names.
+    thresholds : Thresholds, optional
+        Needed by ``self_sufficient``.
 
     Raises
     ------
     OutcomesError
-        ``UNKNOWN_INDICATOR``, ``UNKNOWN_DIMENSION``, ``DEPTH_NOT_SUPPORTED``, ``BAD_COHORT``,
-        ``REFERENCE_QUARTER_OPEN``, ``UNKNOWN_KIND``, ``DUPLICATE_BATCH``, ``DUPLICATE_RECORD``,
-        ``FACTS_WITHOUT_PERSON``.
+        As :meth:`Question.of` and :func:`build_frame`.
     """
-    question = _Question.of(indicator, cohort, [by], as_of)
-    frame = build_frame(
-        question.indicator.measure, question.cohort, persons=persons, facts=facts, owners=owners or {}
-    )
+    question = Question.of(indicator, cohort, [by], as_of)
+    frame = open_frame(question, persons=persons, facts=facts, owners=owners, thresholds=thresholds)
     with closing(frame.connection):
-        about = question.describe(frame, coverage)
+        about = question.describe(frame, coverage, thresholds)
         return _table(frame, question.cohort, by, about, code_lists or {})
 
 
@@ -102,79 +92,40 @@ def tabulate_plan(
     owners: Mapping[str, str] | None = None,
     coverage: CoverageCounts | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
+    thresholds: Thresholds | None = None,
 ) -> tuple[Table, ...]:
     """Make the total and the table of every single dimension, from one pass over the facts.
 
     Parameters and errors as in :func:`tabulate`.
     """
     plan: list[tuple[str, ...]] = [(), *((dimension,) for dimension in dict.fromkeys(dimensions))]
-    question = _Question.of(indicator, cohort, plan, as_of)
-    frame = build_frame(
-        question.indicator.measure, question.cohort, persons=persons, facts=facts, owners=owners or {}
-    )
+    question = Question.of(indicator, cohort, plan, as_of)
+    frame = open_frame(question, persons=persons, facts=facts, owners=owners, thresholds=thresholds)
     with closing(frame.connection):
-        about = question.describe(frame, coverage)
+        about = question.describe(frame, coverage, thresholds)
         return tuple(_table(frame, question.cohort, by, about, code_lists or {}) for by in plan)
 
 
-@dataclass(frozen=True)
-class _Question:
-    indicator: Indicator
-    cohort: Cohort
-    as_of: date
-
-    @classmethod
-    def of(
-        cls, indicator: str | Indicator, cohort: str | Cohort, plan: Sequence[tuple[str, ...]], as_of: date
-    ) -> _Question:
-        if isinstance(indicator, str):
-            if indicator not in INDICATORS:
-                raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
-            indicator = INDICATORS[indicator]
-        if isinstance(cohort, str):
-            cohort = Cohort.parse(cohort)
-        for by in plan:
-            if len(set(by)) != len(by) or not set(by) <= set(indicator.dimensions):
-                raise OutcomesError(
-                    "UNKNOWN_DIMENSION", "The indicator has no such dimension, or it is named twice."
-                )
-            if len(by) > 1 and any(DIMENSIONS[name].rows is Rows.PLACES for name in by):
-                raise OutcomesError(
-                    "DEPTH_NOT_SUPPORTED", "State of work is not crossed with other dimensions."
-                )
-        if (cohort.last_exit + indicator.measure.offset).end >= as_of:
-            raise OutcomesError("REFERENCE_QUARTER_OPEN", "The cohort's last reference quarter is not over.")
-        return cls(indicator, cohort, as_of)
-
-    def describe(self, frame: Frame, coverage: CoverageCounts | None) -> Description:
-        reference = self.cohort.last_exit + self.indicator.measure.offset
-        final = self.as_of >= reference.end + timedelta(days=PRELIMINARY_DAYS)
-        return Description(
-            indicator=self.indicator.id,
-            title=self.indicator.title,
-            definition=self.indicator.definition,
-            cohort=str(self.cohort),
-            vintage="FINAL" if final else "PRELIMINARY",
-            coverage=_coverage(frame.states, coverage),
-        )
-
-
-def _coverage(states: Sequence[str], counts: CoverageCounts | None) -> Coverage:
-    names = [code_list("states").labels[code] for code in states]
-    held = f"Wage records of {' and '.join(names)}." if names else "No state's wage records."
-    text = (
-        f"{held} Not covered: self-employment, federal and military work, work that is not reported to "
-        "unemployment insurance, and other states. A person not found is not counted as unemployed."
+def open_frame(
+    question: Question,
+    *,
+    persons: pa.Table,
+    facts: Facts,
+    owners: Mapping[str, str] | None,
+    thresholds: Thresholds | None,
+) -> Frame:
+    """Frame of a question; whoever opens it closes its connection."""
+    return build_frame(
+        question.measure,
+        question.cohort,
+        persons=persons,
+        facts=facts,
+        owners=owners or {},
+        thresholds=thresholds,
     )
-    if counts is None or counts.persons < _SHARES_FROM:
-        return Coverage(text)
-    encodable = per_cent(counts.encodable, counts.persons)
-    strong = per_cent(counts.strong_identifier, counts.persons)
-    text += f" Of the submitted persons {encodable} % could be encoded, {strong} % with a strong identifier."
-    return Coverage(text, encodable, strong)
 
 
-def _codes(
+def codes_of(
     frame: Frame, cohort: Cohort, name: str, given: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...] | None:
     """Codes of the grid, never derived from who is in the cohort; None for the whole code list."""
@@ -186,12 +137,14 @@ def _codes(
         return frame.states
     if name == "institution":
         return frame.institutions
+    if name == "provider":
+        return frame.providers
     if name == "county":
         return tuple(code for code in code_list("counties").codes if code[:2] in frame.states)
     return None
 
 
-def _column(dimension: Dimension, cohort: Cohort) -> tuple[str, str]:
+def column_of(dimension: Dimension, cohort: Cohort) -> tuple[str, str]:
     """SQL of the code of an award in ``dimension``, and the code that stands for all others."""
     if dimension.id == "cohort_year":
         return (
@@ -211,7 +164,7 @@ def _table(
     total = _count(frame, cohort, (), {}).get((), Cell(0, 0))
     dimensions = [DIMENSIONS[name] for name in by]
     grids = {
-        dimension.id: dimension.grid(_codes(frame, cohort, dimension.id, given)) for dimension in dimensions
+        dimension.id: dimension.grid(codes_of(frame, cohort, dimension.id, given)) for dimension in dimensions
     }
     keys = tuple(product(*([code for code, _ in grids[name]] for name in by))) if by else ()
     labels = tuple(
@@ -253,12 +206,27 @@ def _count(
     frame: Frame, cohort: Cohort, by: tuple[str, ...], grids: Mapping[str, tuple[tuple[str, str], ...]]
 ) -> dict[tuple[str, ...], Cell]:
     """N and m by the codes of ``by``; one award per person and row."""
-    own: list[str] = []
+    groups, parameters = group_columns(by, cohort, grids)
+    own = [group for name, group in zip(by, groups, strict=True) if DIMENSIONS[name].rows is Rows.OVERLAPPING]
+    # Only constants of this module are put into the text; codes travel as parameters.
+    query = (
+        f"select {', '.join([*groups, ''])} count(*), count(*) filter (found) from ("  # noqa: S608
+        f"  select * from {source_of(by)}"
+        f"  qualify row_number() over (partition by {', '.join(['person', *own])} {FIRST_AWARD}) = 1"
+        f") where not excluded and counted group by {', '.join(groups) or '()'}"
+    )
+    answer = frame.connection.execute(query, parameters).fetchall()
+    return {tuple(row[:-2]): Cell(row[-2], row[-1]) for row in answer}
+
+
+def group_columns(
+    by: Sequence[str], cohort: Cohort, grids: Mapping[str, tuple[tuple[str, str], ...]]
+) -> tuple[list[str], dict[str, object]]:
+    """SQL of each dimension's code, whoever is not in its grid in the residual; and the parameters."""
     groups: list[str] = []
     parameters: dict[str, object] = {}
     for position, name in enumerate(by):
-        dimension = DIMENSIONS[name]
-        column, residual = _column(dimension, cohort)
+        column, residual = column_of(DIMENSIONS[name], cohort)
         if residual:
             codes = [code for code, _ in grids[name]]
             column = (
@@ -266,28 +234,28 @@ def _count(
             )
             parameters |= {f"codes{position}": codes, f"rest{position}": residual}
         groups.append(column)
-        if dimension.rows is Rows.OVERLAPPING:
-            own.append(column)
-    # Only constants of this module are put into the text; codes travel as parameters.
-    query = (
-        f"select {', '.join([*groups, ''])} count(*), count(*) filter (found) from ("  # noqa: S608
-        f"  select * from outcome qualify row_number() over (partition by {', '.join(['person', *own])}"
-        "   order by rank desc, award_date, owner, completion_id) = 1"
-        f") where not excluded group by {', '.join(groups) or '()'}"
+    return groups, parameters
+
+
+def source_of(by: Sequence[str]) -> str:
+    """Where rows come from: awards with their outcome, once for each spell where programs are asked for."""
+    if not OF_PROGRAMS & set(by):
+        return "outcome"
+    return (
+        "(select o.*, p.program, p.provider from outcome o left join ("
+        "  select distinct person, program_type as program, provider_id as provider, entry_date"
+        "  from participating) p on p.person = o.person and p.entry_date <= quarter_end(o.exit))"
     )
-    answer = frame.connection.execute(query, parameters).fetchall()
-    return {tuple(row[:-2]): Cell(row[-2], row[-1]) for row in answer}
 
 
 def _places(frame: Frame, codes: Sequence[str]) -> dict[frozenset[str], int]:
     """Persons found in the region, by the exact set of places with wages above zero."""
     answer = frame.connection.execute(
-        "select places, count(*) from ("
+        "select places, count(*) from ("  # noqa: S608 (a constant)
         "  select c.person, list_sort(list(distinct case when list_contains($codes, w.state_fips)"
         "         then w.state_fips else $rest end)) as places"
-        "  from (select * from outcome qualify row_number() over (partition by person"
-        "        order by rank desc, award_date, owner, completion_id) = 1) c"
-        "  join worked w on w.person = c.person and w.reference = c.reference and w.wages > 0"
+        f"  from (select * from outcome qualify row_number() over (partition by person {FIRST_AWARD}) = 1) c"
+        "  join worked w on w.person = c.person and w.quarter = c.reference and w.wages > 0"
         "  where c.found and not c.excluded group by c.person"
         ") group by places",
         {"codes": list(codes), "rest": codes[-1]},
