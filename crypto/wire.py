@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,8 @@ REPORT_NAME: Final = "report.json"
 CROSSWALK_NAME: Final = "crosswalk.csv"
 PROFILE_NAME: Final = "profile.json"
 
+_ROWS_PER_GROUP: Final = 1 << 14  # some 12 MB of the widest encodings
+
 __all__ = [
     "CROSSWALK_NAME",
     "ENCODINGS_NAME",
@@ -48,6 +50,7 @@ __all__ = [
     "PROFILE_NAME",
     "REPORT_NAME",
     "Coverage",
+    "EncodingsWriter",
     "FileEntry",
     "Manifest",
     "encodings_schema",
@@ -267,18 +270,44 @@ def write_encodings(
     chunks
         By filter: packed bytes, shape (n, width // 8), and who has it; together as many rows as ``refs``.
     """
-    schema = encodings_schema(link_spec)
     done = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=False) as writer:
+    with EncodingsWriter(path, link_spec) as writer:
         for chunk in chunks:
             columns = [filter_array(*chunk[item.name]) for item in link_spec.filters]
             count = len(columns[0])
-            names = pa.array(refs[done : done + count].tolist(), pa.string())
-            writer.write_table(pa.Table.from_arrays([names, *columns], schema=schema))
+            writer.write([pa.array(refs[done : done + count].tolist(), pa.string()), *columns])
             done += count
     if done != len(refs):
         raise ValueError("there must be one row per reference")
-    flush(path)
+
+
+class EncodingsWriter:
+    """Writes a file of encodings, piece by piece; it is on disk when the ``with`` block ends without error.
+
+    Parameters
+    ----------
+    path : Path
+    link_spec : LinkSpec
+    """
+
+    def __init__(self, path: Path, link_spec: LinkSpec) -> None:
+        self._path = path
+        self._schema = encodings_schema(link_spec)
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_statistics=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, columns: Sequence[pa.Array]) -> None:
+        """Write rows: ``record_ref``, then each filter; references ascend from piece to piece."""
+        self._writer.write_table(
+            pa.Table.from_arrays(list(columns), schema=self._schema), row_group_size=_ROWS_PER_GROUP
+        )
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._writer.close()
+        if kind is None:
+            flush(self._path)
 
 
 def write_facts(path: Path, table: pa.Table) -> None:

@@ -242,10 +242,13 @@ def profile_check(
 @app.command("encode")
 def encode(
     profile: Annotated[Path, typer.Option(help="Profile file that the agreement fixed.")],
-    secret: Annotated[Path, typer.Option(help="File of the agencies' secret.")],
     people: Annotated[Path, typer.Option(help="CSV or Parquet, one row per person.")],
     id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="Your own id of a person.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    secret: Annotated[
+        Path | None,
+        typer.Option(help="File of the agencies' secret; else COHORTLINK_AGENCY_SECRET, else asked."),
+    ] = None,
     facts: FactsOption = None,
     agreement: Annotated[
         str | None, typer.Option(help="Agreement's id, where the secret file does not say it.")
@@ -260,12 +263,13 @@ def encode(
     def work() -> Mapping[str, Any]:
         from crypto.agency.encode import encode_package
         from crypto.agency.progress import open_progress
-        from crypto.encoding.keys import Secret, exposed
+        from crypto.agency.secret_source import load_secret
+        from crypto.encoding.keys import exposed
         from crypto.encoding.profile import Profile
 
         found = Profile.load(profile)
-        shared = Secret.load(secret, agreement)
-        if exposed(secret):
+        shared = load_secret(secret, agreement)
+        if secret is not None and exposed(secret):
             warn(f"{secret} can be read by others on this machine; run: chmod 600 '{secret}'")
         with open_progress(silent=as_json) as progress:
             report = encode_package(
@@ -296,6 +300,8 @@ def _show_package(result: Mapping[str, Any]) -> None:
     )
     for line in result["warnings"]:
         warn(line)
+    if result["cleaned"]:
+        warn(f"removed {result['cleaned']} unfinished folders that runs which were killed had left behind")
     if result["not_encodable"]:
         warn(f"{result['not_encodable']} persons have nothing to encode; they count, but cannot be linked")
     say("crosswalk.csv leads back to persons: keep it, and never send it")
@@ -349,7 +355,7 @@ def clk(
     def show(result: Mapping[str, Any]) -> None:
         say(
             f"CLKs         {result['file']}",
-    """Encode as clkhash does, bit for bit, for tools that read nothing else. Weak: it prints the risk."""
+            f"records      {result['records']}, {result['bits']} bits each, {result['empty']} empty",
             f"risk         {result['risk']}: {result['risk_statement']}",
         )
         for line in result["warnings"]:

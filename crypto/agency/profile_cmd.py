@@ -7,13 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crypto.agency import report
-from crypto.agency.encode import read_people
 from crypto.agency.progress import Progress, silent
-from crypto.encoding.encode import Encoder
+from crypto.agency.survey import Survey, count_filled
+from crypto.encoding.encode import Encoder, prepare, source_columns
 from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import FAMILIES, RISK, Profile, default_profile
-from crypto.errors import ProfileError
+from crypto.errors import InputError, ProfileError
+from crypto.tabular import column_names, estimate_rows, stream_table
 
 
 def find_profile(name: str) -> Profile:
@@ -69,20 +72,30 @@ def check_profile(
         Fields (fill rate, distinct values, unusable cells), filters (share of persons, mean fill,
         leak-SNR), the risk rating of the family and warnings.
     """
-    people = read_people(
-        people_file, profile, None, delimiter=delimiter, encoding=encoding, progress=progress
-    )
-    encoder = Encoder(people.prepared, profile, Keys(Secret.generate(), profile))
-    sample = report.sample_of(people.index)
-    chunk = encoder.encode(sample)
-    present = {name: int(found.sum()) for name, (_, found) in chunk.filters.items()}
-    filters = report.filter_report(profile, encoder, sample, present, len(sample))
-    fields = report.field_report(people.prepared, people.index, profile)
+    survey = Survey(profile)
+    filled = np.zeros(len(profile.fields), np.int64)
+    names = column_names(people_file, delimiter=delimiter, encoding=encoding)
+    used = sorted(set(source_columns(profile, names).values()))
+    total = estimate_rows(people_file)
+    for piece in stream_table(people_file, delimiter=delimiter, encoding=encoding, columns=used or names):
+        progress("check", survey.rows, max(total, survey.rows + piece.num_rows))
+        prepared = prepare(piece, profile, first_row=survey.rows)
+        if piece.num_rows:
+            filled += count_filled(survey.see(piece, prepared)[1], len(profile.fields))
+    if not survey.rows:
+        raise InputError("NO_PERSONS", f"{people_file.name} has no rows")
+    progress("check", survey.rows, survey.rows)
+    sample = survey.sample()
+    index = np.arange(sample.rows)
+    encoder = Encoder(sample, profile, Keys(Secret.generate(), profile))
+    present = {name: int(found.sum()) for name, (_, found) in encoder.encode(index).filters.items()}
+    filters = report.filter_report(profile, encoder, index, present, sample.rows)
+    fields = survey.fields(filled, survey.rows)
     return {
         **summary(profile),
-        "rows": people.prepared.rows,
-        "sample": len(sample),
+        "rows": survey.rows,
+        "sample": sample.rows,
         "fields": fields,
         "filters": filters,
-        "warnings": report.warnings(fields, filters, len(sample)),
+        "warnings": report.warnings(fields, filters, sample.rows),
     }

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.encoding.encode import Encoder, Prepared
+from crypto.encoding.encode import Encoder
 from crypto.encoding.profile import Profile
 
 #: Persons on whom fill and leak-SNR are measured.
@@ -17,36 +17,6 @@ MOST_LEAK_SNR: Final = 0.02
 #: Of a filter that is diffused; a sparser one is nearly linear in its tokens.
 LEAST_FILL: Final = 0.40
 LEAST_PERSONS_FOR_LEAK: Final = 100
-
-
-def field_report(prepared: Prepared, index: NDArray[np.int64], profile: Profile) -> list[dict[str, Any]]:
-    """What each field of the profile found in the file: counts and shares over persons."""
-    found: list[dict[str, Any]] = []
-    persons = len(index)
-    for field in profile.fields:
-        source = prepared.fields.get(field.name)
-        if source is None:
-            found.append({"field": field.name, "column": None, "filled": 0, "share": 0.0})
-            continue
-        codes = source.column.codes[index]
-        filled = int((codes >= 0).sum())
-        found.append(
-            {
-                "field": field.name,
-                "column": source.source,
-                "filled": filled,
-                "share": round(filled / persons, 4),
-                "distinct": len(source.column.values),
-                "unusable": source.unusable,
-            }
-        )
-    return found
-
-
-def sample_of(index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """File rows of at most :data:`SAMPLE` persons, spread over the file."""
-    step = max(1, len(index) // SAMPLE)
-    return index[::step][:SAMPLE]
 
 
 def filter_report(

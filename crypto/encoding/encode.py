@@ -82,7 +82,9 @@ def source_columns(profile: Profile, names: list[str]) -> dict[str, str]:
     return found
 
 
-def prepare(table: pa.Table, profile: Profile, progress: Progress | None = None) -> Prepared:
+def prepare(
+    table: pa.Table, profile: Profile, progress: Progress | None = None, first_row: int = 0
+) -> Prepared:
     """Normalise every column that the profile reads.
 
     Parameters
@@ -92,6 +94,8 @@ def prepare(table: pa.Table, profile: Profile, progress: Progress | None = None)
     profile : Profile
     progress : callable, optional
         Called with ``"normalise"``, fields done, fields in all.
+    first_row : int
+        0-based row of the file with which the table begins, for messages.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def prepare(table: pa.Table, profile: Profile, progress: Progress | None = None)
     for done, (name, source) in enumerate(sources.items()):
         if progress:
             progress("normalise", done, len(sources))
-        fields[name] = _normalise(profile.field(name), as_text(table, source), source, problems)
+        fields[name] = _normalise(profile.field(name), as_text(table, source), source, problems, first_row)
     if progress:
         progress("normalise", len(sources), len(sources))
     if problems:
@@ -123,7 +127,7 @@ def prepare(table: pa.Table, profile: Profile, progress: Progress | None = None)
 
 
 def _normalise(
-    field: Field, cells: pa.ChunkedArray, source: str, problems: list[RowProblem]
+    field: Field, cells: pa.ChunkedArray, source: str, problems: list[RowProblem], first_row: int
 ) -> PreparedField:
     """Each distinct cell once; notes rows whose cell is refused."""
     encoded = pc.dictionary_encode(cells.combine_chunks())
@@ -151,14 +155,28 @@ def _normalise(
             unusable[place] = True
     if refused.any():
         rows = rows_where(refused[codes])
-        problems.extend(RowProblem(row, source, "DATE_INVALID", "the cell is not a date") for row in rows)
+        detail = "the cell is not a date"
+        problems.extend(RowProblem(first_row + row, source, "DATE_INVALID", detail) for row in rows)
     return PreparedField(source, Column(mapped[codes], list(values)), int(unusable[codes].sum()))
+
+
+IndexSets = dict[str, NDArray[np.int64]]
+
+
+def index_sets(profile: Profile, keys: Keys) -> IndexSets:
+    """Which filter bits each output bit is made of, by diffused filter."""
+    return {
+        item.name: hardening.index_sets(keys.diffusion, item.name, item.width, item.hardening)
+        for item in profile.filters
+        if item.hardening
+    }
 
 
 class Encoder:
     """Makes the filters of any rows of a prepared table.
 
-    Index sets and token filters live as long as this object, which one call makes and drops.
+    Token filters live as long as this object, which one call makes and drops. ``sets`` are the index sets of
+    the same profile and keys, where another piece of the same file has made them already.
 
     Raises
     ------
@@ -166,17 +184,15 @@ class Encoder:
         ``PROFILE_MISMATCH`` if the keys were derived for another profile.
     """
 
-    def __init__(self, prepared: Prepared, profile: Profile, keys: Keys) -> None:
+    def __init__(
+        self, prepared: Prepared, profile: Profile, keys: Keys, sets: IndexSets | None = None
+    ) -> None:
         if keys.fingerprint != profile.fingerprint:
             raise ProfileError("PROFILE_MISMATCH", "the keys were derived for another profile")
         self._makers = [
             (item, FilterMaker(item, profile, keys, prepared.columns)) for item in profile.filters
         ]
-        self._sets = {
-            item.name: hardening.index_sets(keys.diffusion, item.name, item.width, item.hardening)
-            for item in profile.filters
-            if item.hardening
-        }
+        self._sets = index_sets(profile, keys) if sets is None else sets
 
     def encode(self, index: NDArray[np.int64]) -> Chunk:
         """Filters of the rows ``index`` (0-based), in that order; rows without a filter are zero."""

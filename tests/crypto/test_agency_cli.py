@@ -110,7 +110,7 @@ def test_crosswalk_when_written_is_private_unlisted_and_leads_to_the_right_recor
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     refs = {row["id"]: row["record_ref"] for row in rows}
-    assert list(refs) == ["s1", "s2", "s3"]
+    assert sorted(refs) == ["s1", "s2", "s3"]
     assert [entry.name for entry in read_manifest(agency.out).files] == [
         "encodings.parquet",
         "facts-completion.parquet",
@@ -226,7 +226,7 @@ def test_target_that_is_taken_when_encoding_is_left_untouched(agency: Agency) ->
     assert sorted((path.name, path.stat().st_mtime_ns) for path in agency.out.iterdir()) == before
 
 
-@pytest.mark.parametrize("step", ["write_encodings", "write_facts", "write_manifest", "_put_in_place"])
+@pytest.mark.parametrize("step", ["encode_people", "write_facts", "write_manifest", "write_people"])
 def test_encoding_when_any_step_of_writing_fails_leaves_nothing(
     agency: Agency, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -244,7 +244,7 @@ def test_unexpected_failure_when_it_quotes_a_cell_is_told_by_its_type_alone(
     def surprise(*_: object, **__: object) -> None:
         raise ValueError("cannot convert 'hunter2'")
 
-    monkeypatch.setattr(encode_module, "draw_refs", surprise)
+    monkeypatch.setattr(encode_module, "encode_people", surprise)
     found = failed(*agency.arguments())
     assert (found["code"], found["detail"]) == ("INTERNAL", "unexpected ValueError; please report it")
 
