@@ -66,9 +66,9 @@ def test_parse_canonical_random_bytes_give_a_document_with_those_bytes_or_the_er
         {"a": {1, 2}},
         "\ud800",
         {"\udfff": 1},
-        object(),
+        pytest.param(object(), id="an object"),
     ],
-    ids=repr,
+    ids=ascii,
 )
 def test_canonical_json_value_without_canonical_form_is_refused(document):
     with pytest.raises(InputError) as caught:
