@@ -31,7 +31,13 @@ lint: $(VENV)/.installed
 test: lint
 	@$(BIN)/pytest -n 2
 
-bench: $(VENV)/.installed
+# The peers have an environment of their own: their pins contradict ours, and each other's.
+.venv-bench/.installed: benchmarks/requirements.lock
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+bench: $(VENV)/.installed .venv-bench/.installed
 	@$(BIN)/python -m benchmarks
 
 # Needs uv; the lock holds hashes and no addresses.
@@ -39,6 +45,9 @@ lock:
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
 	  --python-version 3.11 --extra dev --extra cluster --custom-compile-command "make lock" \
 	  pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
+	  --python-version 3.11 --custom-compile-command "make lock" --override benchmarks/overrides.txt \
+	  benchmarks/requirements.in -o benchmarks/requirements.lock
 
 clean:
-	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench $(DEMO) .pytest_cache .mypy_cache .ruff_cache
