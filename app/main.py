@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from app.api import agreements, batches, health, log, organizations, problems, releases, runs
+from app.api import agreements, batches, health, log, objections, organizations, problems, releases, runs
 from app.api.middleware import Surroundings
 from app.flows.seal_log import seal
 from app.flows.service import open_service, utc_now
@@ -44,7 +44,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         redoc_url=None,
     )
     app.state.service = service
-    for module in (organizations, agreements, batches, runs, releases, log, health):
+    for module in (organizations, agreements, batches, runs, releases, objections, log, health):
         app.include_router(module.router)
     pages.install(app)
     problems.install(app)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.dependencies import PROBLEMS, CallerDep, ServiceDep, Signed
-from app.flows import destroy_data, queries, sign_agreement
+from app.flows import destroy_data, hold_agreement, queries, sign_agreement
 
 router = APIRouter(prefix="/v1/agreements", tags=["agreements"], responses=PROBLEMS)
 
@@ -59,6 +59,18 @@ def approve(agreement: str, body: Signed, service: ServiceDep, caller: CallerDep
 def revoke(agreement: str, body: Signed, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
     """A data owner's signed revocation (purpose `agreement-revocation`) of the same statement."""
     return sign_agreement.revoke(service, caller, agreement, body.document, body.signature)
+
+
+@router.post("/{agreement}/suspension", status_code=201)
+def suspend(agreement: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """Hold the agreement (data owner, operator): no batch, run or release until the hold is lifted."""
+    return hold_agreement.suspend(service, caller, agreement)
+
+
+@router.delete("/{agreement}/suspension")
+def resume(agreement: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """Lift the caller's own hold; with the last one the agreement is in force again."""
+    return hold_agreement.resume(service, caller, agreement)
 
 
 @router.post("/{agreement}/destruction", status_code=202)

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import Problem, RefusedError
+from app.flows.periods import Period, covers, read_periods
+from app.outcomes.cohort import Cohort
+from app.outcomes.errors import OutcomesError
 from crypto.canonical import canonical_json
 from crypto.encoding.profile import Profile
 from crypto.errors import CohortlinkError
@@ -23,6 +26,11 @@ Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 MinCell = Annotated[int, Field(ge=DEFAULT_MIN_CELL, le=100_000)]
 DatasetKind = Literal["completion", "wage", "participation", "truth"]
 PartyRole = Literal["data_owner", "recipient", "operator"]
+Geography = Literal["nation", "state", "county"]
+
+#: The smallest places that a dimension tells apart; a dimension that is not here tells none.
+PLACES: Mapping[str, Geography] = {"state_of_work": "state", "county": "county"}
+_FINENESS: Mapping[Geography, int] = {"nation": 0, "state": 1, "county": 2}
 
 
 class _Strict(BaseModel):
@@ -39,7 +47,11 @@ class Party(_Strict):
 
 
 class Dataset(_Strict):
-    """One organization's facts of one kind; `fields` and `periods` say which (`*`: all)."""
+    """One organization's facts of one kind; `fields` and `periods` say which (`*`: all).
+
+    A period is a quarter (`2023Q1`), a year (`2022`, `2022-23`) or a range of either. An award belongs to
+    the period of its date, a wage to that of its quarter, a participation to that of its entry.
+    """
 
     organization: Slug
     kind: DatasetKind
@@ -60,7 +72,7 @@ class Document(_Strict):
     dimensions: list[Word] = Field(max_length=200)
     max_dimensions: Annotated[int, Field(ge=0, le=5)] = 1
     min_cell: MinCell | dict[Slug, MinCell]
-    geography_floor: Word | None = None
+    geography_floor: Geography | None = None
     effective: Day
     expires: Day
     retention_until: Day | None = None
@@ -108,6 +120,15 @@ class Terms:
     def dimensions(self) -> tuple[str, ...]:
         return tuple(self.document.dimensions)
 
+    def permits_cohort(self, cohort: Cohort) -> bool:
+        """Whether some owner's completions may be used for every month of the cohort."""
+        wanted = Period.of_cohort(cohort)
+        return any(
+            covers(read_periods(item.periods), wanted)
+            for item in self.document.datasets
+            if item.kind == "completion"
+        )
+
     def dataset(self, organization: str, kind: str) -> Dataset | None:
         """What this organization may submit of this kind, if anything."""
         return next(
@@ -118,6 +139,17 @@ class Terms:
             ),
             None,
         )
+
+    def includes(self, other: Dataset) -> bool:
+        """Whether everything that a dataset (of an earlier version) permitted is permitted still."""
+        mine = self.dataset(other.organization, other.kind)
+        if mine is None:
+            return False
+        fields = "*" in mine.fields or ("*" not in other.fields and set(other.fields) <= set(mine.fields))
+        permitted, wanted = read_periods(mine.periods), read_periods(other.periods)
+        if wanted is None:
+            return fields and permitted is None
+        return fields and all(covers(permitted, period) for period in wanted)
 
     def submits(self, organization: str) -> bool:
         """Whether the organization may submit anything at all."""
@@ -182,7 +214,7 @@ def _inconsistencies(document: Document) -> list[Problem]:
         problems.append(_problem("min_cell", "names nobody"))
     if isinstance(document.min_cell, dict) and not set(document.min_cell) <= organizations:
         problems.append(_problem("min_cell", "names an organization that is not a party"))
-    problems += _date_problems(document)
+    problems += _date_problems(document) + _period_problems(document) + _place_problems(document)
     try:
         fingerprint = Profile.from_document(document.linkage_profile).fingerprint
     except CohortlinkError as error:
@@ -207,6 +239,32 @@ def _date_problems(document: Document) -> list[Problem]:
     if {"effective", "expires"} <= days.keys() and days["effective"] >= days["expires"]:
         problems.append(_problem("expires", "is not after effective"))
     return problems
+
+
+def _period_problems(document: Document) -> list[Problem]:
+    problems = []
+    for at, dataset in enumerate(document.datasets):
+        try:
+            read_periods(dataset.periods)
+        except OutcomesError:
+            problems.append(_problem(f"datasets.{at}.periods", "is no quarter, year or range of these"))
+    pairs = [(dataset.organization, dataset.kind) for dataset in document.datasets]
+    problems += [
+        _problem(f"datasets.{at}", "is there twice") for at, pair in enumerate(pairs) if pair in pairs[:at]
+    ]
+    return problems
+
+
+def _place_problems(document: Document) -> list[Problem]:
+    """Dimensions that tell smaller places apart than the floor allows."""
+    if document.geography_floor is None:
+        return []
+    finest = _FINENESS[document.geography_floor]
+    return [
+        _problem(f"dimensions.{at}", "tells smaller places apart than geography_floor allows")
+        for at, dimension in enumerate(document.dimensions)
+        if dimension in PLACES and _FINENESS[PLACES[dimension]] > finest
+    ]
 
 
 def _problem(place: str, detail: str) -> Problem:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.errors import Problem, RefusedError, ServiceError, from_crypto
 from app.flows.agreement_terms import Dataset, Terms
+from app.flows.periods import Period, covers, month_number, read_periods
 from app.flows.screening import refuse_by_policy, screen
 from app.flows.service import Service
 from app.store import Tx, batches
@@ -30,6 +31,8 @@ from crypto.wire import Manifest, read_encodings
 # Batches whose key check value binds the others of their epoch.
 BINDING = (BatchState.ACCEPTED, BatchState.SUPERSEDED, BatchState.WITHDRAWN)
 MAX_PROBLEMS = 20
+#: The column by which a row belongs to a period. (Truth pairs have no time.)
+_DATED_BY = {"completion": "award_date", "wage": "quarter", "participation": "entry_date"}
 
 
 def check_manifest(tx: Tx, manifest: Manifest, agreement_id: str, organization: str, terms: Terms) -> None:
@@ -130,10 +133,11 @@ def _check_facts(
     if table.num_rows != row.rows:
         raise RefusedError("FILE_ROWS", f"{row.name} does not have the announced number of rows.")
     try:
-        validate_facts(row.facts, table, submitted_on=submitted_on)
+        typed = validate_facts(row.facts, table, submitted_on=submitted_on)
     except CohortlinkError as error:
         raise _facts_refused(row.facts, error) from None
     _check_fields(row.facts, table, dataset)
+    _check_periods(row.facts, typed, dataset)
     _check_refs(row.facts, table, refs)
 
 
@@ -160,6 +164,42 @@ def _check_fields(kind: str, table: pa.Table, dataset: Dataset | None) -> None:
         raise RefusedError(
             "FIELD_NOT_PERMITTED", f"facts {kind}: the agreement leaves out some fields.", problems
         )
+
+
+def _check_periods(kind: str, table: pa.Table, dataset: Dataset | None) -> None:
+    """Every row lies in a period that the agreement permits; a row that only deletes may have no date."""
+    assert dataset is not None
+    permitted = read_periods(dataset.periods)
+    column = _DATED_BY.get(kind)
+    if permitted is None or column is None:
+        return
+    # Few distinct dates stand for many rows.
+    months = table[column].cast(pa.string()).combine_chunks()
+    outside = [
+        text
+        for text in months.unique().to_pylist()
+        if text is not None and not covers(permitted, _months(text))
+    ]
+    refused = pc.is_in(months, value_set=pa.array(outside, type=pa.string()))
+    rows = np.flatnonzero(refused.to_numpy(zero_copy_only=False).astype(bool))
+    if len(rows):
+        problems = [
+            Problem("PERIOD_NOT_PERMITTED", "is in no permitted period", row=int(at) + 1, column=column)
+            for at in rows[:MAX_PROBLEMS]
+        ]
+        raise RefusedError(
+            "PERIOD_NOT_PERMITTED",
+            f"facts {kind}: {len(rows)} rows lie in no period that the agreement permits.",
+            problems,
+        )
+
+
+def _months(text: str) -> Period:
+    if "Q" in text:
+        period = Period.parse(text)
+        assert period is not None
+        return period
+    return Period(month_number(text), month_number(text))
 
 
 def _check_refs(kind: str, table: pa.Table, refs: NDArray[np.str_]) -> None:

@@ -45,7 +45,7 @@ from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.indicators import INDICATORS
 from app.outcomes.tabulate import CoverageCounts, tabulate_plan
-from app.store import Plane, Tx, agreements, batches, releases, runs
+from app.store import Plane, Tx, agreements, batches, holds, releases, runs
 from app.store.models import Batch, BatchState, LedgerEntry, Release, Run
 from crypto.canonical import digest_of
 from crypto.wire import parse_manifest
@@ -53,6 +53,7 @@ from crypto.wire import parse_manifest
 GRANTED: Final = "GRANTED"
 REFUSED: Final = "REFUSED"
 IN_REVIEW: Final = "IN_REVIEW"
+OBJECTED: Final = "OBJECTED"
 
 #: Facts that indicators are made of; truth pairs are for measuring errors and are not tabulated.
 FACTS: Final = ("completion", "wage", "participation")
@@ -103,23 +104,29 @@ def request_release(
         ``NOT_IN_PLAN``, ``BAD_COHORT``.
     """
     caller.require(Role.PARTNERSHIP)
-    with service.store.reading("see agreement") as tx:
+    release_id = f"rel-{secrets.token_hex(12)}"
+    with service.store.transaction("request release") as tx:
         version = visible(tx, caller, agreement_id).version
+        body = {"release": release_id, "question": question.to_document()}
+        seal_log.append(tx, "release.requested", agreement_id, caller.organization, body, service.now())
     try:
-        release = _answer(service, caller, agreement_id, question)
+        release = _answer(service, caller, agreement_id, release_id, question)
     except ServiceError as refusal:
-        _record_refusal(service, caller, agreement_id, version, question, refusal.code)
+        _record_refusal(service, caller, agreement_id, version, release_id, question, refusal.code)
         raise
     finally:
         seal_log.seal(service)
     return release
 
 
-def _answer(service: Service, caller: Caller, agreement_id: str, question: Question) -> dict[str, Any]:
+def _answer(
+    service: Service, caller: Caller, agreement_id: str, release_id: str, question: Question
+) -> dict[str, Any]:
     with service.store.reading("authorise release") as tx:
         found = in_force(tx, agreement_id, service.now(), lock=False)
         _authorise(found, caller, question)
         cohort = _within_plan(question, releases.ledger_of_agreement(tx, agreement_id))
+        _require_period(found, cohort)
         frozen = releases.ledger(tx, agreement_id, question.indicator, cohort)
         run = runs.latest_succeeded(tx, agreement_id)
     made = None
@@ -129,7 +136,7 @@ def _answer(service: Service, caller: Caller, agreement_id: str, question: Quest
         facts, links = service.plane("facts"), service.plane("links")
         cube = _make_cube(service, facts, links, run, question.indicator, cohort, found)
         made = _Made(run.id, found.terms.min_cell, found.agreement.version, cube)
-    return _decide(service, caller, agreement_id, question, cohort, made)
+    return _decide(service, caller, agreement_id, release_id, question, cohort, made)
 
 
 # ------------------------------------------------------------------ 1 and 2
@@ -178,6 +185,13 @@ def _within_plan(question: Question, decided: Sequence[LedgerEntry]) -> str:
                 f"could be subtracted. Ask for {other}; single years are in its table by cohort_year.",
             )
     return str(cohort)
+
+
+def _require_period(found: Standing, cohort: str) -> None:
+    if not found.terms.permits_cohort(Cohort.parse(cohort)):
+        raise ForbiddenError(
+            "The agreement does not permit every month of this cohort.", "PERIOD_NOT_PERMITTED"
+        )
 
 
 def _known_cohort(text: str) -> str | None:
@@ -262,7 +276,13 @@ def _table(data: bytes) -> pa.Table:
 
 
 def _decide(
-    service: Service, caller: Caller, agreement_id: str, question: Question, cohort: str, made: _Made | None
+    service: Service,
+    caller: Caller,
+    agreement_id: str,
+    release_id: str,
+    question: Question,
+    cohort: str,
+    made: _Made | None,
 ) -> dict[str, Any]:
     """Lock, look again, charge the ledger, record, log: one transaction."""
     now = service.now()
@@ -271,6 +291,7 @@ def _decide(
         _authorise(found, caller, question)
         decided = releases.ledger_of_agreement(tx, agreement_id)
         _within_plan(question, decided)
+        _require_period(found, cohort)
         entry = releases.ledger(tx, agreement_id, question.indicator, cohort)
         if entry is None:
             if made is None:
@@ -280,17 +301,18 @@ def _decide(
                 raise ConflictError("AGREEMENT_CHANGED", "The agreement changed meanwhile; ask again.")
             _require_no_near_twin(made.cube, decided, cohort, found.terms.min_cell)
             entry = _charge(tx, found, question.indicator, cohort, made, now)
+            _log_charge(tx, entry, caller, decided, now)
         elif entry.min_cell < found.terms.min_cell:
             raise RefusedError(
                 "NOT_IN_PLAN",
                 "This cohort was published under a smaller minimum cell and is not asked again.",
             )
         table = _pick(entry.cube, question.by)
-        visible_at = now + timedelta(days=found.terms.document.review_days)
         document = question.to_document()
+        visible_at = _visible_at(tx, found, digest_of(document), now)
         row = releases.add(
             tx,
-            f"rel-{secrets.token_hex(12)}",
+            release_id,
             agreement_id,
             found.agreement.version,
             caller.organization,
@@ -320,6 +342,22 @@ def _decide(
         return _document(row, found.state, now)
 
 
+def _visible_at(tx: Tx, found: Standing, question_sha256: str, now: datetime) -> datetime:
+    """When recipients may see the answer: a question is reviewed once, however often it is asked.
+
+    Raises
+    ------
+    ConflictError
+        ``RELEASE_OBJECTED``.
+    """
+    if question_sha256 in holds.objected_questions(tx, found.agreement.id):
+        raise ConflictError("RELEASE_OBJECTED", "A data owner objected to the answer to this question.")
+    reviewed = releases.by_query(tx, found.agreement.id, question_sha256, GRANTED)
+    if reviewed is not None and reviewed.visible_at is not None:
+        return reviewed.visible_at
+    return now + timedelta(days=found.terms.document.review_days)
+
+
 def _charge(tx: Tx, found: Standing, indicator: str, cohort: str, made: _Made, now: datetime) -> LedgerEntry:
     return releases.charge(
         tx,
@@ -333,6 +371,24 @@ def _charge(tx: Tx, found: Standing, indicator: str, cohort: str, made: _Made, n
         digest_of(made.cube),
         now,
     )
+
+
+def _log_charge(
+    tx: Tx, entry: LedgerEntry, caller: Caller, decided: Sequence[LedgerEntry], now: datetime
+) -> None:
+    """Log what was charged, in tables, and the agreement's sum with it: an auditor adds up for herself."""
+    tables = len(entry.cube["tables"])
+    body = {
+        "ledger": entry.id,
+        "run": entry.run_id,
+        "indicator": entry.indicator,
+        "cohort": entry.cohort,
+        "min_cell": entry.min_cell,
+        "cube_sha256": entry.cube_sha256,
+        "charged": tables,
+        "total": tables + sum(len(each.cube["tables"]) for each in decided),
+    }
+    seal_log.append(tx, "ledger.charged", entry.agreement_id, caller.organization, body, now)
 
 
 def _pick(cube: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
@@ -389,7 +445,13 @@ def _cells(table: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _record_refusal(
-    service: Service, caller: Caller, agreement_id: str, version: int, question: Question, code: str
+    service: Service,
+    caller: Caller,
+    agreement_id: str,
+    version: int,
+    release_id: str,
+    question: Question,
+    code: str,
 ) -> None:
     now = service.now()
     document = question.to_document()
@@ -397,7 +459,7 @@ def _record_refusal(
         agreements.lock(tx, agreement_id)
         row = releases.add(
             tx,
-            f"rel-{secrets.token_hex(12)}",
+            release_id,
             agreement_id,
             version,
             caller.organization,
@@ -431,7 +493,8 @@ def show_release(service: Service, caller: Caller, release_id: str) -> dict[str,
         found = standing(tx, agreement, now)
         if not _may_read(found, caller):
             raise _unknown_release()
-        return _document(row, found.state, now)
+        objected = row.query_sha256 in holds.objected_questions(tx, agreement.id)
+        return _document(row, found.state, now, objected=objected, owner=caller.role is Role.AGENCY)
 
 
 def list_releases(service: Service, caller: Caller, agreement_id: str) -> list[dict[str, Any]]:
@@ -442,8 +505,12 @@ def list_releases(service: Service, caller: Caller, agreement_id: str) -> list[d
         found = standing(tx, agreement, now)
         if not (caller.sees_everything or _may_read(found, caller)):
             raise unknown()
-        rows = releases.of_agreement(tx, agreement_id)
-        return [{k: v for k, v in _document(row, found.state, now).items() if k != "table"} for row in rows]
+        objected = holds.objected_questions(tx, agreement_id)
+        documents = [
+            _document(row, found.state, now, objected=row.query_sha256 in objected)
+            for row in releases.of_agreement(tx, agreement_id)
+        ]
+        return [{k: v for k, v in document.items() if k != "table"} for document in documents]
 
 
 def _may_read(found: Standing, caller: Caller) -> bool:
@@ -455,13 +522,18 @@ def _unknown_release() -> NotFoundError:
     return NotFoundError("RELEASE_UNKNOWN", "There is no such release.")
 
 
-def _document(row: Release, agreement_state: str, now: datetime) -> dict[str, Any]:
-    waiting = row.status == GRANTED and row.visible_at is not None and now < row.visible_at
+def _document(
+    row: Release, agreement_state: str, now: datetime, *, objected: bool = False, owner: bool = False
+) -> dict[str, Any]:
+    """What a reader is told; an owner of the data reads the table also in review and after an objection."""
+    granted = row.status == GRANTED
+    waiting = granted and row.visible_at is not None and now < row.visible_at
+    status = OBJECTED if granted and objected else IN_REVIEW if waiting else row.status
     return {
         "id": row.id,
         "agreement": row.agreement_id,
         "agreement_state": str(agreement_state),
-        "status": IN_REVIEW if waiting else row.status,
+        "status": status,
         "question": row.query,
         "code": row.refusal_code,
         "created_at": seal_log.rfc3339(row.created_at),
@@ -469,5 +541,5 @@ def _document(row: Release, agreement_state: str, now: datetime) -> dict[str, An
         "run": row.run_id,
         "table_sha256": row.document_sha256,
         "log_index": row.log_index,
-        "table": None if waiting else row.document,
+        "table": row.document if owner or status == GRANTED else None,
     }

@@ -1,83 +1,28 @@
-"""Agreements: proposed, reviewed, approved by every data owner's signature, in force, revoked.
+"""Agreements: proposed, reviewed, approved by every data owner's signature, in force, held, revoked.
 
-The table below is the whole life of an agreement. ACTIVE and EXPIRED are not stored: an APPROVED
-agreement is one or the other by the clock, so there is no job that could be late.
+What may follow what, and who may do it, stands in `agreement_states` and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from app.auth import Caller, Role
-from app.errors import ConflictError, ForbiddenError, NotFoundError, Problem, RefusedError
+from app.errors import ConflictError, NotFoundError, Problem, RefusedError
+from app.flows.agreement_states import NOT_IN_FORCE, Who, after, by_the_clock
+from app.flows.agreement_states import Action as Action
+from app.flows.agreement_states import State as State
 from app.flows.agreement_terms import Terms, parse_terms
 from app.flows.seal_log import append, rfc3339, seal
 from app.flows.service import Service
 from app.flows.signing import verify_signed
-from app.store import Tx, agreements, batches, organizations
-from app.store.models import Agreement, AgreementState, AgreementVersion
+from app.store import Tx, agreements, batches, holds, organizations
+from app.store.models import Agreement, AgreementVersion, Batch
 from crypto.canonical import canonical_json, digest_of
 from crypto.errors import CohortlinkError
-
-State = AgreementState
-
-
-class Action(StrEnum):
-    """What can be done to an agreement."""
-
-    EDIT = "edit"
-    REVIEW = "review"
-    APPROVE = "approve"
-    COMPLETE = "complete"  # the last missing approval has arrived
-    REVOKE = "revoke"
-    REQUEST_DESTRUCTION = "request destruction"
-    DESTROY = "destroy"
-
-
-class Who(StrEnum):
-    """As what somebody acts."""
-
-    PROPOSER = "proposer"
-    DATA_OWNER = "data_owner"
-    OPERATOR = "operator"
-    SERVICE = "service"
-
-
-_EDITORS = frozenset({Who.PROPOSER, Who.DATA_OWNER})
-_OWNERS = frozenset({Who.DATA_OWNER})
-_ENDERS = frozenset({Who.DATA_OWNER, Who.OPERATOR})
-
-# (state, action) → (state afterwards, who may). What is not in here is refused.
-TRANSITIONS: Mapping[tuple[State, Action], tuple[State, frozenset[Who]]] = {
-    (State.DRAFT, Action.EDIT): (State.DRAFT, _EDITORS),
-    (State.DRAFT, Action.REVIEW): (State.REVIEW, _EDITORS),
-    (State.REVIEW, Action.EDIT): (State.DRAFT, _EDITORS),
-    (State.REVIEW, Action.APPROVE): (State.REVIEW, _OWNERS),
-    (State.REVIEW, Action.COMPLETE): (State.APPROVED, frozenset({Who.SERVICE})),
-    (State.REVIEW, Action.REVOKE): (State.REVOKED, _OWNERS),
-    (State.APPROVED, Action.EDIT): (State.DRAFT, _EDITORS),
-    (State.APPROVED, Action.REVOKE): (State.REVOKED, _OWNERS),
-    (State.ACTIVE, Action.EDIT): (State.DRAFT, _EDITORS),
-    (State.ACTIVE, Action.REVOKE): (State.REVOKED, _OWNERS),
-    (State.EXPIRED, Action.REQUEST_DESTRUCTION): (State.DESTRUCTION_DUE, _ENDERS),
-    (State.REVOKED, Action.REQUEST_DESTRUCTION): (State.DESTRUCTION_DUE, _ENDERS),
-    (State.DESTRUCTION_DUE, Action.DESTROY): (State.DESTROYED, _ENDERS),
-}
-
-# Why nothing may be submitted, run or released in a state that is not ACTIVE.
-NOT_IN_FORCE: Mapping[State, tuple[str, str]] = {
-    State.DRAFT: ("AGREEMENT_NOT_ACTIVE", "The agreement is a draft."),
-    State.REVIEW: ("AGREEMENT_NOT_ACTIVE", "Not every data owner has approved this version."),
-    State.APPROVED: ("AGREEMENT_NOT_ACTIVE", "The agreement is not in force yet."),
-    State.EXPIRED: ("AGREEMENT_EXPIRED", "The agreement has expired."),
-    State.REVOKED: ("AGREEMENT_REVOKED", "A data owner has revoked the agreement."),
-    State.DESTRUCTION_DUE: ("AGREEMENT_REVOKED", "The data of this agreement are about to be destroyed."),
-    State.DESTROYED: ("AGREEMENT_REVOKED", "The data of this agreement are destroyed."),
-}
 
 
 @dataclass(frozen=True)
@@ -94,11 +39,7 @@ def standing(tx: Tx, agreement: Agreement, now: datetime) -> Standing:
     """Read the current version and let the clock turn APPROVED into ACTIVE or EXPIRED."""
     version = agreements.current(tx, agreement)
     terms = parse_terms(version.document)
-    state = State(agreement.state)
-    if state is State.APPROVED and now.date() >= terms.expires:
-        state = State.EXPIRED
-    elif state is State.APPROVED and now.date() >= terms.effective:
-        state = State.ACTIVE
+    state = by_the_clock(State(agreement.state), terms.effective, terms.expires, now.date())
     return Standing(agreement, version, terms, state)
 
 
@@ -150,32 +91,24 @@ def step(tx: Tx, found: Standing, action: Action, caller: Caller | None) -> Stat
 
     Raises
     ------
-    ForbiddenError
-        If the caller's part in the agreement does not include the action.
-    ConflictError
-        `AGREEMENT_STATE` if the action is not possible in this state.
+    ServiceError
+        As `agreement_states.after`.
     """
-    entry = TRANSITIONS.get((found.state, action))
-    if entry is None:
-        raise ConflictError("AGREEMENT_STATE", f"An agreement that is {found.state} cannot {action}.")
-    after, allowed = entry
-    if not allowed & _parts(tx, found, caller):
-        raise ForbiddenError("Your part in this agreement does not include this.")
-    return after
+    return after(found.state, action, _parts(found, caller))
 
 
-def _parts(tx: Tx, found: Standing, caller: Caller | None) -> set[Who]:
+def _parts(found: Standing, caller: Caller | None) -> frozenset[Who]:
     if caller is None:
-        return {Who.SERVICE}
+        return frozenset({Who.SERVICE})
     parts: set[Who] = set()
     if caller.role is Role.OPERATOR:
         parts.add(Who.OPERATOR)
-    if caller.organization == found.agreement.proposer_id:
+    if caller.organization == found.agreement.proposer_id and caller.role is not Role.AUDITOR:
         parts.add(Who.PROPOSER)
     # Only an agency's own credential acts for a data owner.
     if caller.role is Role.AGENCY and caller.organization in found.terms.data_owners:
         parts.add(Who.DATA_OWNER)
-    return parts
+    return frozenset(parts)
 
 
 def propose(service: Service, caller: Caller, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,19 +135,43 @@ def edit(service: Service, caller: Caller, agreement_id: str, document: Mapping[
     with service.store.transaction("edit agreement") as tx:
         agreement = visible(tx, caller, agreement_id, lock=True)
         found = standing(tx, agreement, now)
-        after = step(tx, found, Action.EDIT, caller)
+        to = step(tx, found, Action.EDIT, caller)
         if terms.document.id != agreement_id:
             raise RefusedError("AGREEMENT_INVALID", "The document has another id.")
         _check_parties(tx, caller, terms, proposer=agreement.proposer_id)
-        held = batches.of_agreement(tx, agreement_id, batches.LIVE)
+        held = batches.of_agreement(tx, agreement_id, batches.HOLDING)
         if held and terms.document.linkage_profile_hash != found.version.profile_hash:
             # What is here was encoded with the other profile and could never be linked with the rest.
             raise ConflictError("PROFILE_IN_USE", "Withdraw all batches before changing the profile.")
-        agreement.state = after
+        _require_room_for(tx, held, terms)
+        agreement.state = to
         _add_version(tx, agreement, terms, document, caller, now)
         result = describe(tx, agreement, now)
     seal(service)
     return result
+
+
+def _require_room_for(tx: Tx, held: Sequence[Batch], terms: Terms) -> None:
+    """What is here must fit the new version too, or its owner takes it back first.
+
+    Without this an edit could leave an owner out, do without its approval, and keep its data in use.
+
+    Raises
+    ------
+    ConflictError
+        `DATASET_IN_USE`.
+    """
+    for batch in held:
+        version = agreements.version(tx, batch.agreement_id, batch.agreement_version)
+        assert version is not None
+        before = parse_terms(version.document)
+        fits = terms.submits(batch.organization_id)
+        for file in batch.manifest["files"]:
+            if file["facts"] is not None:
+                dataset = before.dataset(batch.organization_id, file["facts"])
+                fits = fits and dataset is not None and terms.includes(dataset)
+        if not fits:
+            raise ConflictError("DATASET_IN_USE", "Withdraw the batches that the new version leaves out.")
 
 
 def _check_parties(tx: Tx, caller: Caller, terms: Terms, *, proposer: str) -> None:
@@ -255,6 +212,11 @@ def _add_version(
         "hash": digest,
         "profile": terms.document.linkage_profile_hash,
         "min_cell": terms.min_cell,
+        # What an outsider needs to tell whether the agreement was in force, and for whom.
+        "data_owners": sorted(terms.data_owners),
+        "recipients": sorted(terms.recipients),
+        "effective": terms.document.effective,
+        "expires": terms.document.expires,
     }
     append(tx, "agreement.proposed", agreement.id, caller.organization, body, now)
 
@@ -333,13 +295,13 @@ def revoke(
             row.organization_id == caller.organization for row in agreements.revocations(tx, agreement.id)
         )
         if not (repeated and found.state is State.REVOKED):
-            after = step(tx, found, Action.REVOKE, caller)
+            to = step(tx, found, Action.REVOKE, caller)
             _check_statement(found, caller, document)
             key_id = verify_signed(tx, caller.organization, "agreement-revocation", document, signature)
             agreements.add_revocation(
                 tx, agreement.id, caller.organization, dict(document), dict(signature), now
             )
-            agreement.state, agreement.changed_at = after, now
+            agreement.state, agreement.changed_at = to, now
             body = {"version": agreement.version, "hash": found.version.hash, "key_id": key_id}
             append(tx, "agreement.revoked", agreement.id, caller.organization, body, now)
         result = describe(tx, agreement, now)
@@ -391,6 +353,10 @@ def describe(tx: Tx, agreement: Agreement, now: datetime) -> dict[str, Any]:
         "revocations": [
             {"organization": row.organization_id, "revoked_at": rfc3339(row.revoked_at)}
             for row in agreements.revocations(tx, agreement.id)
+        ],
+        "suspended_by": [
+            {"organization": row.organization_id, "since": rfc3339(row.since)}
+            for row in holds.standing(tx, agreement.id)
         ],
         "document": found.version.document,
     }

@@ -13,6 +13,7 @@ from app.store.models import Batch, BatchFile, BatchPart, BatchState
 from app.store.planes import Plane
 
 LIVE = (BatchState.UPLOADING, BatchState.ACCEPTED)
+HOLDING = (BatchState.UPLOADING, BatchState.ACCEPTED, BatchState.SUPERSEDED)
 
 
 def find(tx: Tx, batch_id: str) -> Batch | None:

@@ -43,7 +43,7 @@ class AgreementState(StrEnum):
 
 
 class BatchState(StrEnum):
-    """States of a batch; only UPLOADING and ACCEPTED hold data."""
+    """States of a batch; UPLOADING, ACCEPTED and SUPERSEDED hold data, and only ACCEPTED is used."""
 
     UPLOADING = "UPLOADING"
     ACCEPTED = "ACCEPTED"
@@ -113,20 +113,32 @@ class Organization(Base):
 
 
 class Credential(Base):
-    """An API key (its SHA-256) or an Ed25519 public key of an organization."""
+    """An API key (its SHA-256), an Ed25519 public key or an OpenID Connect subject of an organization."""
 
     __tablename__ = "credentials"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(20))  # api_key | ed25519
-    role: Mapped[str | None] = mapped_column(String(20))  # of an API key
+    kind: Mapped[str] = mapped_column(String(20))  # api_key | ed25519 | oidc
+    role: Mapped[str | None] = mapped_column(String(20))  # of an API key or subject
     secret_sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
     public_key: Mapped[str | None]
     fingerprint: Mapped[str | None] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    subject: Mapped[str | None] = mapped_column(String(255), index=True, unique=True)
+
+
+class SignIn(Base):
+    """A session of the pages: the SHA-256 of its cookie. It is worth what its credential is worth."""
+
+    __tablename__ = "sign_ins"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    credential_id: Mapped[str] = mapped_column(ForeignKey("credentials.id"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
 
 
 class Agreement(Base):
@@ -206,6 +218,18 @@ class Revocation(Base):
     revoked_at: Mapped[datetime]
 
 
+class Hold(Base):
+    """A data owner's or the operator's suspension of an agreement, until the same organization lifts it."""
+
+    __tablename__ = "holds"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    agreement_id: Mapped[str] = mapped_column(ForeignKey("agreements.id"), index=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    since: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
+
+
 class Batch(Base):
     """One agency's submission."""
 
@@ -230,6 +254,7 @@ class Batch(Base):
     screening: Mapped[dict[str, Any] | None]
     receipt: Mapped[dict[str, Any] | None]
     log_index: Mapped[int | None]
+    supersedes: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
         # The same manifest twice is the same batch, also when two requests race.
@@ -349,6 +374,16 @@ class Release(Base):
     log_index: Mapped[int | None]
 
 
+class Objection(Base):
+    """A data owner's objection to a release in review: its table is never shown to a recipient."""
+
+    __tablename__ = "objections"
+
+    release_id: Mapped[str] = mapped_column(ForeignKey("releases.id"), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    objected_at: Mapped[datetime]
+
+
 class LedgerEntry(Base):
     """What was decided once for a cohort: the protected cube from which every answer is read."""
 
@@ -419,3 +454,28 @@ class Checkpoint(Base):
     root: Mapped[bytes]
     note: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
+
+
+class LogHash(Base):
+    """Root of a complete subtree of 256**level leaves (level 1 and above), written when its last leaf is.
+
+    Level 0 are the entries' own hashes. Together they are the log's tiles.
+    """
+
+    __tablename__ = "log_hashes"
+
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hash: Mapped[bytes]
+
+
+class Cosignature(Base):
+    """A witness's newest signature line on the checkpoint of a size."""
+
+    __tablename__ = "cosignatures"
+
+    size: Mapped[int] = mapped_column(ForeignKey("checkpoints.size"), primary_key=True, autoincrement=False)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    timestamp: Mapped[int]
+    line: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime]
