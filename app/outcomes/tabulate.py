@@ -207,7 +207,7 @@ def _count(
 ) -> dict[tuple[str, ...], Cell]:
     """N and m by the codes of ``by``; one award per person and row."""
     groups, parameters = group_columns(by, cohort, grids)
-    own = [group for name, group in zip(by, groups, strict=True) if DIMENSIONS[name].rows is Rows.OVERLAPPING]
+    own = own_columns(by, groups)
     # Only constants of this module are put into the text; codes travel as parameters.
     query = (
         f"select {', '.join([*groups, ''])} count(*), count(*) filter (found) from ("  # noqa: S608
@@ -217,6 +217,13 @@ def _count(
     )
     answer = frame.connection.execute(query, parameters).fetchall()
     return {tuple(row[:-2]): Cell(row[-2], row[-1]) for row in answer}
+
+
+def own_columns(by: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Those of the columns in each of whose codes a person counts with an award of its own."""
+    return [
+        group for name, group in zip(by, groups, strict=True) if DIMENSIONS[name].rows is Rows.OVERLAPPING
+    ]
 
 
 def group_columns(

@@ -73,3 +73,14 @@ def persons(people: Sequence[object], batches: Mapping[str, str]) -> pa.Table:
     texts = [(name, pa.string()) for name in ("batch", "record_ref")]
     schema = pa.schema([("person", pa.int64()), *texts, ("probability", pa.float64())])
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def participation(person: object, **changes: object) -> dict[str, object]:
+    """One spell in a program."""
+    row: dict[str, object] = {
+        "record_ref": ref("np", person),
+        "program_type": "03",
+        "provider_id": "RB-1",
+        "entry_date": "2021-01-10",
+    }
+    return row | changes
