@@ -14,6 +14,7 @@ from app.flows.seal_log import SERVICE, append, rfc3339, seal
 from app.flows.service import Service
 from app.store import Tx, organizations
 from app.store.models import Credential, Organization
+from crypto.canonical import sha256_hex
 from crypto.errors import CohortlinkError
 from crypto.signatures import PublicKey
 
@@ -128,8 +129,7 @@ def register_public_key(
         row = organizations.add_public_key(
             tx, _new_id(), organization_id, key.to_text(), key.fingerprint, now
         )
-        body = {"organization": organization_id, "kind": row.kind, "key_id": key.fingerprint}
-        append(tx, "credential.created", None, caller.organization, body, now)
+        append(tx, "credential.created", None, caller.organization, _logged(row) | {"role": None}, now)
         result = _describe_credential(row)
     seal(service)
     return result
@@ -147,8 +147,7 @@ def revoke_credential(service: Service, caller: Caller, organization_id: str, cr
             raise NotFoundError("CREDENTIAL_UNKNOWN", "There is no such credential.")
         if row.revoked_at is None:
             row.revoked_at = now
-            body = {"organization": organization_id, "credential": credential_id, "kind": row.kind}
-            append(tx, "credential.revoked", None, caller.organization, body, now)
+            append(tx, "credential.revoked", None, caller.organization, _logged(row), now)
     seal(service)
 
 
@@ -169,9 +168,14 @@ def _add_api_key(
     row = organizations.add_api_key(
         tx, _new_id(), organization_id, role, api_key_digest(api_key), now, expires_at
     )
-    body = {"organization": organization_id, "credential": row.id, "kind": row.kind, "role": str(role)}
-    append(tx, "credential.created", None, actor, body, now)
+    append(tx, "credential.created", None, actor, _logged(row) | {"role": str(role)}, now)
     return api_key, row
+
+
+def _logged(row: Credential) -> dict[str, object]:
+    """A credential as the log names it: by a fingerprint, from which no key can be found."""
+    key_id = row.fingerprint or sha256_hex(f"credential {row.secret_sha256}".encode())
+    return {"organization": row.organization_id, "credential": row.id, "kind": row.kind, "key_id": key_id}
 
 
 def _visible(tx: Tx, caller: Caller, organization_id: str) -> Organization:

@@ -35,16 +35,17 @@ import pyarrow.parquet as pq
 from app.auth import Caller, Role
 from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
-from app.disclosure.protect import protect
 from app.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError, ServiceError
-from app.flows import seal_log
+from app.flows import load_thresholds, seal_log
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing, in_force, standing, unknown, visible
 from app.outcomes.cohort import Cohort
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
+from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS
-from app.outcomes.tabulate import CoverageCounts, tabulate_plan
+from app.outcomes.publishable import plan_documents
+from app.outcomes.question import CoverageCounts
 from app.store import Plane, Tx, agreements, batches, holds, releases, runs
 from app.store.models import Batch, BatchState, LedgerEntry, Release, Run
 from crypto.canonical import digest_of
@@ -55,8 +56,8 @@ REFUSED: Final = "REFUSED"
 IN_REVIEW: Final = "IN_REVIEW"
 OBJECTED: Final = "OBJECTED"
 
-#: Facts that indicators are made of; truth pairs are for measuring errors and are not tabulated.
-FACTS: Final = ("completion", "wage", "participation")
+#: Facts that indicators are made of, and the pairs of known truth by which errors of linkage are measured.
+FACTS: Final = ("completion", "wage", "participation", "truth")
 
 
 @dataclass(frozen=True)
@@ -222,25 +223,30 @@ def _make_cube(
     inputs = _inputs(service, run.id)
     manifests = [parse_manifest(batch.manifest) for batch in inputs]
     try:
-        tables = tabulate_plan(
+        documents = plan_documents(
             indicator,
             cohort,
             _dimensions(found, indicator),
-            persons=persons,
-            facts=_read_facts(service, facts, inputs),
-            # Not today: a rerun on the same run must give the same bytes.
-            as_of=run.finished_at.date(),
-            owners={batch.id: batch.organization_id for batch in inputs},
-            coverage=CoverageCounts(
-                persons=sum(manifest.coverage.persons for manifest in manifests),
-                encodable=sum(manifest.coverage.encodable for manifest in manifests),
-                strong_identifier=sum(manifest.coverage.strong_identifier for manifest in manifests),
+            Source(
+                persons=persons,
+                facts=_read_facts(service, facts, inputs),
+                # Not today: a rerun on the same run must give the same bytes.
+                as_of=run.finished_at.date(),
+                owners={batch.id: batch.organization_id for batch in inputs},
+                coverage=CoverageCounts(
+                    persons=sum(manifest.coverage.persons for manifest in manifests),
+                    encodable=sum(manifest.coverage.encodable for manifest in manifests),
+                    strong_identifier=sum(manifest.coverage.strong_identifier for manifest in manifests),
+                ),
+                thresholds=load_thresholds.current(service),
             ),
+            Policy(min_cell=found.terms.min_cell, secret=service.release_secret()),
+            permitted=found.terms.dimensions,
+            quality=(run.report or {}).get("quality"),
         )
-        cube = protect(tables, Policy(min_cell=found.terms.min_cell, secret=service.release_secret()))
     except (OutcomesError, DisclosureError) as error:
         raise RefusedError(error.code, error.detail) from None
-    return {"tables": [cube.table(by).to_document() for by in cube.plan]}
+    return {"tables": documents}
 
 
 def _inputs(service: Service, run_id: str) -> list[Batch]:

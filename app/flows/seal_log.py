@@ -11,24 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
-from app.auth import Caller, Role
-from app.errors import NotFoundError, RefusedError
+from app.errors import NotFoundError, RefusedError, ServiceError
+from app.flows import log_memory
 from app.flows.service import Service
 from app.store import Tx, log
 from crypto.log import checkpoint as notes
 from crypto.log.entry import Entry
-from crypto.log.tree import (
-    HASH_BYTES,
-    Frontier,
-    consistency_ranges,
-    inclusion_ranges,
-    leaf_hash,
-    root,
-)
+from crypto.log.kinds import check_body
+from crypto.log.tiles import MAX_LEAF_BYTES, TileReader, completed
+from crypto.log.tree import HASH_BYTES, Frontier, leaf_hash
 
 SERVICE = "service"
-MAX_ENTRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -58,22 +54,33 @@ def append(
     Parameters
     ----------
     kind : str
-        What happened, such as `batch.accepted`.
+        What happened: one of `crypto.log.kinds.KINDS`.
     agreement : str or None
         Agreement it belongs to.
     actor : str
         Organization, or `SERVICE`.
     body : mapping
-        Digests, counts and codes; never an encoding, a record_ref or an unprotected count.
+        What the kind declares; never an encoding, a record_ref or an unprotected count.
     at : datetime
         When, aware.
+
+    Raises
+    ------
+    LogError
+        `ENTRY_KIND`, `ENTRY_BODY`: no reader would accept the entry. `ENTRY_TOO_LARGE` where no entry
+        bundle could hold it.
     """
+    check_body(kind, agreement, body)
     head = log.lock_head(tx)
     leaf = Entry(head.size, kind, rfc3339(at), actor, agreement, body).leaf()
+    if len(leaf) > MAX_LEAF_BYTES:
+        raise ServiceError("ENTRY_TOO_LARGE", 500, f"{kind}: {len(leaf)} bytes, of {MAX_LEAF_BYTES}.")
     digest = leaf_hash(leaf)
     frontier = _frontier(head.size, head.frontier).extend([digest])
     appended = Appended(head.size, digest)
     log.add(tx, head.size, leaf, digest, kind, agreement, at)
+    for level, place, value in completed(frontier.size, partial(log.hashes, tx)):
+        log.add_hash(tx, level, place, value)
     head.size, head.frontier = frontier.size, b"".join(frontier.nodes)
     return appended
 
@@ -81,21 +88,61 @@ def append(
 def seal(service: Service) -> str | None:
     """Sign a checkpoint over all committed entries, unless the newest one covers them already.
 
-    Returns the newest checkpoint's note; None while the log is empty. May be called at any time by any
-    node: the lock of the head makes seals serial, so one size is signed once.
+    1. Under the lock of the head, so that seals are serial and one size is signed once, by whatever node.
+    2. The log extends what this node remembers to have signed; else nothing is signed.
+    3. The checkpoint is remembered, then committed. A crash in between leaves a signature that nobody has
+       seen over entries that were committed before; the next seal makes the same one again (Ed25519 is
+       deterministic).
+
+    Returns the newest checkpoint's note; None while the log is empty.
+
+    Raises
+    ------
+    ServiceError
+        `LOG_ROLLED_BACK`, `LOG_REWRITTEN`.
     """
     with service.store.transaction("seal the log") as tx:
         head = log.lock_head(tx)
         newest = log.latest_checkpoint(tx)
+        _require_extension(service, tx, head.size)
         if newest is not None and newest.size >= head.size:
+            _require_size(head.size, newest.size)
             return newest.note
         if head.size == 0:
             return None
         origin = service.settings.log_origin
         top = _frontier(head.size, head.frontier).root()
         note = notes.Checkpoint(origin, head.size, top).sign(service.log_key, origin)
+        log_memory.remember(service, note, head.size)
         log.add_checkpoint(tx, head.size, top, note, service.now())
         return note
+
+
+def _require_extension(service: Service, tx: Tx, size: int) -> None:
+    """Compare the log with the remembered checkpoint, by the stored one of that size where there is one."""
+    known = log_memory.recall(service)
+    if known is None:
+        return
+    seen = known[1]
+    _require_size(size, seen.size)
+    stored = log.checkpoint(tx, seen.size)
+    found = stored.root if stored is not None else tiles(tx, seen.size).root()
+    if found != seen.root:
+        raise ServiceError(
+            "LOG_REWRITTEN",
+            500,
+            f"An entry below {seen.size} is not the one that was signed; 'cohortlink log check' names it.",
+        )
+
+
+def _require_size(size: int, signed: int) -> None:
+    if size < signed:
+        raise ServiceError(
+            "LOG_ROLLED_BACK",
+            500,
+            f"Entry {size} is missing: {signed} entries were signed and {size} are here. Restore a newer "
+            "backup; going on from here would give the log two histories.",
+        )
 
 
 def verifier_key(service: Service) -> str:
@@ -104,7 +151,7 @@ def verifier_key(service: Service) -> str:
 
 
 def newest_checkpoint(service: Service) -> str:
-    """The newest signed checkpoint.
+    """The newest signed checkpoint, with the cosignatures that witnesses have put on it so far.
 
     Raises
     ------
@@ -113,20 +160,25 @@ def newest_checkpoint(service: Service) -> str:
     """
     with service.store.reading("checkpoint") as tx:
         newest = log.latest_checkpoint(tx)
-    if newest is None:
-        raise NotFoundError("LOG_EMPTY", "The log has no checkpoint yet.")
-    return newest.note
+        if newest is None:
+            raise NotFoundError("LOG_EMPTY", "The log has no checkpoint yet.")
+        return cosigned(tx, newest.size, newest.note)
 
 
-def read_entries(service: Service, caller: Caller, start: int, end: int | None) -> list[bytes]:
-    """Exact leaves of [start, end), at most 1000 and only sealed ones, for auditors and the operator."""
-    caller.require(Role.AUDITOR, Role.OPERATOR)
-    with service.store.reading("log entries") as tx:
-        sealed = _sealed(tx)
-        stop = min(sealed if end is None else end, sealed, start + MAX_ENTRIES)
-        if start < 0 or (end is not None and end < start):
-            raise RefusedError("RANGE_INVALID", "start and end must be 0 <= start <= end.")
-        return [entry.leaf for entry in log.entries(tx, start, stop)]
+def cosigned(tx: Tx, size: int, note: str) -> str:
+    """A checkpoint's note with its cosignatures."""
+    return note + "".join(log.cosignatures(tx, size))
+
+
+def tiles(tx: Tx, size: int) -> TileReader:
+    """The tree of the first `size` entries, read from the stored hashes."""
+    return TileReader(partial(log.hashes, tx), size)
+
+
+def sealed_size(tx: Tx) -> int:
+    """How many entries the newest checkpoint covers."""
+    newest = log.latest_checkpoint(tx)
+    return 0 if newest is None else newest.size
 
 
 def inclusion(service: Service, index: int, size: int | None) -> dict[str, object]:
@@ -135,33 +187,41 @@ def inclusion(service: Service, index: int, size: int | None) -> dict[str, objec
     Any party may ask: a leaf hash tells nothing, and whoever holds a receipt must be able to prove it.
     """
     with service.store.reading("inclusion proof") as tx:
-        sealed = _sealed(tx)
+        sealed = sealed_size(tx)
         tree_size = sealed if size is None else size
         if not 0 <= index < tree_size <= sealed:
             raise RefusedError("PROOF_OUT_OF_RANGE", "The index or the size is not in the sealed log.")
-        hashes = [_range_root(tx, a, b) for a, b in inclusion_ranges(index, tree_size)]
-        (leaf,) = log.leaf_hashes(tx, index, index + 1)
-    return {"index": index, "size": tree_size, "leaf_hash": leaf.hex(), "hashes": hashes}
+        tree = tiles(tx, tree_size)
+        hashes = [value.hex() for value in tree.inclusion_proof(index)]
+        leaf = tree.leaf_hash(index).hex()
+    return {"index": index, "size": tree_size, "leaf_hash": leaf, "hashes": hashes}
 
 
 def consistency(service: Service, first: int, size: int | None) -> dict[str, object]:
     """Proof that the tree of `size` entries extends that of `first` (RFC 6962, 2.1.2)."""
     with service.store.reading("consistency proof") as tx:
-        sealed = _sealed(tx)
+        sealed = sealed_size(tx)
         tree_size = sealed if size is None else size
         if not 0 < first <= tree_size <= sealed:
             raise RefusedError("PROOF_OUT_OF_RANGE", "The sizes are not in the sealed log.")
-        hashes = [_range_root(tx, a, b) for a, b in consistency_ranges(first, tree_size)]
+        hashes = [value.hex() for value in tiles(tx, tree_size).consistency_proof(first)]
     return {"from": first, "to": tree_size, "hashes": hashes}
 
 
-def _sealed(tx: Tx) -> int:
-    newest = log.latest_checkpoint(tx)
-    return 0 if newest is None else newest.size
+def receipt_proof(service: Service, index: int) -> dict[str, Any]:
+    """Checkpoint and proof of inclusion that a receipt carries; empty while the entry is not sealed.
 
-
-def _range_root(tx: Tx, start: int, end: int) -> str:
-    return root(log.leaf_hashes(tx, start, end)).hex()
+    Of the smallest checkpoint that covers the entry, so that it stays the same; cosignatures may join it.
+    """
+    with service.store.reading("receipt's proof") as tx:
+        found = log.first_checkpoint_over(tx, index)
+        if found is None:
+            return {}
+        hashes = [value.hex() for value in tiles(tx, found.size).inclusion_proof(index)]
+        return {
+            "checkpoint": cosigned(tx, found.size, found.note),
+            "proof": {"index": index, "size": found.size, "hashes": hashes},
+        }
 
 
 def _frontier(size: int, nodes: bytes) -> Frontier:

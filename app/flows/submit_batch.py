@@ -24,7 +24,7 @@ from typing import Any
 from app.auth import Caller, Role
 from app.errors import ConflictError, NotFoundError, Problem, RefusedError, ServiceError, from_crypto
 from app.flows import batch_checks
-from app.flows.seal_log import append, rfc3339, seal
+from app.flows.seal_log import append, receipt_proof, rfc3339, seal
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing, in_force, visible
 from app.flows.signing import verify_signed
@@ -226,7 +226,7 @@ def complete(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
         accepted = describe(tx, batch) if batch.state == State.ACCEPTED else None
     if accepted is not None:
         seal(service)  # whoever asks again may do so because sealing failed
-        return accepted
+        return _proven(service, accepted)
     _raise_rejection(batch)
     _step(batch, Action.ACCEPT)
     with service.store.reading("content to check") as tx:
@@ -291,7 +291,15 @@ def _accept(
         _reject(service, batch_id, refusal)
         raise
     seal(service)
-    return result
+    return _proven(service, result)
+
+
+def _proven(service: Service, described: dict[str, Any]) -> dict[str, Any]:
+    """The description of a batch, its receipt with checkpoint and proof of inclusion once that is sealed."""
+    if "receipt" in described:
+        index = described["receipt"]["document"]["log_index"]
+        described["receipt"] = described["receipt"] | receipt_proof(service, index)
+    return described
 
 
 def _agreement_of(tx: Tx, batch_id: str) -> str:
@@ -379,7 +387,8 @@ def get_batch(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]
         batch = batches.find(tx, batch_id)
         if batch is None or not (caller.sees_everything or _is_own(caller, batch)):
             raise _unknown()
-        return describe(tx, batch)
+        described = describe(tx, batch)
+    return _proven(service, described)
 
 
 def list_batches(service: Service, caller: Caller, agreement_id: str) -> list[dict[str, Any]]:

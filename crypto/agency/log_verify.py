@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 
 from crypto.agency.progress import Progress, silent
 from crypto.agency.service import Service, bad_answer
-from crypto.errors import InputError, LogError
+from crypto.errors import CohortlinkError, InputError, LogError
 from crypto.log.checkpoint import Checkpoint, open_note
 from crypto.log.tree import leaf_hash
 from crypto.log.verify import Anchor, LogCopy, VerificationReport, verify_copy
@@ -39,6 +39,7 @@ def verify(
     save_copy: Path | None = None,
     *,
     api_key: str | None = None,
+    witnesses: Sequence[Path] = (),
     progress: Progress = silent,
 ) -> VerificationReport:
     """Verify the log of a service, or a copy of it; a downloaded log is verified exactly as a copy is.
@@ -57,6 +58,8 @@ def verify(
         that extends it; its checkpoint is kept. A log that fails is kept beside it, as evidence.
     api_key
         Where the service shows entries to auditors only.
+    witnesses
+        Files with verifier keys of witnesses that must have cosigned.
 
     Returns
     -------
@@ -75,11 +78,12 @@ def verify(
     if (url is None) == (copy is None):
         raise InputError("BAD_ARGUMENTS", "give either the service's address or a copy")
     trusted = _read_text(Path(key)) if key is not None else None
+    asked = [_read_text(Path(path)).strip() for path in witnesses]
     remembered = [] if since is None else [_remembered(Path(since))]
     if copy is not None:
         if save_copy is not None:
             raise InputError("BAD_ARGUMENTS", "a copy is saved only from a service")
-        return verify_copy(read_copy(Path(copy), remembered), key=trusted, progress=progress)
+        return verify_copy(read_copy(Path(copy), remembered), key=trusted, witnesses=asked, progress=progress)
     assert url is not None
     target = Path(save_copy) if save_copy is not None else None
     if target is not None and target.exists() and not (target / "checkpoint").is_file():
@@ -87,10 +91,11 @@ def verify(
     home = target.parent if target is not None else None
     with tempfile.TemporaryDirectory(prefix=".log-copy-", dir=home) as scratch:
         folder = Path(scratch) / "copy"
-        _download(url, api_key, folder, progress)
+        _download(url, api_key, folder, progress, witnessed=bool(asked))
         if target is not None and target.exists():
             _carry_over(target, folder)
-        report = verify_copy(read_copy(folder, remembered), key=trusted, progress=progress)
+        read = read_copy(folder, remembered)
+        report = verify_copy(read, key=trusted, witnesses=asked, progress=progress)
         if target is not None:
             _keep(folder, target, report.ok)
     return report
@@ -124,13 +129,17 @@ def _remembered(path: Path) -> Anchor:
     return Anchor("the remembered checkpoint", _read_text(path / "checkpoint"), hashes)
 
 
-def _download(url: str, api_key: str | None, folder: Path, progress: Progress) -> None:
-    """Fetch the log into a copy's folder.
+def _download(
+    url: str, api_key: str | None, folder: Path, progress: Progress, *, witnessed: bool = False
+) -> None:
+    """Fetch the log into a copy's folder, with the newest checkpoint that is cosigned if that is asked for.
 
-    The checkpoint comes first: entries that are appended meanwhile lie beyond it and are not asked for.
+    Checkpoints come first: entries that are appended meanwhile lie beyond them and are not asked for.
     """
     folder.mkdir()
     with Service(url, api_key) as service:
+        if witnessed:
+            _keep_checkpoint(folder, _witnessed(service))
         note = service.call("GET", "log/checkpoint").content
         key = service.call("GET", "log/key").content
         (folder / "checkpoint").write_bytes(note)
@@ -148,6 +157,24 @@ def _download(url: str, api_key: str | None, folder: Path, progress: Progress) -
                     hashes.write(leaf_hash(leaf).hex() + "\n")
                 start += len(page)
                 progress("download", start, size)
+
+
+def _witnessed(service: Service) -> str | None:
+    """Return the newest checkpoint that carries cosignatures: the newest of all may be seconds old."""
+    try:
+        return service.call("GET", "log/checkpoint/witnessed").text
+    except CohortlinkError as error:
+        if error.code == "LOG_UNWITNESSED":
+            return None
+        raise
+
+
+def _keep_checkpoint(folder: Path, note: str | None) -> None:
+    if note is None:
+        return
+    kept = folder / "checkpoints"
+    kept.mkdir(exist_ok=True)
+    (kept / f"{_claimed_size(note.encode()):012d}").write_text(note, encoding="utf-8", newline="")
 
 
 def _page(response: httpx.Response, limit: int) -> list[bytes]:
@@ -169,7 +196,10 @@ def _carry_over(old: Path, new: Path) -> None:
     """Add the checkpoints of an older copy to a new one, which must then reach them all."""
     kept = new / "checkpoints"
     if (old / "checkpoints").is_dir():
-        shutil.copytree(old / "checkpoints", kept)
+        for path in (old / "checkpoints").iterdir():
+            kept.mkdir(exist_ok=True)
+            if not (kept / path.name).exists():  # one that came now may carry more cosignatures
+                shutil.copy(path, kept)
     note = _read_text(old / "checkpoint")
     if note == _read_text(new / "checkpoint"):
         return
@@ -180,7 +210,8 @@ def _carry_over(old: Path, new: Path) -> None:
         raise LogError(
             "SAVE_REFUSED", f"the copy in {old} does not verify; keep it and save elsewhere"
         ) from None
-    (kept / f"{size:012d}").write_text(note, encoding="utf-8", newline="")
+    if not (kept / f"{size:012d}").exists():
+        (kept / f"{size:012d}").write_text(note, encoding="utf-8", newline="")
 
 
 def _keep(folder: Path, target: Path, ok: bool) -> None:

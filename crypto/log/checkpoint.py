@@ -23,7 +23,8 @@ from crypto.errors import CohortlinkError, LogError
 from crypto.log.tree import HASH_BYTES
 from crypto.signatures import PublicKey, SigningKey, strict_b64decode
 
-_ED25519 = b"\x01"
+#: Algorithm byte of a log's own signatures.
+ED25519 = b"\x01"
 _MAX_NOTE_BYTES = 1_000_000
 _MAX_SIGNATURES = 100
 _MAX_SIZE = 2**63 - 1
@@ -83,7 +84,7 @@ class Checkpoint:
         if name != self.origin:
             raise _malformed("a log signs under its origin")
         body = self.body()
-        value = _key_hash(name, key.public) + key.sign_raw(body.encode("utf-8"))
+        value = key_hash(name, key.public) + key.sign_raw(body.encode("utf-8"))
         return f"{body}\n{_SIGNATURE_PREFIX}{name} {base64.b64encode(value).decode('ascii')}\n"
 
     @classmethod
@@ -99,31 +100,32 @@ class Checkpoint:
         return cls(origin, int(size), raw, tuple(extensions))
 
 
-def vkey(name: str, key: PublicKey) -> str:
-    """Return the verifier key text ``name+hash+base64(0x01 || key)`` of C2SP signed-note."""
+def vkey(name: str, key: PublicKey, algorithm: bytes = ED25519) -> str:
+    """Return the verifier key text ``name+hash+base64(algorithm || key)`` of C2SP signed-note."""
     if not _is_name(name):
         raise LogError("VKEY_MALFORMED", "a key name has no spaces and no plus sign")
-    encoded = base64.b64encode(_ED25519 + key.raw).decode("ascii")
-    return f"{name}+{_key_hash(name, key).hex()}+{encoded}"
+    encoded = base64.b64encode(algorithm + key.raw).decode("ascii")
+    return f"{name}+{key_hash(name, key, algorithm).hex()}+{encoded}"
 
 
-def parse_vkey(text: str) -> tuple[str, PublicKey]:
+def parse_vkey(text: str, algorithm: bytes = ED25519) -> tuple[str, PublicKey]:
     """Return name and key of a verifier key text (one trailing newline is allowed: it comes from files).
 
     Raises
     ------
     LogError
-        ``VKEY_MALFORMED``, also for key types other than Ed25519 and where the hash is not the key's.
+        ``VKEY_MALFORMED``, also for key types other than ``algorithm`` (a log's, unless told otherwise) and
+        where the hash is not the key's.
     """
     parts = text.removesuffix("\n").split("+", 2)
     raw = strict_b64decode(parts[2]) if len(parts) == 3 else None
-    if raw is None or len(raw) != 33 or raw[:1] != _ED25519 or not _is_name(parts[0]):
-        raise LogError("VKEY_MALFORMED", "not a verifier key of an Ed25519 log")
+    if raw is None or len(raw) != 33 or raw[:1] != algorithm or not _is_name(parts[0]):
+        raise LogError("VKEY_MALFORMED", "not a verifier key of the type that belongs here")
     try:
         key = PublicKey(raw[1:])
     except CohortlinkError:
         raise LogError("VKEY_MALFORMED", "the verifier key is not a sound Ed25519 key") from None
-    if parts[1] != _key_hash(parts[0], key).hex():
+    if parts[1] != key_hash(parts[0], key, algorithm).hex():
         raise LogError("VKEY_MALFORMED", "the hash in the verifier key is not that of its name and key")
     return parts[0], key
 
@@ -148,8 +150,8 @@ def open_note(text: str, vkeys: Sequence[str]) -> Checkpoint:
     known = {}
     for key_text in vkeys:
         name, key = parse_vkey(key_text)
-        known[name, _key_hash(name, key)] = key
-    body, signatures = _split_note(text)
+        known[name, key_hash(name, key)] = key
+    body, signatures = split_note(text)
     message = body.encode("utf-8")
     signers = set()
     for name, value in signatures:
@@ -165,8 +167,14 @@ def open_note(text: str, vkeys: Sequence[str]) -> Checkpoint:
     return checkpoint
 
 
-def _split_note(text: str) -> tuple[str, list[tuple[str, bytes]]]:
-    """Return the signed text and (name, key hash || signature) of each signature line."""
+def split_note(text: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return the signed text and (name, key hash || signature) of each signature line, unverified.
+
+    Raises
+    ------
+    LogError
+        ``NOTE_MALFORMED``.
+    """
     if not _is_text(text) or len(text.encode("utf-8")) > _MAX_NOTE_BYTES:
         raise _bad_note("control characters, or too long")
     # The signature block follows the *last* empty line: the text itself may hold empty lines.
@@ -188,9 +196,9 @@ def _split_note(text: str) -> tuple[str, list[tuple[str, bytes]]]:
     return body + "\n", signatures
 
 
-def _key_hash(name: str, key: PublicKey) -> bytes:
-    """SHA-256(name || 0x0A || 0x01 || key), first four bytes."""
-    return hashlib.sha256(name.encode("utf-8") + b"\n" + _ED25519 + key.raw).digest()[:4]
+def key_hash(name: str, key: PublicKey, algorithm: bytes = ED25519) -> bytes:
+    """Return SHA-256(name || 0x0A || algorithm || key), first four bytes."""
+    return hashlib.sha256(name.encode("utf-8") + b"\n" + algorithm + key.raw).digest()[:4]
 
 
 def _is_name(name: str) -> bool:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from crypto.errors import LogError
 from crypto.log.checkpoint import Checkpoint, open_note, parse_vkey
+from crypto.log.cosignature import cosignatures, parse_witness_vkey
 from crypto.log.entry import Entry
+from crypto.log.rules import RULES, Rules
 from crypto.log.tree import Frontier, leaf_hash, root
 
 REPORT_FORMAT = "cohortlink-log-verification/1"
 
 _REPORT_EVERY = 4096
+_LAST_SECOND = 253_402_300_799  # of the year 9999, the last that a date can show
 
 
 class Check(NamedTuple):
@@ -114,7 +118,11 @@ class VerificationReport:
 
 
 def verify_copy(
-    copy: LogCopy, *, key: str | None = None, progress: Callable[[str, int, int], None] | None = None
+    copy: LogCopy,
+    *,
+    key: str | None = None,
+    witnesses: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> VerificationReport:
     """Verify a copy of the log.
 
@@ -124,6 +132,8 @@ def verify_copy(
     4. As many entries as the checkpoint says, hashing to its root.
     5. For each earlier checkpoint: the same entries, cut at its size, hash to its root. This is stronger than
        a consistency proof: nothing that it covered was removed or rewritten.
+    6. For each witness that is asked for: the newest checkpoint that it cosigned, at least one.
+    7. What the entries say about one another: :data:`crypto.log.rules.RULES`.
 
     It is left to the caller to know that the key is the log's (without ``key`` a forger could have put his
     own beside his forgery), and to remember this checkpoint for the next time.
@@ -134,6 +144,8 @@ def verify_copy(
         The log.
     key
         Verifier key text from a source that the caller trusts.
+    witnesses
+        Verifier key texts of witnesses, each of whom must have cosigned.
     progress
         Called with stage, done and total (entries).
 
@@ -150,13 +162,16 @@ def verify_copy(
     if not anchors or anchors[0][0] is not copy.checkpoint:
         return VerificationReport(tuple(checks), note=copy.checkpoint.note)
 
-    hashes, odd = _read_entries(copy.entries, anchors[0][1].size, progress)
+    checks += [_check_witness(witness, anchors) for witness in witnesses]
+    rules = Rules()
+    hashes, odd = _read_entries(copy.entries, anchors[0][1].size, rules, progress)
     checks.append(odd[1] if odd else Check("entries", True, f"{len(hashes)} entries, each in its place"))
     outcomes, wrong, doubtful = _check_roots(hashes, anchors)
     checks += outcomes
     if odd:
         wrong.append(odd[0])
-    first = min(wrong, default=None)
+    checks += _rule_checks(rules)
+    first = min([*wrong, *(place for place, _ in rules.broken.values())], default=None)
     # A checkpoint that fails below the first known fault proves an earlier one that cannot be told exactly.
     if first is not None and doubtful is not None and doubtful <= first:
         first = None
@@ -187,8 +202,43 @@ def _check_signature(anchor: Anchor, key: str, opened: list[tuple[Anchor, Checkp
     return Check(name, True, f"signed by {checkpoint.origin} at {checkpoint.size} entries")
 
 
+def _check_witness(witness: str, anchors: Sequence[tuple[Anchor, Checkpoint]]) -> Check:
+    """Find the newest checkpoint that the witness cosigned."""
+    name = "witness"
+    try:
+        who, _ = parse_witness_vkey(witness)
+        name = f"witness {who}"
+        for anchor, checkpoint in sorted(anchors, key=lambda pair: -pair[1].size):
+            for seen in cosignatures(anchor.note, [witness]):
+                when = datetime.fromtimestamp(min(seen.timestamp, _LAST_SECOND), UTC)
+                rest = anchors[0][1].size - checkpoint.size
+                return Check(
+                    name,
+                    True,
+                    f"cosigned {checkpoint.size} entries at {when:%Y-%m-%dT%H:%M:%SZ}"
+                    + (f"; {rest} entries since then are not cosigned yet" if rest > 0 else ""),
+                )
+    except LogError as error:
+        return Check(name, False, str(error))
+    return Check(name, False, "cosigned none of the checkpoints at hand")
+
+
+def _rule_checks(rules: Rules) -> list[Check]:
+    return [
+        Check(
+            f"rule {rule}",
+            rule not in rules.broken,
+            f"entry {rules.broken[rule][0]}: {rules.broken[rule][1]}" if rule in rules.broken else meaning,
+        )
+        for rule, meaning in RULES.items()
+    ]
+
+
 def _read_entries(
-    entries: Iterable[bytes], size: int, progress: Callable[[str, int, int], None] | None
+    entries: Iterable[bytes],
+    size: int,
+    rules: Rules,
+    progress: Callable[[str, int, int], None] | None,
 ) -> tuple[list[bytes], tuple[int, Check] | None]:
     """Hash every leaf; also return the first that does not fit its place, with the reason.
 
@@ -200,7 +250,7 @@ def _read_entries(
     for place, leaf in enumerate(entries):
         hashes.append(leaf_hash(leaf))
         if odd is None:
-            problem = _entry_problem(leaf, place)
+            problem = _entry_problem(leaf, place, rules)
             if problem:
                 odd = (place, Check("entries", False, f"entry {place}: {problem}"))
         if progress and place % _REPORT_EVERY == 0:
@@ -215,12 +265,20 @@ def _read_entries(
     return hashes, odd
 
 
-def _entry_problem(leaf: bytes, place: int) -> str | None:
+def _entry_problem(leaf: bytes, place: int, rules: Rules) -> str | None:
+    """What is wrong with an entry by itself; one that is well is given to the rules.
+
+    After the first that is not, the rules are not asked further: what follows would be judged in a state
+    that is not the log's.
+    """
     try:
         entry = Entry.parse(leaf)
     except LogError as error:
         return str(error)
-    return None if entry.index == place else f"it says that it is entry {entry.index}"
+    if entry.index != place:
+        return f"it says that it is entry {entry.index}"
+    rules.feed(entry)
+    return None
 
 
 def _check_roots(

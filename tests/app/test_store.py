@@ -16,6 +16,8 @@ from app.store import Plane, organizations
 from crypto.envelope import Keyring
 from crypto.errors import EnvelopeError
 
+BODY = {"organization": "somebody", "name": "Somebody"}
+
 
 def test_a_transaction_that_raises_leaves_the_old_state(service: Service) -> None:
     with pytest.raises(RuntimeError):  # noqa: PT012, SIM117 (the block that fails is the matter)
@@ -47,7 +49,7 @@ def test_a_reader_does_not_wait_for_a_writer(service: Service) -> None:
 def test_64_writers_that_read_first_are_serial_and_none_is_refused(service: Service) -> None:
     def step(_: int) -> None:
         with service.store.transaction() as tx:
-            append(tx, "test", None, SERVICE, {}, service.now())
+            append(tx, "organization.created", None, SERVICE, BODY, service.now())
 
     with ThreadPoolExecutor(64) as pool:
         list(pool.map(step, range(64)))
@@ -101,7 +103,7 @@ def test_keys_are_made_once_private_and_never_beside_old_data(sqlite_settings: S
     assert [stat.S_IMODE(item.stat().st_mode) for item in files] == [0o600] * 5
     assert len(first.release_secret()) == 32
     with first.store.transaction() as tx:
-        append(tx, "test", None, SERVICE, {}, first.now())
+        append(tx, "organization.created", None, SERVICE, BODY, first.now())
     first.close()
     before = sqlite_settings.log_key.read_bytes()
     open_service(sqlite_settings).close()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.errors import LogError
-from crypto.log.checkpoint import Checkpoint, _split_note, open_note, parse_vkey, vkey
+from crypto.log.checkpoint import Checkpoint, open_note, parse_vkey, split_note, vkey
 from crypto.log.entry import Entry
 from crypto.log.tree import leaf_hash
 from crypto.signatures import SigningKey
@@ -50,7 +50,7 @@ def test_entry_golden_document_gives_the_pinned_leaf_and_reads_back(vector):
 def test_note_made_by_another_implementation_has_our_bytes_and_verifies():
     key = SigningKey(bytes.fromhex(FOREIGN["seed"]))
     assert vkey("PeterNeumann", key.public) == FOREIGN["vkeys"][0]
-    body, signatures = _split_note(FOREIGN["text"] + "\n" + "".join(FOREIGN["signatures"]))
+    body, signatures = split_note(FOREIGN["text"] + "\n" + "".join(FOREIGN["signatures"]))
     assert body == FOREIGN["text"]
     assert [name for name, _ in signatures] == ["PeterNeumann", "EnochRoot"]
     for text, (name, value) in zip(FOREIGN["vkeys"], signatures, strict=True):

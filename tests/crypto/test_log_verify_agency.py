@@ -24,7 +24,8 @@ THIEF = SigningKey(bytes(range(1, 33)))
 
 
 def entry(index: int, note: str = "") -> bytes:
-    return Entry(index, "test", "2026-11-22T09:00:00Z", "service", None, {"note": note}).leaf()
+    body = {"organization": f"o{index}{note}", "name": "An organization"}
+    return Entry(index, "organization.created", "2026-11-22T09:00:00Z", "service", None, body).leaf()
 
 
 class Log:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from crypto.log.checkpoint import Checkpoint, vkey
 from crypto.log.entry import Entry
+from crypto.log.rules import RULES
 from crypto.log.tree import leaf_hash, root
 from crypto.log.verify import Anchor, LogCopy, VerificationReport, verify_copy
 from crypto.signatures import SigningKey
@@ -21,7 +22,8 @@ VKEY = vkey(ORIGIN, KEY.public)
 
 
 def entry(index: int, note: str = "") -> bytes:
-    return Entry(index, "test", "2026-11-22T09:00:00Z", "service", None, {"note": note or str(index)}).leaf()
+    body = {"organization": f"o{index}{note}", "name": "An organization"}
+    return Entry(index, "organization.created", "2026-11-22T09:00:00Z", "service", None, body).leaf()
 
 
 LEAVES = [entry(index) for index in range(20)]
@@ -60,6 +62,7 @@ def test_verify_copy_untouched_log_holds_and_says_what_was_checked():
         "entries",
         "entries reach the remembered checkpoint",
         "entries reach the checkpoint",
+        *(f"rule {rule}" for rule in RULES),
     ]
     document = json.loads(json.dumps(report.to_document()))
     assert document["ok"] is True
@@ -94,7 +97,7 @@ def test_verify_copy_changed_entry_is_narrowed_down_by_earlier_checkpoints(place
     report = check(changed)
     assert not report.ok
     assert report.first_wrong_entry is None
-    assert "an entry of 0 to 19" in report.checks[-1].detail
+    assert "an entry of 0 to 19" in next(item.detail for item in report.checks if not item.ok)
 
 
 @given(st.integers(0, 19))
@@ -155,7 +158,7 @@ def test_verify_copy_rewritten_history_signed_with_the_right_key_is_caught_by_a_
     remembered = Anchor("the remembered checkpoint", note(LEAVES[:10]))
     report = check(rewritten, signed=rewritten, earlier=[remembered])
     assert failed(report) == ["entries reach the remembered checkpoint"]
-    assert "an entry of 0 to 9" in report.checks[-2].detail
+    assert "an entry of 0 to 9" in next(item.detail for item in report.checks if not item.ok)
     whole = Anchor("the remembered checkpoint", note(LEAVES[:10]), HASHES[:10])
     assert check(rewritten, signed=rewritten, earlier=[whole]).first_wrong_entry == 4
 
@@ -181,7 +184,7 @@ def test_verify_copy_log_that_shrank_is_caught():
         LEAVES[:5], signed=LEAVES[:5], earlier=[Anchor("the remembered checkpoint", note(LEAVES[:10]))]
     )
     assert failed(report) == ["entries reach the remembered checkpoint"]
-    assert "there are 5" in report.checks[-1].detail
+    assert "there are 5" in next(item.detail for item in report.checks if not item.ok)
 
 
 def test_verify_copy_kept_hashes_that_do_not_belong_to_the_checkpoint_name_nothing():

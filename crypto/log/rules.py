@@ -1,0 +1,395 @@
+"""What the entries of an honest log say about one another, checked entry by entry without asking anybody.
+
+A Merkle tree proves that nothing was rewritten; it does not prove that what was written was allowed. These
+rules do: they replay the log as a state of organizations, agreements, batches, runs and releases, and an
+entry that could not have been written in that state breaks the rule that it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from crypto.errors import LogError
+from crypto.log.entry import Entry
+from crypto.log.kinds import check_body
+
+SERVICE: Final = "service"
+
+#: Rule → what it says. The order is that of reports.
+RULES: Final[Mapping[str, str]] = {
+    "bodies": "every entry is of a known kind and says exactly what its kind says",
+    "organizations": "who acts is registered, and signs with a key that is registered and not revoked",
+    "agreements": "versions follow one another; owners approve and revoke the version that stands",
+    "batches": "batches are accepted from data owners under an agreement in force, with its profile",
+    "runs": "every run has an agreement in force, and every batch in it was submitted and not withdrawn",
+    "releases": "every release has a finished run, an agreement in force, and a recipient who asked",
+    "ledger": "every question is charged once, the sums add up, and answers come from what was charged",
+    "destruction": "two organizations destroy what is revoked or expired, and nothing follows",
+}
+
+
+@dataclass
+class _Agreement:
+    version: int
+    terms: Mapping[str, Any]
+    in_review: bool = False
+    approved: set[str] = field(default_factory=set)
+    revoked: bool = False
+    holds: set[str] = field(default_factory=set)  # organizations that suspend it
+    due_by: str | None = None
+    destroyed: bool = False
+    batches: dict[str, tuple[str, str]] = field(default_factory=dict)  # id → organization, manifest
+    started: dict[str, Any] = field(default_factory=dict)  # run → inputs
+    finished: set[str] = field(default_factory=set)
+    requested: dict[str, str] = field(default_factory=dict)  # release → who
+    ledger: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    questions: set[tuple[str, str]] = field(default_factory=set)
+    charged: int = 0
+
+    def is_approved(self) -> bool:
+        return (
+            self.in_review
+            and not self.revoked
+            and self.due_by is None
+            and self.approved >= set(self.terms["data_owners"])
+        )
+
+    def in_force(self, at: str) -> bool:
+        """From the beginning of ``effective`` until the beginning of ``expires``, UTC."""
+        in_time = bool(self.terms["effective"] <= at[:10] < self.terms["expires"])
+        return in_time and not self.holds and self.is_approved()
+
+    def has_ended(self, at: str) -> bool:
+        return self.revoked or (self.is_approved() and at[:10] >= self.terms["expires"])
+
+
+class Rules:
+    """The state that the entries so far leave, and the first entry that broke each rule.
+
+    Attributes
+    ----------
+    broken : dict
+        Rule → (index of the first entry that breaks it, why).
+    """
+
+    def __init__(self) -> None:
+        self.broken: dict[str, tuple[int, str]] = {}
+        self._organizations: set[str] = set()
+        self._keys: dict[str, str] = {}  # fingerprint → organization
+        self._credentials: dict[str, tuple[str, str]] = {}  # id → organization, fingerprint
+        self._agreements: dict[str, _Agreement] = {}
+        self._batches: set[str] = set()
+        self._dispatch: dict[str, Callable[[Entry, Mapping[str, Any]], None]] = {
+            "organization.created": self._organization_created,
+            "credential.created": self._credential_created,
+            "credential.revoked": self._credential_revoked,
+            "agreement.proposed": self._proposed,
+            "agreement.review": self._review,
+            "agreement.approved": self._approved,
+            "agreement.revoked": self._revoked,
+            "agreement.suspended": self._suspended,
+            "agreement.resumed": self._resumed,
+            "batch.accepted": self._batch_accepted,
+            "batch.withdrawn": self._batch_gone,
+            "batch.superseded": self._batch_gone,
+            "run.started": self._run_started,
+            "run.finished": self._run_finished,
+            "run.failed": self._run_ended,
+            "run.cancelled": self._run_ended,
+            "run.replayed": self._run_replayed,
+            "release.requested": self._requested,
+            "release.granted": self._granted,
+            "release.refused": self._refused,
+            "release.objected": self._objected,
+            "ledger.charged": self._charged,
+            "destruction.due": self._destruction_due,
+            "destruction.done": self._destruction_done,
+        }
+
+    def feed(self, entry: Entry) -> None:
+        """Take the next entry, in the order of the log; what it breaks is in :attr:`broken` afterwards."""
+        try:
+            check_body(entry.kind, entry.agreement, entry.body)
+        except LogError as error:
+            self._break("bodies", entry, str(error))
+            return  # the rules below rely on what a body says
+        if entry.actor != SERVICE and entry.actor not in self._organizations:
+            self._break("organizations", entry, f"{entry.actor} acts and was never registered")
+        follow = self._dispatch.get(entry.kind)
+        if follow is not None:
+            follow(entry, entry.body)
+
+    def _break(self, rule: str, entry: Entry, why: str) -> None:
+        self.broken.setdefault(rule, (entry.index, f"{entry.kind}: {why}"))
+
+    # -------------------------------------------------------------- organizations
+
+    def _organization_created(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        if body["organization"] in self._organizations:
+            self._break("organizations", entry, "an organization is registered twice")
+        self._organizations.add(body["organization"])
+
+    def _credential_created(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        owner, key_id = body["organization"], body["key_id"]
+        if owner not in self._organizations:
+            self._break("organizations", entry, "a credential of an organization that was never registered")
+        if key_id in self._keys or body["credential"] in self._credentials:
+            self._break("organizations", entry, "a credential is registered twice")
+        self._keys[key_id] = owner
+        self._credentials[body["credential"]] = (owner, key_id)
+
+    def _credential_revoked(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        if self._credentials.get(body["credential"]) != (body["organization"], body["key_id"]):
+            self._break("organizations", entry, "a credential that was never registered, or was another's")
+        # The fingerprint stays taken: one key, one owner, for ever.
+        self._keys[body["key_id"]] = ""
+
+    def _signed(self, entry: Entry, key_id: str) -> None:
+        if self._keys.get(key_id) != entry.actor:
+            self._break(
+                "organizations", entry, "signed with a key that is not registered to the actor, or is revoked"
+            )
+
+    # -------------------------------------------------------------- agreements
+
+    def _proposed(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        name = str(entry.agreement)
+        found = self._agreements.get(name)
+        if body["version"] != (found.version if found else 0) + 1:
+            self._break("agreements", entry, "versions do not follow one another")
+        if found is None:
+            self._agreements[name] = _Agreement(body["version"], body)
+            return
+        if found.has_ended(entry.at) or found.due_by is not None:
+            self._break("agreements", entry, "an agreement that has ended is edited")
+        found.version, found.terms = body["version"], body
+        found.in_review, found.approved = False, set()
+
+    def _standing(self, rule: str, entry: Entry) -> _Agreement | None:
+        found = self._agreements.get(str(entry.agreement))
+        if found is None:
+            self._break(rule, entry, "under an agreement that nobody proposed")
+        return found
+
+    def _statement(self, entry: Entry, body: Mapping[str, Any]) -> _Agreement | None:
+        found = self._standing("agreements", entry)
+        if found is not None and (body["version"], body["hash"]) != (found.version, found.terms["hash"]):
+            self._break("agreements", entry, "names another version or hash than the one that stands")
+        return found
+
+    def _review(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._statement(entry, body)
+        if found is not None:
+            found.in_review = True
+
+    def _owner_statement(self, entry: Entry, body: Mapping[str, Any]) -> _Agreement | None:
+        found = self._statement(entry, body)
+        self._signed(entry, body["key_id"])
+        if found is None:
+            return None
+        if entry.actor not in found.terms["data_owners"]:
+            self._break("agreements", entry, f"{entry.actor} is not a data owner of this version")
+        if found.revoked:
+            self._break("agreements", entry, "the agreement was revoked before")
+        return found
+
+    def _approved(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._owner_statement(entry, body)
+        if found is None:
+            return
+        if not found.in_review:
+            self._break("agreements", entry, "the version is not before its owners")
+        if entry.actor in found.approved:
+            self._break("agreements", entry, "an owner approves twice")
+        found.approved.add(entry.actor)
+
+    def _revoked(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._owner_statement(entry, body)
+        if found is not None:
+            found.revoked = True
+
+    def _suspended(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("agreements", entry)
+        if found is None:
+            return
+        if entry.actor in found.holds:
+            self._break("agreements", entry, f"{entry.actor} holds it already")
+        found.holds.add(entry.actor)
+
+    def _resumed(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("agreements", entry)
+        if found is None:
+            return
+        if entry.actor not in found.holds:
+            self._break("agreements", entry, f"{entry.actor} held nothing that it could lift")
+        found.holds.discard(entry.actor)
+
+    # -------------------------------------------------------------- batches
+
+    def _batch_accepted(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        self._signed(entry, body["key_id"])
+        found = self._in_force("batches", entry)
+        if body["batch"] in self._batches:
+            self._break("batches", entry, f"batch {body['batch']} is accepted twice")
+        self._batches.add(body["batch"])
+        if found is None:
+            return
+        if entry.actor not in found.terms["data_owners"]:
+            self._break("batches", entry, f"{entry.actor} is not a data owner of the agreement")
+        if body["agreement_version"] != found.version or body["profile"] != found.terms["profile"]:
+            self._break("batches", entry, "made for another version or profile than the one that stands")
+        found.batches[body["batch"]] = (entry.actor, body["manifest_sha256"])
+
+    def _batch_gone(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("batches", entry)
+        if found is None:
+            return
+        if found.batches.pop(body["batch"], None) != (entry.actor, body["manifest_sha256"]):
+            self._break("batches", entry, f"batch {body['batch']} was not {entry.actor}'s to take back")
+
+    # -------------------------------------------------------------- runs
+
+    def _in_force(self, rule: str, entry: Entry) -> _Agreement | None:
+        found = self._standing(rule, entry)
+        if found is not None and not found.in_force(entry.at):
+            why = "was not approved and in force at that time"
+            if found.revoked or found.holds:
+                why = "was revoked" if found.revoked else "was suspended"
+            self._break(rule, entry, f"the agreement {why}")
+        return found
+
+    def _run_started(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._in_force("runs", entry)
+        if found is None:
+            return
+        if body["run"] in found.started:
+            self._break("runs", entry, "a run is started twice")
+        if (
+            body["agreement_version"] != found.version
+            or body["parameters"]["profile"] != found.terms["profile"]
+        ):
+            self._break("runs", entry, "made for another version or profile than the one that stands")
+        self._inputs(entry, body, found)
+        found.started[body["run"]] = body["inputs"]
+
+    def _inputs(self, entry: Entry, body: Mapping[str, Any], found: _Agreement) -> None:
+        for each in body["inputs"]:
+            if found.batches.get(each["batch"]) != (each["organization"], each["manifest_sha256"]):
+                self._break("runs", entry, f"batch {each['batch']} was not submitted so, or was withdrawn")
+
+    def _run_finished(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._in_force("runs", entry)
+        if found is None:
+            return
+        if found.started.get(body["run"]) != body["inputs"]:
+            self._break("runs", entry, "it was not started, or with other inputs")
+        if body["run"] in found.finished:
+            self._break("runs", entry, "a run is finished twice")
+        if body["agreement_version"] != found.version:
+            self._break("runs", entry, "made for another version than the one that stands")
+        self._inputs(entry, body, found)
+        found.finished.add(body["run"])
+
+    def _run_ended(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("runs", entry)
+        if found is not None and body["run"] in found.finished:
+            self._break("runs", entry, "a finished run fails afterwards")
+
+    def _run_replayed(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("runs", entry)
+        if found is None:
+            return
+        if body["run"] not in found.finished:
+            self._break("runs", entry, "a run is replayed that never finished")
+        if not body["same"]:
+            self._break("runs", entry, "a run repeated from its inputs gave other bytes")
+
+    # -------------------------------------------------------------- releases and ledger
+
+    def _requested(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("releases", entry)
+        if found is None:
+            return
+        if body["release"] in found.requested:
+            self._break("releases", entry, "a release is requested twice")
+        found.requested[body["release"]] = entry.actor
+
+    def _refused(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("releases", entry)
+        if found is not None and found.requested.get(body["release"]) != entry.actor:
+            self._break("releases", entry, "nobody of that name requested it")
+
+    def _objected(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("releases", entry)
+        if found is None:
+            return
+        if body["release"] not in found.requested:
+            self._break("releases", entry, "an objection to what nobody requested")
+        if entry.actor not in found.terms["data_owners"]:
+            self._break("releases", entry, f"{entry.actor} is not a data owner of the agreement")
+
+    def _granted(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._in_force("releases", entry)
+        if found is None:
+            return
+        if found.requested.get(body["release"]) != entry.actor:
+            self._break("releases", entry, "nobody of that name requested it")
+        if entry.actor not in found.terms["recipients"]:
+            self._break("releases", entry, f"{entry.actor} is not a recipient of the agreement")
+        if body["run"] not in found.finished:
+            self._break("releases", entry, f"run {body['run']} never finished")
+        if body["min_cell"] < found.terms["min_cell"]:
+            self._break("releases", entry, "the minimum cell is smaller than the agreement's")
+        charge = found.ledger.get(body["ledger"])
+        same = ("run", "cube_sha256", "min_cell")
+        if charge is None or any(charge[name] != body[name] for name in same):
+            self._break("ledger", entry, "the answer is not out of what the ledger was charged with")
+        elif (body["question"]["indicator"], body["question"]["cohort"]) != (
+            charge["indicator"],
+            charge["cohort"],
+        ):
+            self._break("ledger", entry, "the question is not the one that the ledger was charged for")
+
+    def _charged(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._in_force("ledger", entry)
+        if found is None:
+            return
+        question = (body["indicator"], body["cohort"])
+        if body["ledger"] in found.ledger or question in found.questions:
+            self._break("ledger", entry, "a question is charged twice")
+        if body["run"] not in found.finished:
+            self._break("releases", entry, f"run {body['run']} never finished")
+        found.charged += body["charged"]
+        if body["total"] != found.charged:
+            self._break("ledger", entry, f"the sum of all charges is {found.charged}, not {body['total']}")
+        found.ledger[body["ledger"]] = body
+        found.questions.add(question)
+
+    # -------------------------------------------------------------- destruction
+
+    def _destruction_due(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("destruction", entry)
+        if found is None:
+            return
+        if not found.has_ended(entry.at):
+            self._break("destruction", entry, "the agreement was neither revoked nor expired")
+        if found.due_by is not None:
+            self._break("destruction", entry, "destruction is requested twice")
+        found.due_by = entry.actor
+
+    def _destruction_done(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._standing("destruction", entry)
+        if found is None:
+            return
+        if found.due_by is None or found.destroyed:
+            self._break("destruction", entry, "destruction was not due")
+        if body["requested_by"] != found.due_by or body["executed_by"] != entry.actor:
+            self._break("destruction", entry, "the certificate names others than those who acted")
+        if entry.actor == found.due_by:
+            self._break("destruction", entry, "who asked for it also executed it")
+        if not found.batches.keys() <= {each.get("batch") for each in body["datasets"]}:
+            self._break("destruction", entry, "a batch that was held is not on the certificate")
+        found.destroyed = True
+        found.batches.clear()
