@@ -25,6 +25,7 @@ from crypto.agency import report
 from crypto.agency.partial import Partial, check_out, clean_stale
 from crypto.agency.people import People, References, encode_people, hexadecimal, write_people
 from crypto.agency.progress import Progress, silent
+from crypto.encoding import risk
 from crypto.encoding.encode import Encoder
 from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import Profile
@@ -137,6 +138,8 @@ def encode_package(
     ------
     InputError
         ``OUT_NOT_EMPTY``, and those of :func:`read_facts`, :func:`swap_ids` and ``people``.
+    ProfileError
+        ``LEAK_TOO_HIGH`` where the diffused encodings of these persons would betray too much (``risk``).
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link to somewhere else
     check_out(out)
@@ -159,6 +162,9 @@ def encode_package(
             encoding=encoding,
             progress=progress,
         )
+        sample = people.survey.sample()
+        encoder = Encoder(sample, profile, keys)
+        risk.refuse_leakage(risk.assess(encoder, profile, np.arange(sample.rows)))
         write_people(people, profile, id_column, partial.path, progress)
         entries = [file_entry(partial.path / ENCODINGS_NAME, people.persons, None)]
         for kind, table in facts.items():

@@ -7,13 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from crypto.encoding import risk
 from crypto.encoding.encode import Encoder
 from crypto.encoding.profile import Profile
 
 #: Persons on whom fill and leak-SNR are measured.
 SAMPLE: Final = 2_000
-#: Above this, known pairs leaked more than 1 % in the attacks that were measured.
-MOST_LEAK_SNR: Final = 0.02
 #: Of a filter that is diffused; a sparser one is nearly linear in its tokens.
 LEAST_FILL: Final = 0.40
 LEAST_PERSONS_FOR_LEAK: Final = 100
@@ -23,7 +22,8 @@ def filter_report(
     profile: Profile, encoder: Encoder, sample: NDArray[np.int64], present: dict[str, int], persons: int
 ) -> list[dict[str, Any]]:
     """What each filter holds: ``present`` of ``persons`` have it; fill and leak-SNR are of the sample."""
-    fill, leak = encoder.fill(sample), encoder.leak_snr(sample)
+    fill, leak = encoder.fill(sample), risk.assess(encoder, profile, sample)
+    advice = risk.advice(leak)
     found = []
     for item in profile.filters:
         share = fill[item.name]
@@ -33,7 +33,8 @@ def filter_report(
                 "present": present[item.name],
                 "share": round(present[item.name] / persons, 4),
                 "fill": None if share is None else round(share, 4),
-                "leak_snr": round(leak[item.name], 4) if item.name in leak else None,
+                "leak_snr": round(leak[item.name].snr, 4) if item.name in leak else None,
+                "needed_t": advice.get(item.name),
             }
         )
     return found
@@ -60,9 +61,14 @@ def warnings(fields: list[dict[str, Any]], filters: list[dict[str, Any]], sample
             found.append(
                 f"filter {item['filter']}: fill {item['fill']:.2f} is below {LEAST_FILL}; sparse filters leak"
             )
-        if sample >= LEAST_PERSONS_FOR_LEAK and (item["leak_snr"] or 0.0) > MOST_LEAK_SNR:
+        if sample >= LEAST_PERSONS_FOR_LEAK and (item["leak_snr"] or 0.0) > risk.MOST_LEAK_SNR:
+            needed = item["needed_t"]
             found.append(
-                f"filter {item['filter']}: leak-SNR {item['leak_snr']:.3f} is above {MOST_LEAK_SNR}; "
-                "the parties should raise t or add fields that tell people apart"
+                f"filter {item['filter']}: leak-SNR {item['leak_snr']:.3f} is above {risk.MOST_LEAK_SNR}; "
+                + (
+                    f"t = {needed} would be needed"
+                    if needed
+                    else "no t is enough: add fields that tell apart"
+                )
             )
     return found

@@ -16,7 +16,7 @@ from crypto.encoding import hardening
 from crypto.encoding.bloom import Column, FilterMaker
 from crypto.encoding.keys import Keys
 from crypto.encoding.normalise import NORMALISERS
-from crypto.encoding.profile import Diffusion, Field, Profile
+from crypto.encoding.profile import Field, Profile
 from crypto.encoding.types import Encodings, FilterColumn
 from crypto.errors import InputError, ProfileError, RowProblem
 from crypto.tabular import MAX_PROBLEMS, as_text, rows_where
@@ -207,6 +207,11 @@ class Encoder:
             filters[item.name] = (np.ascontiguousarray(plain).view(np.uint8), present)
         return Chunk(filters)
 
+    def plain(self, index: NDArray[np.int64]) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+        """Filters of the rows ``index`` before hardening, as in :class:`Chunk`; for measuring risk only."""
+        made = {item.name: maker.make(index) for item, maker in self._makers}
+        return {n: (np.ascontiguousarray(words).view(np.uint8), has) for n, (words, has) in made.items()}
+
     def chunks(self, order: NDArray[np.int64], progress: Progress | None = None) -> Iterator[Chunk]:
         """Encode the rows ``order`` in chunks of ``CHUNK``; reports ``"encode"``, rows done and in all."""
         for start in range(0, len(order), CHUNK):
@@ -215,15 +220,6 @@ class Encoder:
             yield self.encode(order[start : start + CHUNK])
         if progress:
             progress("encode", len(order), len(order))
-
-    def leak_snr(self, index: NDArray[np.int64]) -> dict[str, float]:
-        """Leak-SNR of every diffused filter on these rows, see ``hardening.leak_snr``."""
-        found = {}
-        for item, maker in self._makers:
-            if isinstance(item.hardening, Diffusion):
-                plain, present = maker.make(index)
-                found[item.name] = hardening.leak_snr(plain[present], item.hardening)
-        return found
 
     def fill(self, index: NDArray[np.int64]) -> dict[str, float | None]:
         """Mean share of set bits of every filter before hardening, None where nobody has it."""

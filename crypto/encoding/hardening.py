@@ -95,29 +95,3 @@ def _diffuse_block(filters: NDArray[np.uint64], sets: NDArray[np.int64]) -> NDAr
     for j in range(1, sets.shape[1]):
         mixed ^= planes[sets[:, j]]
     return transpose(mixed)[:n].astype(">u8").view(np.uint64)
-
-
-def leak_snr(filters: NDArray[np.uint64], diffusion: Diffusion, seed: int = 0) -> float:
-    """How well diffused similarity betrays plain: std of (1 − 2p)^t over non-matching pairs × √out.
-
-    ``p`` is the share of differing bits of two plain filters of different persons. Measured against known
-    pairs of half the population: .013 → .7 % re-identified, .02 → 1 %, .06 → 16–28 %.
-
-    Parameters
-    ----------
-    filters : ndarray of uint64, shape (n, m // 64)
-        Plain filters of different persons, n ≥ 2.
-    diffusion : Diffusion
-    seed : int
-        Chooses the pairs (at most 20,000).
-    """
-    n, words = filters.shape
-    if n < 2:
-        return 0.0
-    generator = np.random.default_rng(seed)
-    count = min(20_000, n * (n - 1) // 2)
-    left = generator.integers(0, n, count)
-    right = (left + generator.integers(1, n, count)) % n
-    differing = np.bitwise_count(filters[left] ^ filters[right]).sum(axis=1, dtype=np.int64)
-    leak = (1 - 2 * differing / (words * 64)) ** diffusion.t
-    return float(leak.std() * np.sqrt(diffusion.width))

@@ -50,7 +50,7 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
 #: Every filter of a hardened profile is diffused at least this much; t = 3 leaked 29 % of known pairs.
 LEAST_HARDENED_T: Final = 4
 
-TokenKind = Literal["qgram", "date", "exact", "digits"]
+TokenKind = Literal["qgram", "date", "date_pairs", "exact", "digits"]
 Mode = Literal["one-to-one", "many-to-one", "one-to-many"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
@@ -307,7 +307,7 @@ def _parse_field(value: object) -> Field:
     if any(text != text.strip().lower() or not text for text in missing):
         raise _invalid(f"missing of field {name} must be trimmed and in lower case")
     tokens = _parse_tokens(item["tokens"], name)
-    if (tokens.kind == "date") != (item["normaliser"] == "date"):
+    if (tokens.kind in ("date", "date_pairs")) != (item["normaliser"] == "date"):
         raise _invalid(f"field {name}: date tokens go with the date normaliser")
     return Field(
         name=name,
@@ -326,6 +326,7 @@ def _parse_tokens(value: object, name: str) -> TokenRule:
     numbers = {
         "qgram": ("positions", "q"),
         "date": ("year", "month", "day"),
+        "date_pairs": ("positions",),
         "exact": ("positions",),
         "digits": ("positions",),
     }

@@ -6,6 +6,8 @@ normalised value.) By kind, of the value ``v``:
 
 - ``qgram``: every q characters of ``_``×(q−1) + v + ``_``×(q−1);
 - ``date``: ``y`` + year, ``m`` + month, ``d`` + day (of YYYYMMDD), each with its own number of positions;
+- ``date_pairs``: ``ym`` + year and month, ``md`` + month and day, ``yd`` + year and day, so that strangers
+  born in one year, or on one day of any month, share nothing, and one wrong part leaves one token of three;
 - ``digits``: the character at place i (from 0), as ``i:c``;
 - ``exact``: v itself.
 """
@@ -59,6 +61,8 @@ def tokenise(values: Sequence[str], rule: TokenRule) -> Tokens:
     codes, lengths = _code_points(values)
     if rule.kind == "date":
         return _dates(values)
+    if rule.kind == "date_pairs":
+        return _date_pairs(values)
     if rule.kind == "digits":
         return _digits(codes, lengths)
     return _qgrams(codes, lengths, rule.q)
@@ -112,6 +116,17 @@ def _dates(values: Sequence[str]) -> Tokens:
     ]
     part = np.array(["ymd".index(text[0]) for text in texts], dtype=np.int64)
     return Tokens(np.arange(len(values) + 1) * 3, np.array(ids, np.int64), list(texts), part)
+
+
+def _date_pairs(values: Sequence[str]) -> Tokens:
+    texts: dict[str, int] = {}
+    ids = [
+        texts.setdefault(token, len(texts))
+        for value in values
+        for token in ("ym" + value[:6], "md" + value[4:], "yd" + value[:4] + value[6:])
+    ]
+    starts = np.arange(len(values) + 1) * 3
+    return Tokens(starts, np.array(ids, np.int64), list(texts), np.zeros(len(texts), np.int64))
 
 
 def gather(tokens: Tokens, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -57,6 +57,10 @@ def tokens(rule: Mapping[str, Any], value: str) -> Iterator[tuple[str, int]]:
         yield "y" + value[:4], rule["year"]
         yield "m" + value[4:6], rule["month"]
         yield "d" + value[6:], rule["day"]
+    elif rule["kind"] == "date_pairs":
+        yield "ym" + value[:6], rule["positions"]
+        yield "md" + value[4:], rule["positions"]
+        yield "yd" + value[:4] + value[6:], rule["positions"]
     elif rule["kind"] == "digits":
         for place, character in enumerate(value):
             yield f"{place}:{character}", rule["positions"]

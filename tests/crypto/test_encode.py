@@ -230,16 +230,6 @@ def test_diffusion_when_compared_with_bit_by_bit_xor_agrees_for_odd_numbers_of_r
     assert hardening.diffuse(filters[:0], sets).shape == (0, 2)
 
 
-def test_leak_snr_when_t_rises_falls_and_is_zero_for_one_record() -> None:
-    encoder = Encoder(prepare(many(400), PROFILE), PROFILE, KEYS)
-    assert 0 < encoder.leak_snr(np.arange(400))["person"] < 20
-    generator = np.random.default_rng(3)
-    filters = generator.integers(0, 2**64, (50, 8), dtype=np.uint64)
-    leaks = [hardening.leak_snr(filters, Diffusion(t, 512)) for t in (2, 4, 6)]
-    assert leaks == sorted(leaks, reverse=True)
-    assert hardening.leak_snr(filters[:1], Diffusion(5, 512)) == 0.0
-
-
 def test_hardened_default_on_ordinary_persons_when_filled_lies_between_the_promised_bounds() -> None:
     profile = default_profile("record-hardened")
     generator = np.random.default_rng(5)
