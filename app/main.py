@@ -9,8 +9,21 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from app.api import agreements, batches, health, log, objections, organizations, problems, releases, runs
+from app.api import (
+    agreements,
+    batches,
+    health,
+    indicators,
+    log,
+    objections,
+    organizations,
+    problems,
+    releases,
+    runs,
+)
+from app.api.limits import Limits
 from app.api.middleware import Surroundings
+from app.flows.identity import Identity
 from app.flows.seal_log import seal
 from app.flows.service import open_service, utc_now
 from app.settings import Settings
@@ -44,7 +57,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         redoc_url=None,
     )
     app.state.service = service
-    for module in (organizations, agreements, batches, runs, releases, objections, log, health):
+    app.state.identity = Identity(settings.oidc, clock) if settings.oidc else None
+    app.state.limits = Limits(settings.rate_limit)
+    for module in (organizations, agreements, batches, runs, releases, objections, indicators, log, health):
         app.include_router(module.router)
     pages.install(app)
     problems.install(app)

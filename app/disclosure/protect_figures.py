@@ -91,6 +91,10 @@ def _quantile_row(
         "key": dict(zip(figure.by, key, strict=False)),
         "label": label,
         "status": PUBLISHED if shown else WITHHELD,
+        # Counts of those with wages are figures of another indicator, under its own protection.
+        "n": None,
+        "found": None,
+        "rate": None,
         **{name: dollars(cell.values[name][0]) if shown else None for name in figure.names},
     }
 
@@ -157,15 +161,19 @@ def protect_contribution(figure: Contribution, policy: Policy) -> ProtectedFigur
     n, found = figure.participants.n, figure.participants.found
     body: dict[str, Any] = {
         "by": [],
-        "status": PUBLISHED if shown else WITHHELD,
-        "participants": {
+        "rows": [],
+        "total": {
+            "key": {},
+            "label": "Participants with a counterpart",
+            "status": PUBLISHED if shown else WITHHELD,
             "n": n if shown else None,
             "found": found if shown else None,
             "rate": per_cent(found, n) if shown else None,
+            "standardised_rate": one_decimal(100 * figure.standardised) if shown else None,
+            "difference_points": one_decimal(100 * figure.difference) if shown else None,
+            "contributed_points": one_decimal(100 * figure.points) if shown else None,
         },
-        "standardised_rate": one_decimal(100 * figure.standardised) if shown else None,
-        "difference_points": one_decimal(100 * figure.difference) if shown else None,
-        "contributed_points": one_decimal(100 * figure.points) if shown else None,
+        "additive": False,
         "label": "association, not effect",
     }
     return ProtectedFigure(figure.about, policy.to_document(), body)

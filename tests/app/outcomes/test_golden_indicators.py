@@ -242,10 +242,10 @@ def test_contribution_standardises_the_comparison_group_to_the_participants() ->
     about = Description("contribution", "", "", "2021-22", "FINAL", Coverage(""))
     figure = Contribution(about, participants, comparison, Cell(400, 284), rate)
     document = protect_contribution(figure, POLICY).to_document()
-    assert document["participants"]["rate"] == "74.0"
-    assert document["standardised_rate"] == "66.0"
-    assert document["difference_points"] == "8.0"
-    assert document["contributed_points"] == "2.0"
+    assert document["total"]["rate"] == "74.0"
+    assert document["total"]["standardised_rate"] == "66.0"
+    assert document["total"]["difference_points"] == "8.0"
+    assert document["total"]["contributed_points"] == "2.0"
     assert document["label"] == "association, not effect"
     assert "150" not in str(document)
 
@@ -267,4 +267,4 @@ def test_contribution_counted_from_facts_gives_the_same_figures() -> None:
         given.persons, {**given.facts, "participation": [("np-1", facts("participation", spells))]}, AS_OF
     )
     document = protect_contribution(contribution("2021-22", whole), POLICY).to_document()
-    assert (document["difference_points"], document["contributed_points"]) == ("8.0", "2.0")
+    assert (document["total"]["difference_points"], document["total"]["contributed_points"]) == ("8.0", "2.0")

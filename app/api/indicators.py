@@ -1,0 +1,32 @@
+"""Indicators as they are declared, and figures made from published tables."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from app.api.dependencies import PROBLEMS, CallerDep, ServiceDep
+from app.flows import show_indicators
+
+router = APIRouter(prefix="/v1", tags=["indicators"], responses=PROBLEMS)
+
+Reference = Annotated[str, Query(min_length=1, max_length=80, examples=["White"])]
+
+
+@router.get("/indicators")
+def every(_caller: CallerDep) -> dict[str, Any]:
+    """Every indicator: definition, numerator, denominator, dimensions, additivity, how it is protected."""
+    return {"indicators": show_indicators.list_indicators()}
+
+
+@router.get("/releases/{release}/gap")
+def gap(release: str, reference: Reference, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """Gaps of a release's groups to a reference group, in points and as ratios (recipients, data owners)."""
+    return show_indicators.show_gap(service, caller, release, reference)
+
+
+@router.get("/releases/{release}/trend")
+def trend(release: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """The series of a release by cohort year, with break-in-series flags (recipients, data owners)."""
+    return show_indicators.show_trend(service, caller, release)

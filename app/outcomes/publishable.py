@@ -1,0 +1,145 @@
+"""Every document of one indicator's plan for one cohort: protected, with coverage and linkage error beside.
+
+The one place that knows which treatment leads to which figures. What comes out may be published as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.disclosure.policy import Policy
+from app.disclosure.protect import protect
+from app.disclosure.protect_figures import (
+    protect_bands,
+    protect_contribution,
+    protect_flows,
+    protect_quantiles,
+)
+from app.outcomes.dimensions import OF_PROGRAMS
+from app.outcomes.errors import OutcomesError
+from app.outcomes.figures import Source, bands, contribution, flows, quantiles
+from app.outcomes.indicators import INDICATORS, Indicator
+from app.outcomes.linkage_error import Rates, annotate, model_rates
+from app.outcomes.measures import Earnings, FoundInQuarter
+from app.outcomes.tabulate import tabulate_plan
+from app.outcomes.truth import truth_rates
+
+Document = dict[str, Any]
+
+
+def plan_documents(
+    indicator: str,
+    cohort: str,
+    dimensions: Sequence[str],
+    source: Source,
+    policy: Policy,
+    *,
+    permitted: Sequence[str] = (),
+    quality: Mapping[str, Any] | None = None,
+) -> list[Document]:
+    """Documents of the plan: the total's first, then one per dimension.
+
+    Parameters
+    ----------
+    indicator, cohort : str
+    dimensions : sequence of str
+        The agreement's dimensions that the indicator has.
+    source : Source
+    policy : Policy
+    permitted : sequence of str
+        All dimensions of the agreement: a contribution is not published beside tables by program.
+    quality : mapping, optional
+        The run's coarse report, for model-based rates of linkage where there are no pairs of known truth.
+
+    Raises
+    ------
+    OutcomesError
+        As :func:`tabulate`; ``OTHER_TREATMENT`` for gap and trend, which are made from published tables;
+        ``NOT_WITH_PROGRAMS``.
+    DisclosureError
+        As :func:`protect`.
+    """
+    declared = INDICATORS.get(indicator)
+    if declared is None:
+        raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
+    match declared.disclosure:
+        case "proportion" | "bands":
+            return _rates(declared, cohort, dimensions, source, policy, quality)
+        case "quantiles":
+            return _quantiles(declared, cohort, dimensions, source, policy)
+        case "contribution":
+            if OF_PROGRAMS & set(permitted):
+                raise OutcomesError(
+                    "NOT_WITH_PROGRAMS",
+                    "A contribution is not published under an agreement that has tables by program.",
+                )
+            return [protect_contribution(contribution(cohort, source), policy).to_document()]
+        case _:
+            raise OutcomesError("OTHER_TREATMENT", "This is made from tables that are published already.")
+
+
+def _rates(
+    declared: Indicator,
+    cohort: str,
+    dimensions: Sequence[str],
+    source: Source,
+    policy: Policy,
+    quality: Mapping[str, Any] | None,
+) -> list[Document]:
+    tables = tabulate_plan(
+        declared.id,
+        cohort,
+        dimensions,
+        persons=source.persons,
+        facts=source.facts,
+        as_of=source.as_of,
+        owners=source.owners,
+        coverage=source.coverage,
+        code_lists=source.code_lists,
+        thresholds=source.thresholds,
+    )
+    cube = protect(tables, policy)
+    documents = [cube.table(by).to_document() for by in cube.plan]
+    if declared.disclosure == "bands":
+        figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
+        documents[0]["bands"] = figure["rows"]
+    if isinstance(declared.measure, FoundInQuarter):
+        documents = with_linkage_error(documents, source, quality)
+    return documents
+
+
+def with_linkage_error(
+    documents: Sequence[Mapping[str, Any]], source: Source, quality: Mapping[str, Any] | None
+) -> list[Document]:
+    """Adjusted rates beside the published ones: by truth pairs, else by the model, else nothing is added."""
+    overall, groups = truth_rates(source.persons, source.facts)
+    if overall is None and quality is not None:
+        left, right = (
+            frozenset(batch for batch, _ in source.facts.get(kind, ())) for kind in ("completion", "wage")
+        )
+        overall = model_rates(quality, left, right)
+    if overall is None:
+        return [dict(document) for document in documents]
+
+    def own(document: Mapping[str, Any]) -> Mapping[str, Rates]:
+        return groups.get(document["by"][0], {}) if len(document["by"]) == 1 else {}
+
+    # Rows by state ask whether somebody was found there: the rates of the whole region do not apply to them.
+    return [
+        dict(document) if document["by"] == ["state_of_work"] else annotate(document, overall, own(document))
+        for document in documents
+    ]
+
+
+def _quantiles(
+    declared: Indicator, cohort: str, dimensions: Sequence[str], source: Source, policy: Policy
+) -> list[Document]:
+    plan: list[tuple[str, ...]] = [(), *((name,) for name in dict.fromkeys(dimensions))]
+    documents = [
+        protect_quantiles(quantiles(declared.id, cohort, by, source), policy).to_document() for by in plan
+    ]
+    if isinstance(declared.measure, Earnings) and declared.measure.years is not None:
+        figure = protect_flows(flows(declared.id, cohort, source), policy).to_document()
+        documents[0]["flows"] = figure["rows"]
+    return documents
