@@ -1,4 +1,4 @@
-"""API keys, and who a caller is.
+"""API keys and tokens, and who a caller is.
 
 A key is 256 random bits, so a fast hash is enough to store it: guessing is hopeless, and a stolen table
 gives no key away. (A slow password hash would only slow us down.)
@@ -16,6 +16,7 @@ from enum import StrEnum
 from app.errors import ForbiddenError, ServiceError
 
 _API_KEY = re.compile(r"clk_[A-Za-z0-9_-]{43}\Z")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 
 
 class Role(StrEnum):
@@ -81,11 +82,18 @@ def bearer(header: str | None) -> str:
     return token.strip()
 
 
+def bearer_token(header: str | None) -> str | None:
+    """The token of an `Authorization` header, if it has the form of one (JWS compact serialization)."""
+    scheme, _, token = (header or "").partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and _TOKEN.match(token) else None
+
+
 def unauthenticated() -> ServiceError:
     """One answer for every way in which a key is not good."""
     return ServiceError(
         "UNAUTHENTICATED",
         401,
-        "Send a valid API key as 'Authorization: Bearer clk_…'.",
+        "Send a valid API key or access token as 'Authorization: Bearer …'.",
         headers={"WWW-Authenticate": "Bearer"},
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.errors import ServiceError
@@ -17,6 +17,27 @@ PREFIX = "COHORTLINK_"
 DEFAULT_DATA = "cohortlink-data"
 DEFAULT_LOG_ORIGIN = "cohortlink.invalid/log"
 PART_SIZE = 4 * 1024 * 1024
+RATE_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Oidc:
+    """An OpenID Connect provider, and which claims say who somebody is.
+
+    Attributes
+    ----------
+    issuer : str
+        Exactly as in `iss`; https, or http on this machine.
+    audience : str
+        This service, as the provider calls it in `aud`.
+    organization_claim, role_claim : str
+        Claims that hold an organization's id and a role.
+    """
+
+    issuer: str
+    audience: str
+    organization_claim: str = "cohortlink_organization"
+    role_claim: str = "cohortlink_role"
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,10 @@ class Settings:
         Name of the log in its checkpoints (C2SP signed note); a schema-less URL by convention.
     part_size : int
         Bytes per uploaded part.
+    oidc : Oidc or None
+        The identity provider whose access tokens are accepted beside API keys.
+    rate_limit : int
+        Requests per second and credential, on average; 0 for no limit.
     migrate_on_start : bool
         Whether `serve` and `worker` bring the schema up to date. Default: only on SQLite.
     """
@@ -49,6 +74,8 @@ class Settings:
     log_origin: str = DEFAULT_LOG_ORIGIN
     part_size: int = PART_SIZE
     migrate_on_start: bool = True
+    oidc: Oidc | None = None
+    rate_limit: int = RATE_LIMIT
 
     @classmethod
     def for_data(
@@ -94,8 +121,11 @@ class Settings:
         part_size = given.get("PART_SIZE")
         if part_size is not None and not (part_size.isdigit() and 65_536 <= int(part_size) <= 2**30):
             raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}PART_SIZE must be 65536 to 1073741824.")
+        rate = given.get("RATE_LIMIT") or str(RATE_LIMIT)
+        if not (rate.isdigit() and int(rate) <= 1_000_000):
+            raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}RATE_LIMIT must be 0 to 1000000.")
         keys = given.get("KEYS")
-        return cls.for_data(
+        settings = cls.for_data(
             data or Path(given.get("DATA") or DEFAULT_DATA),
             database_url=given.get("DATABASE_URL") or None,
             blob_url=given.get("BLOB_URL") or None,
@@ -103,6 +133,7 @@ class Settings:
             log_origin=given.get("LOG_ORIGIN") or None,
             part_size=int(part_size) if part_size else None,
         )
+        return replace(settings, oidc=_oidc(given), rate_limit=int(rate))
 
     @property
     def embedded(self) -> bool:
@@ -135,4 +166,35 @@ class Settings:
         }
 
 
-_KNOWN = frozenset({"DATA", "DATABASE_URL", "BLOB_URL", "KEYS", "LOG_ORIGIN", "PART_SIZE"})
+def _oidc(given: Mapping[str, str]) -> Oidc | None:
+    issuer, audience = given.get("OIDC_ISSUER"), given.get("OIDC_AUDIENCE")
+    if not issuer and not audience:
+        return None
+    if not issuer or not audience:
+        raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}OIDC_ISSUER and _AUDIENCE go together.")
+    names = {
+        field: given[key]
+        for field, key in (
+            ("organization_claim", "OIDC_ORGANIZATION_CLAIM"),
+            ("role_claim", "OIDC_ROLE_CLAIM"),
+        )
+        if given.get(key)
+    }
+    return Oidc(issuer, audience, **names)
+
+
+_KNOWN = frozenset(
+    {
+        "DATA",
+        "DATABASE_URL",
+        "BLOB_URL",
+        "KEYS",
+        "LOG_ORIGIN",
+        "PART_SIZE",
+        "OIDC_ISSUER",
+        "OIDC_AUDIENCE",
+        "OIDC_ORGANIZATION_CLAIM",
+        "OIDC_ROLE_CLAIM",
+        "RATE_LIMIT",
+    }
+)

@@ -8,17 +8,33 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
+from app.api.limits import Limits
 from app.auth import Caller
+from app.errors import ServiceError
 from app.flows.organizations import authenticate
 from app.flows.service import Service
 
 # For the OpenAPI only; `authenticate` reads the header itself and has one answer for all that is wrong.
-_bearer = HTTPBearer(auto_error=False, bearerFormat="clk_…", description="An API key.")
+_bearer = HTTPBearer(
+    auto_error=False,
+    bearerFormat="clk_… or JWT",
+    description="An API key, or an access token of the configured identity provider.",
+)
 
 
 def get_service(request: Request) -> Service:
     """The service that `create_app` opened."""
     return cast(Service, request.app.state.service)
+
+
+def get_limits(request: Request) -> Limits:
+    """The rate limits of this application."""
+    return cast(Limits, request.app.state.limits)
+
+
+def address(request: Request) -> str:
+    """Where a request comes from: the peer, or what a trusted proxy says (uvicorn decides whom to trust)."""
+    return request.client.host if request.client else "unknown"
 
 
 def get_caller(
@@ -27,7 +43,15 @@ def get_caller(
     _scheme: Annotated[object, Depends(_bearer)],
 ) -> Caller:
     """The authenticated caller; sync, so that it runs beside the event loop."""
-    return authenticate(service, request.headers.get("authorization"))
+    limits = get_limits(request)
+    try:
+        caller = authenticate(service, request.headers.get("authorization"), request.app.state.identity)
+    except ServiceError as refusal:
+        if refusal.status == 401:
+            limits.failures.take(address(request))
+        raise
+    limits.requests.take(caller.credential_id)
+    return caller
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]
@@ -67,5 +91,5 @@ PROBLEM: dict[str, Any] = {
     },
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
-    (400, 401, 403, 404, 405, 409, 411, 413, 422, 500), PROBLEM
+    (400, 401, 403, 404, 405, 409, 411, 413, 422, 429, 500, 503), PROBLEM
 )

@@ -31,7 +31,19 @@ class NewPublicKey(Body):
     public_key: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-NewCredential = Annotated[NewApiKey | NewPublicKey, Field(discriminator="kind")]
+class NewSubject(Body):
+    kind: Literal["oidc"]
+    role: Role
+    subject: Annotated[str, Field(min_length=1, max_length=255)]
+
+
+NewCredential = Annotated[NewApiKey | NewPublicKey | NewSubject, Field(discriminator="kind")]
+
+
+class Rotation(Body):
+    """How long the old key stays good."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=168)] = 24
 
 
 @router.post("", status_code=201)
@@ -56,11 +68,26 @@ def one(organization: str, service: ServiceDep, caller: CallerDep) -> dict[str, 
 def create_credential(
     organization: str, body: NewCredential, service: ServiceDep, caller: CallerDep
 ) -> dict[str, Any]:
-    """An API key (shown once, in this answer) or an Ed25519 public key (operator)."""
+    """An API key (shown once, in this answer), an Ed25519 public key or an OIDC subject (operator)."""
     if isinstance(body, NewPublicKey):
         return organizations.register_public_key(service, caller, organization, body.public_key)
+    if isinstance(body, NewSubject):
+        return organizations.register_subject(service, caller, organization, body.role, body.subject)
     expires_at: datetime | None = body.expires_at
     return organizations.create_api_key(service, caller, organization, body.role, expires_at)
+
+
+@router.post("/{organization}/credentials/{credential}/rotation", status_code=201)
+def rotate(
+    organization: str,
+    credential: str,
+    service: ServiceDep,
+    caller: CallerDep,
+    body: Rotation | None = None,
+) -> dict[str, Any]:
+    """A new API key for an old one, which stays good for a while (operator, or the key's holder)."""
+    hours = (body or Rotation()).overlap_hours
+    return organizations.rotate_api_key(service, caller, organization, credential, hours)
 
 
 @router.delete("/{organization}/credentials/{credential}", status_code=204)

@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from app.auth import Caller, Role, api_key_digest, bearer, new_api_key, same_digest, unauthenticated
-from app.errors import ConflictError, NotFoundError, RefusedError
+from app.auth import (
+    Caller,
+    Role,
+    api_key_digest,
+    bearer,
+    bearer_token,
+    new_api_key,
+    same_digest,
+    unauthenticated,
+)
+from app.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
+from app.flows.identity import Identity
 from app.flows.seal_log import SERVICE, append, rfc3339, seal
 from app.flows.service import Service
 from app.store import Tx, organizations
@@ -19,27 +29,56 @@ from crypto.errors import CohortlinkError
 from crypto.signatures import PublicKey
 
 MAX_NAME = 200
+MAX_SUBJECT = 255
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
 
 
-def authenticate(service: Service, authorization: str | None) -> Caller:
-    """The caller of an `Authorization` header.
+def authenticate(service: Service, authorization: str | None, identity: Identity | None = None) -> Caller:
+    """The caller of an `Authorization` header: an API key or, with a provider, its access token.
 
     Raises
     ------
     ServiceError
         `UNAUTHENTICATED`, the same for no key, an unknown, an expired and a revoked one.
     """
+    token = bearer_token(authorization)
+    if identity is not None and token is not None:
+        return _by_token(service, identity, identity.claims(token))
     digest = api_key_digest(bearer(authorization))
-    now = service.now()
     with service.store.reading("authenticate") as tx:
         row = organizations.by_secret(tx, digest)
-    if row is None or row.secret_sha256 is None or row.role is None:
+    if row is None or row.secret_sha256 is None or row.role is None or not _is_good(row, service.now()):
         raise unauthenticated()
-    expired = row.expires_at is not None and row.expires_at <= now
-    if not same_digest(row.secret_sha256, digest) or row.revoked_at is not None or expired:
+    if not same_digest(row.secret_sha256, digest):
         raise unauthenticated()
     return Caller(row.organization_id, Role(row.role), row.id)
+
+
+def _is_good(row: Credential, now: datetime) -> bool:
+    return row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
+
+
+def _by_token(service: Service, identity: Identity, claims: dict[str, Any]) -> Caller:
+    """Who a checked token stands for: its registered subject, else what its claims say.
+
+    A subject that was registered here is what it was registered as, and nobody once it is revoked,
+    whatever the provider's claims say.
+    """
+    subject = str(claims["sub"])
+    given = claims.get(identity.oidc.organization_claim), claims.get(identity.oidc.role_claim)
+    with service.store.reading("authenticate token") as tx:
+        row = organizations.by_subject(tx, subject)
+        if row is not None:
+            if row.role is None or not _is_good(row, service.now()):
+                raise unauthenticated()
+            return Caller(row.organization_id, Role(row.role), row.id)
+        organization, role = given
+        if not isinstance(organization, str) or not _SLUG.match(organization) or role not in set(Role):
+            raise unauthenticated()
+        if organizations.find(tx, organization) is None:
+            raise unauthenticated()
+    name = sha256_hex(f"oidc {organization} {subject}".encode())[:32]
+    return Caller(organization, Role(str(role)), f"oidc_{name}")
 
 
 def bootstrap(
@@ -135,6 +174,67 @@ def register_public_key(
     return result
 
 
+def register_subject(
+    service: Service, caller: Caller, organization_id: str, role: Role, subject: str
+) -> dict[str, Any]:
+    """A person or program of the identity provider, by its `sub`, in one role.
+
+    Raises
+    ------
+    ConflictError
+        `SUBJECT_EXISTS`.
+    """
+    caller.require(Role.OPERATOR)
+    if not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+        raise RefusedError("SUBJECT_INVALID", "A subject is 1 to 255 printable characters.")
+    now = service.now()
+    with service.store.transaction("register subject") as tx:
+        _visible(tx, caller, organization_id)
+        if organizations.by_subject(tx, subject) is not None:
+            raise ConflictError("SUBJECT_EXISTS", "This subject is or was registered already.")
+        row = organizations.add_subject(tx, _new_id(), organization_id, role, subject, now)
+        append(tx, "credential.created", None, caller.organization, _logged(row) | {"role": str(role)}, now)
+        result = _describe_credential(row)
+    seal(service)
+    return result
+
+
+def rotate_api_key(
+    service: Service, caller: Caller, organization_id: str, credential_id: str, overlap_hours: int
+) -> dict[str, Any]:
+    """A new API key in the role of an old one, which stays good for some hours more: so nothing stops.
+
+    By the operator, or by whoever holds the old key. The new key expires when the old one would have.
+
+    Raises
+    ------
+    NotFoundError, ForbiddenError
+    ConflictError
+        `CREDENTIAL_ENDED`: revoked or expired keys have no successor.
+    """
+    if caller.role is not Role.OPERATOR and caller.credential_id != credential_id:
+        raise _unknown_credential() if caller.organization != organization_id else ForbiddenError()
+    now = service.now()
+    with service.store.transaction("rotate API key") as tx:
+        row = organizations.lock_credential(tx, credential_id)
+        if row is None or row.organization_id != organization_id or row.kind != "api_key":
+            raise _unknown_credential()
+        if not _is_good(row, now):
+            raise ConflictError("CREDENTIAL_ENDED", "The key is revoked or expired; ask for a new one.")
+        assert row.role is not None
+        actor = caller.organization
+        api_key, new = _add_api_key(tx, organization_id, Role(row.role), row.expires_at, actor, now)
+        ends = now + timedelta(hours=overlap_hours)
+        row.expires_at = min(row.expires_at, ends) if row.expires_at else ends
+        result = {**_describe_credential(new), "api_key": api_key, "replaces": credential_id}
+    seal(service)
+    return result
+
+
+def _unknown_credential() -> NotFoundError:
+    return NotFoundError("CREDENTIAL_UNKNOWN", "There is no such credential.")
+
+
 def revoke_credential(service: Service, caller: Caller, organization_id: str, credential_id: str) -> None:
     """From the commit on the key opens nothing. Repeating it is no error."""
     caller.require(Role.OPERATOR)
@@ -144,7 +244,7 @@ def revoke_credential(service: Service, caller: Caller, organization_id: str, cr
     with service.store.transaction("revoke credential") as tx:
         row = organizations.credential(tx, credential_id)
         if row is None or row.organization_id != organization_id:
-            raise NotFoundError("CREDENTIAL_UNKNOWN", "There is no such credential.")
+            raise _unknown_credential()
         if row.revoked_at is None:
             row.revoked_at = now
             append(tx, "credential.revoked", None, caller.organization, _logged(row), now)
@@ -174,7 +274,7 @@ def _add_api_key(
 
 def _logged(row: Credential) -> dict[str, object]:
     """A credential as the log names it: by a fingerprint, from which no key can be found."""
-    key_id = row.fingerprint or sha256_hex(f"credential {row.secret_sha256}".encode())
+    key_id = row.fingerprint or sha256_hex(f"credential {row.secret_sha256 or row.subject}".encode())
     return {"organization": row.organization_id, "credential": row.id, "kind": row.kind, "key_id": key_id}
 
 
@@ -201,6 +301,7 @@ def _describe_credential(row: Credential) -> dict[str, Any]:
         "kind": row.kind,
         "role": row.role,
         "key_id": row.fingerprint,
+        "subject": row.subject,
         "created_at": rfc3339(row.created_at),
         "expires_at": rfc3339(row.expires_at) if row.expires_at else None,
         "revoked_at": rfc3339(row.revoked_at) if row.revoked_at else None,

@@ -70,6 +70,32 @@ def add_public_key(
     return row
 
 
+def add_subject(
+    tx: Tx, credential_id: str, organization_id: str, role: str, subject: str, now: datetime
+) -> Credential:
+    row = Credential(
+        id=credential_id,
+        organization_id=organization_id,
+        kind="oidc",
+        role=role,
+        subject=subject,
+        created_at=now,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    return row
+
+
+def by_subject(tx: Tx, subject: str) -> Credential | None:
+    """The subject of the identity provider, whatever its state."""
+    return tx.session.scalar(select(Credential).where(Credential.subject == subject))
+
+
+def lock_credential(tx: Tx, credential_id: str) -> Credential | None:
+    """The credential, with its row locked until the transaction ends."""
+    return tx.session.scalar(select(Credential).where(Credential.id == credential_id).with_for_update())
+
+
 def credential(tx: Tx, credential_id: str) -> Credential | None:
     return tx.session.get(Credential, credential_id)
 

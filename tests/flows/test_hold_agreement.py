@@ -17,6 +17,7 @@ from tests.world import (
 )
 
 ID = "cincinnati-nky"
+COMPLETIONS = {"organization": EDUCATION, "kind": "completion"}
 HOLD = f"/agreements/{ID}/suspension"
 
 
@@ -89,15 +90,12 @@ def test_an_edit_may_not_leave_out_whose_data_are_here(sqlite_world: World) -> N
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"datasets": [{"organization": EDUCATION, "kind": "completion", "periods": ["2023Q5"]}]}, "datasets.0.periods"),
-        (
-            {"datasets": [{"organization": EDUCATION, "kind": "completion"}] * 2},
-            "datasets.1",
-        ),
+        ({"datasets": [COMPLETIONS | {"periods": ["2023Q5"]}]}, "datasets.0.periods"),
+        ({"datasets": [COMPLETIONS] * 2}, "datasets.1"),
         ({"geography_floor": "state", "dimensions": ["pathway", "county"]}, "dimensions.1"),
         ({"geography_floor": "street"}, "geography_floor"),
     ],
-)  # fmt: skip
+)
 def test_periods_and_places_that_contradict_are_refused(
     sqlite_world: World, changes: dict[str, object], place: str
 ) -> None:

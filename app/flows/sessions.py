@@ -1,0 +1,114 @@
+"""Sessions of the pages: somebody shows an API key once and gets a cookie for some hours.
+
+The cookie holds 256 random bits, of which the SHA-256 is stored; a session is worth exactly what its API
+key is worth at that moment: revoke or expire the key, and the session is over. Forms carry a token that is
+derived from the cookie, so that another site, which can send the cookie but not read it, cannot send forms.
+
+How the cookie is set is for the pages: `HttpOnly`, `SameSite=Strict`, `Path=/`, `Secure` over TLS
+(`app.api.sessions.set_cookie`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.auth import Caller, Role, api_key_digest, bearer, same_digest, unauthenticated
+from app.errors import ForbiddenError
+from app.flows.organizations import authenticate
+from app.flows.service import Service
+from app.store import organizations, sign_ins
+
+LIFETIME = timedelta(hours=8)
+_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+
+
+@dataclass(frozen=True)
+class Session:
+    """Somebody who signed in.
+
+    Attributes
+    ----------
+    caller : Caller
+    csrf : str
+        What every form of this session must carry.
+    """
+
+    caller: Caller
+    csrf: str
+
+    def require_csrf(self, given: str | None) -> None:
+        """Check the token of a form.
+
+        Raises
+        ------
+        ForbiddenError
+            `CSRF`: the form was not one of ours.
+        """
+        if given is None or not same_digest(given, self.csrf):
+            raise ForbiddenError("The form is not one of this session; load the page again.", "CSRF")
+
+
+def sign_in(service: Service, api_key: str) -> str:
+    """Begin a session with an API key; returns the cookie's value.
+
+    Raises
+    ------
+    ServiceError
+        `UNAUTHENTICATED`.
+    """
+    header = f"Bearer {api_key.strip()}"
+    caller = authenticate(service, header)
+    token = secrets.token_urlsafe(32)
+    now = service.now()
+    with service.store.transaction("sign in") as tx:
+        sign_ins.forget_expired(tx, now)
+        row = organizations.by_secret(tx, api_key_digest(bearer(header)))
+        assert row is not None
+        assert row.id == caller.credential_id
+        ends = min(filter(None, [now + LIFETIME, row.expires_at]))
+        sign_ins.add(tx, _digest(token), row.id, now, ends)
+    return token
+
+
+def resume(service: Service, token: str | None) -> Session:
+    """The session of a cookie.
+
+    Raises
+    ------
+    ServiceError
+        `UNAUTHENTICATED`: none, unknown, ended, or its API key is not good any more.
+    """
+    if token is None or not _COOKIE.match(token):
+        raise unauthenticated()
+    now = service.now()
+    with service.store.reading("resume session") as tx:
+        row = sign_ins.find(tx, _digest(token))
+        credential = organizations.credential(tx, row.credential_id) if row is not None else None
+    if row is None or row.expires_at <= now or credential is None or credential.role is None:
+        raise unauthenticated()
+    if credential.revoked_at is not None or (
+        credential.expires_at is not None and credential.expires_at <= now
+    ):
+        raise unauthenticated()
+    caller = Caller(credential.organization_id, Role(credential.role), credential.id)
+    return Session(caller, _csrf(token))
+
+
+def sign_out(service: Service, token: str | None) -> None:
+    """End a session; without one nothing happens."""
+    if token is not None and _COOKIE.match(token):
+        with service.store.transaction("sign out") as tx:
+            sign_ins.remove(tx, _digest(token))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(b"cohortlink session " + token.encode()).hexdigest()
+
+
+def _csrf(token: str) -> str:
+    # Another hash of the same 256 bits: who knows it learns neither the cookie nor what is stored.
+    return hashlib.sha256(b"cohortlink form " + token.encode()).hexdigest()
