@@ -6,7 +6,7 @@ import argparse
 import importlib
 
 #: Modules of this package with a ``run()``, in the order of the report.
-BENCHMARKS = ("kernels",)
+BENCHMARKS = ("encoding_speed", "kernels",)
 
 
 def main() -> None:

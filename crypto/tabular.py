@@ -224,6 +224,8 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
         column = table[name]
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             continue
+        if all(_is_plain(chunk) for chunk in column.chunks):
+            continue
         for bad, code, detail in (
             (pc.match_substring(column, "\0"), "NUL_BYTE", "a cell holds a NUL byte"),
             (
@@ -236,6 +238,17 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
             if place >= 0:
                 problems.append(RowProblem(first_row + place + 1, name, code, detail))
     _raise(problems)
+
+
+def _is_plain(cells: pa.Array) -> bool:
+    """Whether no cell can be too long or hold a NUL, told from the bytes alone; nearly always so, and fast."""
+    _, ends, data = cells.buffers()
+    if data is None or not len(cells):
+        return True
+    kind = np.int64 if pa.types.is_large_string(cells.type) else np.int32
+    offsets = np.frombuffer(ends, kind)[cells.offset : cells.offset + len(cells) + 1]
+    text = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    return bool(np.diff(offsets).max() <= MAX_CELL and (not len(text) or text.min() > 0))
 
 
 def rows_where(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[int]:

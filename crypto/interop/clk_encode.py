@@ -28,6 +28,7 @@ _TABLE_BYTES: Final = 64 << 20  # of token filters per column
 _ASCII: Final = 128
 _DIRECT_N: Final = 2  # n-grams of ASCII up to this length are looked up without hashing a text
 _SAMPLE: Final = 2048
+_NEW_TOKENS: Final = 1024
 
 Words = NDArray[np.uint64]
 Rows = NDArray[np.int64]
@@ -36,8 +37,10 @@ Rows = NDArray[np.int64]
 class _Table:
     """Filters of tokens, a row each; grows, and starts anew when full."""
 
-    def __init__(self, positions: Positions, width: int) -> None:
+    def __init__(self, positions: Positions, width: int, remembers: bool) -> None:
         self._positions = positions
+        self._remembers = remembers
+        self._drawn: dict[bytes, Rows] = {}
         self._width = width
         self._bytes = -(-width // 64) * 8
         self._capacity = max(256, _TABLE_BYTES // self._bytes)
@@ -49,20 +52,34 @@ class _Table:
         """Make room for ``count`` more rows; rows known before are void if ``generation`` rises."""
         if self._count + count > self._capacity:
             self._count = 0
+            self._drawn = {}
             self.generation += 1
         if self._count + count > len(self._rows):
             grown = np.zeros((max(2 * len(self._rows), self._count + count), self._rows.shape[1]), np.uint64)
             grown[: self._count] = self._rows[: self._count]
             self._rows = grown
 
-    def add(self, token: bytes, count: int) -> int:
-        """Row of a new token that sets ``count`` positions."""
-        drawn = self._positions.of(token, count)
-        row = self._rows[self._count].view(np.uint8)
-        row[:] = 0
-        np.bitwise_or.at(row, drawn >> 3, (0x80 >> (drawn & 7)).astype(np.uint8))
-        self._count += 1
-        return self._count - 1
+    def add(self, tokens: Sequence[bytes], count: int) -> Rows:
+        """Rows of new tokens that set ``count`` positions each."""
+        rows = np.arange(self._count, self._count + len(tokens))
+        for start in range(0, len(tokens), _NEW_TOKENS):
+            some = tokens[start : start + _NEW_TOKENS]
+            drawn = np.array([self._draw(token, count) for token in some]).reshape(len(some), count)
+            bits = np.zeros((len(some), self._bytes * 8), np.uint8)
+            bits[np.arange(len(some))[:, None], drawn] = 1
+            first = self._count + start
+            self._rows[first : first + len(some)] = np.packbits(bits, axis=1).view(np.uint64)
+        self._count += len(tokens)
+        return rows
+
+    def _draw(self, token: bytes, count: int) -> Rows:
+        """Positions; a longer list begins with the shorter, so that one list serves every count."""
+        if not self._remembers:
+            return self._positions.of(token, count)
+        known = self._drawn.get(token)
+        if known is None or len(known) < count:
+            known = self._drawn[token] = self._positions.of(token, -(-count // 32) * 32)
+        return known[:count]
 
     @property
     def rows(self) -> Words:
@@ -77,16 +94,19 @@ class _Column:
         self._hashing = hashing
         self._how = hashing.comparison
         self._values = Values(feature)
-        self._table = _Table(Positions(hashing, keys, width), width)
+        # With bits per feature a token is wanted with many numbers of positions.
+        remembers = hashing.per_feature and self._how.kind == "ngram"
+        self._table = _Table(Positions(hashing, keys, width), width, remembers)
         self._words = -(-width // 64)
         self._known: dict[tuple[str, int], int] = {}
-        self._direct: dict[tuple[int, int], Rows] = {}
+        self._slots: dict[tuple[int, int], int] = {}
+        self._direct = np.zeros(0, np.int64)
         self._generation = 0
 
     def add_to(self, out: Words, cells: pa.Array, first_row: int, problems: list[RowProblem]) -> None:
         """OR the column's filters into the records'; notes cells that the schema does not allow."""
         codes = None
-        if len(cells) <= _SAMPLE or pc.count_distinct(cells[:_SAMPLE]).as_py() < _SAMPLE * 3 // 4:
+        if _repeats(cells):
             encoded = cells.dictionary_encode()
             codes, cells = encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary
         texts, refused = self._values.format(cells)
@@ -150,35 +170,36 @@ class _Column:
             for start in range(0, len(places), _ROWS):
                 block = places[start : start + _ROWS]
                 self._reserve(count * len(block))
-                rows = np.array(
-                    [
-                        [self._row(token, k) for token, k in zip(lists[i], self._counts(count), strict=True)]
-                        for i in block.tolist()
-                    ]
-                )
-                _or_rows(out, block, self._table.rows, rows.T)
+                of = [lists[place] for place in block.tolist()]
+                rows = [
+                    self._rows([tokens[place] for tokens in of], k)
+                    for place, k in enumerate(self._counts(count))
+                ]
+                _or_rows(out, block, self._table.rows, rows)
 
-    def _row(self, token: str, count: int) -> int:
-        row = self._known.get((token, count))
-        if row is None:
-            row = self._table.add(token.encode(self.feature.encoding), count)
-            if self._how.kind == "ngram":
-                # Exact and numeric tokens belong to few persons; remembering them would only fill memory.
-                self._known[token, count] = row
-        return row
+    def _rows(self, tokens: list[str], count: int) -> Rows:
+        encoding = self.feature.encoding
+        if self._how.kind == "exact":
+            # Such tokens belong to few persons; remembering them would only fill memory.
+            return self._table.add([token.encode(encoding) for token in tokens], count)
+        new = [t for t in dict.fromkeys(tokens) if (t, count) not in self._known]
+        rows = self._table.add([token.encode(encoding) for token in new], count)
+        self._known.update(zip([(token, count) for token in new], rows.tolist(), strict=True))
+        return np.array([self._known[token, count] for token in tokens])
 
     def _reserve(self, count: int) -> None:
         self._table.reserve(count)
         if self._table.generation != self._generation:
             self._generation = self._table.generation
-            self._known, self._direct = {}, {}
+            self._known, self._slots, self._direct = {}, {}, np.zeros(0, np.int64)
 
     # -- short n-grams of ASCII ------------------------------------------------------------------------
 
     def _ascii(self, offsets: Rows, data: NDArray[np.uint8], out: Words) -> None:
         n = self._how.n
         lengths = np.diff(offsets)
-        order = np.argsort(lengths, kind="stable")
+        # Sixteen bits are sorted by radix; no cell is longer than a thousand characters.
+        order = np.argsort(lengths.astype(np.uint16), kind="stable")
         bounds = np.searchsorted(lengths[order], np.arange(int(lengths.max(initial=0)) + 2))
         for length in range(1, len(bounds) - 1):
             group = order[bounds[length] : bounds[length + 1]]
@@ -188,25 +209,52 @@ class _Column:
                 block = group[start : start + _ROWS]
                 self._reserve(tokens * len(block))
                 chars = np.full((length + 2 * (n - 1), len(block)), ord(" "), np.int64)
-                chars[n - 1 : n - 1 + length] = data[offsets[block] + np.arange(length)[:, None]]
+                places = offsets[block] + np.arange(length)[:, None]
+                chars[n - 1 : n - 1 + length] = np.take(data, places, mode="clip")
                 codes = chars if n == 1 else chars[:-1] * _ASCII + chars[1:]
-                rows = [self._lookup(codes[place], place, counts[place]) for place in range(tokens)]
-                _or_rows(out, block, self._table.rows, rows)
+                _or_rows(out, block, self._table.rows, self._lookup(codes, counts))
 
-    def _lookup(self, codes: Rows, place: int, count: int) -> Rows:
-        """Rows of the tokens at one place of many values."""
-        slot = (place if self._how.positional else 0, count)
-        known = self._direct.get(slot)
-        if known is None:
-            known = self._direct[slot] = np.full(_ASCII**self._how.n, -1, np.int64)
-        rows = known[codes]
-        if (rows < 0).any():
-            for code in np.unique(codes[rows < 0]).tolist():
-                text = chr(code) if self._how.n == 1 else chr(code // _ASCII) + chr(code % _ASCII)
-                token = f"{place + 1} {text}" if self._how.positional else text
-                known[code] = self._table.add(token.encode(self.feature.encoding), count)
-            rows = known[codes]
+    def _slot(self, place: int, count: int) -> int:
+        """Which part of the look-up table holds the tokens of one place and number of positions."""
+        key = (place if self._how.positional else 0, count)
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._slots[key] = len(self._slots)
+            fresh = np.full(_ASCII**self._how.n, -1, np.int64)
+            self._direct = np.concatenate([self._direct, fresh])
+        return slot
+
+    def _names(self, grams: list[int], place: int) -> list[bytes]:
+        prefix = f"{place + 1} " if self._how.positional else ""
+        texts = [chr(g) if self._how.n == 1 else chr(g // _ASCII) + chr(g % _ASCII) for g in grams]
+        return [(prefix + text).encode(self.feature.encoding) for text in texts]
+
+    def _lookup(self, codes: Rows, counts: list[int]) -> Rows:
+        """Rows of n-grams, shape (tokens, n), which stand at the place of their row in every value."""
+        size = _ASCII**self._how.n
+        slots = [self._slot(place, count) for place, count in enumerate(counts)]
+        if any(slots):
+            codes = codes + np.array(slots)[:, None] * size
+        rows = np.take(self._direct, codes, mode="clip")
+        if rows.min() < 0:
+            keys = {slot: key for key, slot in self._slots.items()}
+            missing = np.unique(codes[rows < 0])
+            for slot in np.unique(missing // size).tolist():
+                some = missing[missing // size == slot]
+                place, count = keys[slot]
+                self._direct[some] = self._table.add(self._names((some % size).tolist(), place), count)
+            rows = np.take(self._direct, codes, mode="clip")
         return rows
+
+
+def _repeats(cells: pa.Array) -> bool:
+    """Whether values repeat so often that doing each once pays, guessed from a sample.
+
+    ``c`` repetitions among ``s`` values speak of some s² / 2c different ones.
+    """
+    sample = cells[:_SAMPLE]
+    again = len(sample) - pc.count_distinct(sample).as_py()
+    return len(cells) <= _SAMPLE or 2 * again * len(cells) > 2 * len(sample) ** 2
 
 
 def _or_rows(out: Words, block: Rows, table: Words, rows: Sequence[Rows] | Rows) -> None:
