@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from app import cli_link, cli_release, cli_run
+from app import cli_link, cli_release, cli_run, cli_thresholds
 from app.cli_http import ServiceClient
 from app.errors import ServiceError
 from app.settings import Settings
@@ -36,6 +36,7 @@ app.add_typer(cli_run.app, name="run")
 app.add_typer(cli_release.app, name="release")
 app.command("link")(cli_link.link_command)
 app.command("evaluate")(cli_link.evaluate_command)
+app.command("thresholds")(cli_thresholds.load_command)
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -356,6 +357,46 @@ def log_seal(data: Data = None, as_json: AsJson = False) -> None:
         _show({"checkpoint": note}, as_json=True)
     else:
         _print((note or "The log is empty.").rstrip("\n"))
+
+
+@log.command("check")
+def log_check(data: Data = None, as_json: AsJson = False) -> None:
+    """Check the stored log against itself, every checkpoint, and what this node remembers to have signed."""
+    from app.flows.check_log import check_log
+    from app.flows.service import open_service
+
+    service = open_service(Settings.from_env(data=data))
+    try:
+        report = check_log(service)
+    finally:
+        service.close()
+    if as_json:
+        _show(report.to_document(), as_json=True)
+    else:
+        for check in report.checks:
+            _print(f"{'ok    ' if check.ok else 'WRONG '} {check.name}: {check.detail}")
+    if not report.ok:
+        place = report.first_wrong_entry
+        known = "" if place is None else f", from entry {place} on"
+        raise ServiceError("LOG_INVALID", 500, f"The stored log does not hold{known}.")
+
+
+@log.command("summary")
+def log_summary(
+    agreement: Annotated[str, typer.Argument(metavar="AGREEMENT")],
+    api_key_file: KeyFile,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """One page on an agreement out of the log: submitted, linked, released, refused, destroyed."""
+    from crypto.log.summary import to_text
+
+    with ServiceClient(url, api_key_file) as client:
+        page = client.get(f"/log/summary/{agreement}")
+    if as_json:
+        _show(page, as_json=True)
+    else:
+        _print(to_text(page).rstrip("\n"))
 
 
 def _new_private_file(path: Path) -> int:

@@ -84,6 +84,34 @@ def cancel(
     _show(document, as_json=as_json)
 
 
+@app.command("replay")
+def replay(
+    run: Annotated[str, typer.Argument(help="Run id.")],
+    data: Annotated[Path | None, typer.Option(help="Data folder; default: COHORTLINK_DATA.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat a run and its releases here, from the frozen inputs, and compare digests bit for bit."""
+    from app.flows.replay_run import replay_run
+    from app.flows.service import open_service
+    from app.settings import Settings
+
+    service = open_service(Settings.from_env(data=data))
+    try:
+        with open_progress(silent=as_json) as progress:
+            result = replay_run(service, run, progress=progress)
+    finally:
+        service.close()
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        for check in result["checks"]:
+            typer.echo(f"{'same     ' if check['same'] else 'DIFFERENT'} {check['what']}  {check['found']}")
+    if not result["same"]:
+        then, now = result["software"]["then"], result["software"]["now"]
+        typer.echo(f"error: REPLAY_DIFFERS: made by {then}, repeated by {now}", err=True)
+        raise typer.Exit(1)
+
+
 def _follow(client: ServiceClient, run: str) -> dict[str, Any]:
     """Follow the stream; where it breaks (a proxy, a restart of the service), take it up again."""
     silent_until = time.monotonic() + 60.0

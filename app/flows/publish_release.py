@@ -135,7 +135,7 @@ def _answer(
         if run is None:
             raise ConflictError("RUN_MISSING", "No linkage run of this agreement has succeeded yet.")
         facts, links = service.plane("facts"), service.plane("links")
-        cube = _make_cube(service, facts, links, run, question.indicator, cohort, found)
+        cube = make_cube(service, facts, links, run, question.indicator, cohort, found)
         made = _Made(run.id, found.terms.min_cell, found.agreement.version, cube)
     return _decide(service, caller, agreement_id, release_id, question, cohort, made)
 
@@ -205,7 +205,7 @@ def _known_cohort(text: str) -> str | None:
 # ------------------------------------------------------------------ 4 and 5
 
 
-def _make_cube(
+def make_cube(
     service: Service, facts: Plane, links: Plane, run: Run, indicator: str, cohort: str, found: Standing
 ) -> dict[str, Any]:
     """Tabulate and protect the whole plan; the tabulator's two planes are all that it is given.
@@ -313,7 +313,7 @@ def _decide(
                 "NOT_IN_PLAN",
                 "This cohort was published under a smaller minimum cell and is not asked again.",
             )
-        table = _pick(entry.cube, question.by)
+        table = pick(entry.cube, question.by)
         document = question.to_document()
         visible_at = _visible_at(tx, found, digest_of(document), now)
         row = releases.add(
@@ -397,7 +397,7 @@ def _log_charge(
     seal_log.append(tx, "ledger.charged", entry.agreement_id, caller.organization, body, now)
 
 
-def _pick(cube: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
+def pick(cube: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
     """The answer to a question, out of the cube alone.
 
     Raises

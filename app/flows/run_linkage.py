@@ -228,12 +228,12 @@ def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, o
         assert run is not None
         terms = in_force(tx, run.agreement_id, service.now()).terms
         inputs = runs.inputs(tx, run_id)
-        links.create_key(tx, run_id, service.now())
+        links.create_key(tx, run_id, run.agreement_id, service.now())
     spec = terms.profile().link_spec()
     sources = []
     for number, each in enumerate(inputs):
         watch("read", number, len(inputs))
-        data = _read_encodings(service, encodings, each.batch_id)
+        data = stored_encodings(service, encodings, each.batch_id)
         sources.append(
             Source(
                 name=each.batch_id,
@@ -251,7 +251,8 @@ def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, o
     return {**stored, "report": coarse_report(result.report, terms.min_cell)}
 
 
-def _read_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
+def stored_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
+    """The encodings of a batch as they were accepted; RunStoppedError where they are not, or are gone."""
     try:
         with service.store.reading("read encodings") as tx:
             return batches.read_file(tx, encodings, batch_id, ENCODINGS_NAME)
@@ -261,10 +262,16 @@ def _read_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
         raise RunStoppedError("INPUT_DESTROYED") from None
 
 
-def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
+def table_bytes(table: pa.Table) -> bytes:
+    """A table of persons or links as it is stored, and of which the log holds the digest."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    data = sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
+    data = table_bytes(table)
     return {"path": links.write(run_id, name, [data]), "sha256": hashlib.sha256(data).hexdigest()}
 
 

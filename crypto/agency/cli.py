@@ -46,6 +46,12 @@ Encoding = Annotated[str, typer.Option(help="Text encoding of CSV files.")]
 FactsOption = Annotated[
     list[str] | None, typer.Option("--facts", metavar="KIND=FILE", help="May be given several times.")
 ]
+WitnessOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--witness", help="File with the key of a witness who must have cosigned; repeat for several."
+    ),
+]
 
 
 def main() -> None:
@@ -463,14 +469,16 @@ def _line_of(path: Path) -> str:
 def receipt_verify(
     receipt: Annotated[Path, typer.Argument(metavar="FILE", help="receipt.json")],
     key: Annotated[Path, typer.Option(help="File with the log's key, from a source that you trust.")],
+    witness: WitnessOption = None,
     as_json: Json = False,
 ) -> None:
-    """Verify a receipt offline, and that it is for the package that it lies in."""
+    """Verify a receipt offline, its proof of inclusion, and that it is for the package that it lies in."""
 
     def work() -> Mapping[str, Any]:
         from crypto.agency.receipt import verify_receipt
 
-        return {"status": "valid", "receipt": verify_receipt(receipt, _line_of(key))}
+        witnesses = [_line_of(path) for path in witness or []]
+        return {"status": "valid", "receipt": verify_receipt(receipt, _line_of(key), witnesses)}
 
     def show(result: Mapping[str, Any]) -> None:
         document = result["receipt"]
@@ -493,9 +501,10 @@ def log_verify(
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with your API key, where the service asks for one.")
     ] = None,
+    witness: WitnessOption = None,
     as_json: Json = False,
 ) -> None:
-    """Verify that nothing in the log was removed or rewritten."""
+    """Verify that nothing in the log was removed or rewritten, and that what it tells was allowed."""
     if (url is None) == (copy is None):
         raise typer.BadParameter("give either --url or --copy")
     if copy is not None and save is not None:
@@ -509,7 +518,9 @@ def log_verify(
 
         api_key = _line_of(api_key_file) if api_key_file else None
         with open_progress(silent=as_json) as progress:
-            report = verify(url, copy, since, key, save, api_key=api_key, progress=progress)
+            report = verify(
+                url, copy, since, key, save, api_key=api_key, witnesses=witness or (), progress=progress
+            )
         passed = report.ok
         return report.to_document()
 
@@ -522,3 +533,85 @@ def log_verify(
     if not passed:
         typer.echo("error: LOG_INVALID: the log does not verify", err=True)
         raise typer.Exit(1)
+
+
+@log_app.command("verify-export")
+def log_verify_export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines with proofs, from the service.")],
+    key: Annotated[Path, typer.Option(help="File with the log's key, from a source that you trust.")],
+    as_json: Json = False,
+) -> None:
+    """Verify selected entries offline: each is in the tree that the log signed."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.log.export import verify_export
+
+        try:
+            with file.open(encoding="utf-8") as lines:
+                checkpoint, entries = verify_export(lines, _line_of(key))
+        except (OSError, UnicodeError):
+            raise InputError("FILE_MISSING", f"{file} cannot be read as text") from None
+        return {"status": "valid", "size": checkpoint.size, "entries": [entry.index for entry in entries]}
+
+    run(as_json, work, lambda r: say(f"valid: {len(r['entries'])} entries of a log of {r['size']}"))
+
+
+@log_app.command("summary")
+def log_summary(
+    agreement: Annotated[str, typer.Argument(help="Id of the agreement.")],
+    copy: Annotated[Path, typer.Option(metavar="DIR", help="A copy of the log that was verified.")],
+    as_json: Json = False,
+) -> None:
+    """One page on an agreement, out of your own copy: submitted, linked, released, refused, destroyed."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.log_verify import read_copy
+        from crypto.log.entry import Entry
+        from crypto.log.summary import summarize
+
+        return summarize(agreement, map(Entry.parse, read_copy(copy).entries))
+
+    def show(result: Mapping[str, Any]) -> None:
+        from crypto.log.summary import to_text
+
+        say(to_text(result).rstrip())
+
+    run(as_json, work, show)
+
+
+@app.command("witness")
+def witness_log(
+    url: Annotated[str, typer.Option(help="Address of the service.")],
+    signing_key: Annotated[Path, typer.Option(help="Your signing key; its public half is registered there.")],
+    state: Annotated[Path, typer.Option(metavar="FILE", help="What you saw last; keep it safe.")],
+    api_key_file: Annotated[Path, typer.Option(help="File with your API key.")],
+    key: Annotated[
+        Path | None, typer.Option(help="File with the log's key, from a source you trust.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Cosign once instead of for ever.")] = False,
+    interval: Annotated[float, typer.Option(min=1.0, help="Seconds between rounds.")] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Cosign the log's checkpoints, each only if it extends all that you saw before."""
+
+    def show(result: Mapping[str, Any]) -> None:
+        say(f"cosigned {result['size']} entries of {result['origin']}")
+        if result["first"]:
+            say(f"others verify with --witness and this key: {result['vkey']}")
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.service import Service
+        from crypto.agency.witness import witness_for_ever, witness_once
+        from crypto.signatures import SigningKey
+
+        signer, log_key = SigningKey.load(signing_key), _line_of(key) if key else None
+        with Service(url, _line_of(api_key_file)) as service:
+
+            def step() -> dict[str, Any]:
+                return witness_once(service, signer, state, log_key=log_key)
+
+            if not once:
+                witness_for_ever(step, show, lambda error: warn(str(error)), interval=interval)
+            return step()
+
+    run(as_json, work, show)
