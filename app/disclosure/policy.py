@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 #: DOMAIN.md and PRIVACY.md: the default, settable upward by agreement.
 DEFAULT_MIN_CELL = 10
 
+#: Non-zeros of linear programs that a proof may solve; about an hour on one core.
+DEFAULT_WORK = 100_000_000
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -21,10 +24,14 @@ class Policy:
     secret : bytes
         At least 16 random bytes of the service. Which companion cells are hidden depends on it, so that
         knowing the algorithm does not tell why a cell is hidden. Same data, same secret, same cells.
+    work : int
+        Budget of the proof. Tables that are not proven within it are dropped. Not in seconds, so that the
+        same data give the same tables on every machine.
     """
 
     min_cell: int
     secret: bytes = field(repr=False)
+    work: int = DEFAULT_WORK
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:

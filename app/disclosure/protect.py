@@ -107,6 +107,8 @@ class ProtectedTable:
                 "encodable": coverage.encodable,
                 "strong_identifier": coverage.strong_identifier,
             },
+            "contributors": list(self.about.contributors),
+            "breaks": list(self.about.breaks),
             "vintage": self.about.vintage,
             "policy": dict(self.policy),
             "notes": list(self.notes),
@@ -225,9 +227,10 @@ def _publish(table: Table, system: System, policy: Policy) -> ProtectedTable:
             n, found = TOTAL not in system.n_hidden, key[0] not in hidden_places
         else:
             n, found = _shown(system, (table.by, key))
-        rows.append(_row(tuple(zip(table.by, key, strict=True)), label, cell, policy, n=n, found=found))
+        named = tuple(zip(table.by, key, strict=True))
+        rows.append(protected_row(named, label, cell, policy, n=n, found=found))
     n, found = _shown(system, TOTAL)
-    total = _row((), "Total", table.total, policy, n=n, found=found)
+    total = protected_row((), "Total", table.total, policy, n=n, found=found)
     return ProtectedTable(
         table.about, table.by, tuple(rows), total, table.additive, policy.to_document(), tuple(notes)
     )
@@ -240,10 +243,13 @@ def _shown(system: System, cell_id: CellId) -> tuple[bool, bool]:
     return cell_id not in system.n_hidden, cell_id not in system.found_hidden
 
 
-def _row(
+def protected_row(
     key: tuple[tuple[str, str], ...], label: str, cell: Cell, policy: Policy, *, n: bool, found: bool
 ) -> ProtectedRow:
-    # The last door: whatever went wrong before, no figure below k passes here.
+    """Make a row of what is to be shown of a cell (``n``, ``found``).
+
+    The last door: whatever went wrong before, no figure below k passes here.
+    """
     if n and found and shows_found(cell, policy.min_cell):
         return ProtectedRow(key, label, PUBLISHED, cell.n, cell.found, per_cent(cell.found, cell.n))
     if n and shows_n(cell, policy.min_cell):

@@ -53,6 +53,8 @@ class ProtectedFigure:
                 "encodable": coverage.encodable,
                 "strong_identifier": coverage.strong_identifier,
             },
+            "contributors": list(self.about.contributors),
+            "breaks": list(self.about.breaks),
             "vintage": self.about.vintage,
             "policy": dict(self.policy),
             "notes": [*self.about.notes, *self.notes],

@@ -113,6 +113,10 @@ class Description:
     vintage : {"PRELIMINARY", "FINAL"}
     coverage : Coverage
     notes : tuple of str
+    contributors : tuple of str
+        Organizations whose awards, and states whose wage records the figures are made of.
+    breaks : tuple of str
+        Cohort years whose contributors are not those of the year before.
     """
 
     indicator: str
@@ -122,6 +126,8 @@ class Description:
     vintage: str
     coverage: Coverage
     notes: tuple[str, ...] = ()
+    contributors: tuple[str, ...] = ()
+    breaks: tuple[str, ...] = ()
 
 
 class Table(Guarded):

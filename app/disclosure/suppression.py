@@ -1,0 +1,340 @@
+"""What of a cube is shown: primary rule, line residuals, proof and repair.
+
+1. **R1**: N from k persons, m only where found and not found are k too (``small_cells``).
+2. **Lines**: where a shown group is the sum of shown and hidden ones, the hidden ones together are a group:
+   fewer than k persons (found, not found) in it, and a further one is hidden.
+3. **Denominators are proven**, by denominators alone: they are the same for every indicator of a cohort, and
+   what one indicator hides as a companion another must not show.
+4. **R2**, who does not know N: every populated finest cell may hold k persons, k found, k not found.
+5. **R3**, who knows every N: whatever group is not shown stays open (see :func:`_known_n`).
+
+Where 3 to 5 find no world, the finest and cheapest published figure that the duals name is hidden. A figure
+that is hidden for others' sake passes R1 itself, so the truth is a world for it: hiding never creates a goal
+that was not there, and the search ends, at worst with nothing shown but the total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from app.disclosure.finest import FinestCells
+from app.disclosure.groups import Groups, Line, Margin
+from app.disclosure.policy import Policy
+from app.disclosure.proof import Failure, Goals, OutOfWorkError, Prover, Space, Work
+
+Progress = Callable[[str, int, int], None]
+Flags = NDArray[np.bool_]
+
+#: Up to so many axes every margin is audited for R3, beyond that the planned ones and the finest cells.
+_ALL_MARGINS_AXES = 6
+
+
+@dataclass(eq=False)
+class Suppression:
+    """Which figures of which groups are shown.
+
+    Attributes
+    ----------
+    groups : Groups
+    n_shown, found_shown : array, shape (n_groups,)
+        ``found_shown`` implies ``n_shown``.
+    dropped : list of Margin
+        Tables that could not be proven within the budget.
+    work : Work
+    """
+
+    groups: Groups
+    n_shown: Flags
+    found_shown: Flags
+    work: Work
+    dropped: list[Margin] = field(default_factory=list)
+
+
+def suppress(
+    cells: FinestCells,
+    margins: Sequence[Margin],
+    policy: Policy,
+    progress: Progress = lambda step, done, total: None,
+) -> Suppression:
+    """Decide what of the planned tables is shown, and prove the rest open.
+
+    Parameters
+    ----------
+    cells : FinestCells
+    margins : sequence of Margin
+        The plan, the total among it.
+    policy : Policy
+        Minimum cell, secret and budget.
+    progress : callable, optional
+        ``(step, goals served, goals)``.
+    """
+    groups = Groups(cells, margins)
+    k = policy.min_cell
+    total = groups.n[0], groups.found[0]
+    n_shown = groups.n >= k
+    found_shown = n_shown & (groups.found >= k) & (groups.n - groups.found >= k)
+    if total[0] < k:
+        n_shown[:] = False
+    if not n_shown[0] or min(total[1], total[0] - total[1]) < k:
+        found_shown[:] = False
+    result = Suppression(groups, n_shown, found_shown & n_shown, Work(policy.work))
+    if not n_shown[0]:
+        return result
+    search = _Search(cells, result, policy, progress)
+    search.run()
+    return result
+
+
+class _Search:
+    """The steps of one suppression, over one state."""
+
+    def __init__(self, cells: FinestCells, state: Suppression, policy: Policy, progress: Progress) -> None:
+        self.cells, self.state, self.policy, self.progress = cells, state, policy, progress
+        groups = state.groups
+        self.lines = groups.lines(cells.axes)
+        self.lines_of: dict[int, list[Line]] = {}
+        for line in self.lines:
+            self.lines_of.setdefault(line.parent, []).append(line)
+        self.price = _prices(cells, groups, policy)
+        self.ceiling = float(max(groups.n.max(), cells.n.sum()))
+
+    def run(self) -> None:
+        self._mend(n=True)
+        self._prove("denominators", self._n_space, self._n_goals(), n=True)
+        self.state.found_shown &= self.state.n_shown
+        self._mend(n=False)
+        if self.state.found_shown.any():
+            self._prove("unknown N", self._unknown_space, self._unknown_goals(), n=False)
+        if self.state.found_shown.any():
+            self._prove("known N", self._known_space, self._known_n(), n=False)
+        self._give_back(n=True)
+        self._give_back(n=False)
+
+    # ------------------------------------------------------------------ lines
+
+    def _mend(self, *, n: bool) -> None:
+        """Hide companions until the hidden part of every line is a group that passes R1."""
+        groups, k = self.state.groups, self.policy.min_cell
+        shown = self.state.n_shown if n else self.state.found_shown
+        changed = True
+        while changed:
+            changed = False
+            for line in self.lines:
+                if not shown[line.parent]:
+                    continue
+                open_ones = shown[line.children]
+                while not open_ones.all() and open_ones.any():
+                    hidden = line.children[~open_ones]
+                    persons, found = groups.n[hidden].sum(), groups.found[hidden].sum()
+                    if persons >= k and (n or (found >= k and persons - found >= k)):
+                        break
+                    candidates = line.children[open_ones]
+                    shown[candidates[np.argmin(self.price[candidates])]] = False
+                    open_ones = shown[line.children]
+                    changed = True
+
+    def _give_back(self, *, n: bool) -> None:
+        """Show what follows from what is shown and passes R1 itself: nothing is learnt from it."""
+        groups, k = self.state.groups, self.policy.min_cell
+        shown = self.state.n_shown if n else self.state.found_shown
+        may = groups.n >= k
+        if not n:
+            may &= (groups.found >= k) & (groups.n - groups.found >= k) & self.state.n_shown
+        kept = np.array([groups.margins[i] not in self.state.dropped for i in range(len(groups.margins))])
+        may &= kept[groups.margin_of]
+        changed = True
+        while changed:
+            changed = False
+            for line in self.lines:
+                missing = line.children[~shown[line.children]]
+                if not shown[line.parent] and not len(missing) and may[line.parent]:
+                    shown[line.parent] = changed = True
+                elif shown[line.parent] and len(missing) == 1 and may[missing[0]]:
+                    shown[missing[0]] = changed = True
+
+    # ------------------------------------------------------------------ spaces
+
+    def _needed(self, shown: Flags) -> NDArray[np.intp]:
+        """Shown groups that are not the sum of shown groups: the others add nothing to a program."""
+        implied = [
+            parent
+            for parent, lines in self.lines_of.items()
+            if any(shown[line.children].all() for line in lines)
+        ]
+        needed = shown.copy()
+        needed[implied] = False
+        return np.flatnonzero(needed)
+
+    def _n_space(self) -> Space:
+        rows = self._needed(self.state.n_shown)
+        matrix = self.state.groups.matrix[rows]
+        size = len(self.cells.n)
+        return Space(
+            matrix,
+            rows,
+            self.cells.n.astype(float),
+            np.full(size, self.ceiling),
+            self.cells.codes,
+            np.zeros(size, np.int64),
+        )
+
+    def _unknown_space(self) -> Space:
+        rows = self._needed(self.state.found_shown)
+        only_n = np.setdiff1d(self._needed(self.state.n_shown), np.flatnonzero(self.state.found_shown))
+        matrix = self.state.groups.matrix
+        found, persons = matrix[rows], matrix[only_n]
+        whole = sp.vstack(
+            [
+                sp.hstack([found, sp.csr_matrix(found.shape)]),
+                sp.hstack([sp.csr_matrix(found.shape), found]),
+                sp.hstack([persons, persons]),
+            ]
+        ).tocsr()
+        truth = np.concatenate([self.cells.found, self.cells.n - self.cells.found]).astype(float)
+        figure = np.concatenate([rows, rows, -1 - only_n])
+        codes = np.concatenate([self.cells.codes, self.cells.codes])
+        side = np.repeat([0, 1], len(self.cells.n))
+        return Space(whole, figure, truth, np.full(len(truth), self.ceiling), codes, side)
+
+    def _known_space(self) -> Space:
+        rows = self._needed(self.state.found_shown)
+        return Space(
+            self.state.groups.matrix[rows],
+            rows,
+            self.cells.found.astype(float),
+            self.cells.n.astype(float),
+            self.cells.codes,
+            np.zeros(len(self.cells.n), np.int64),
+        )
+
+    # ------------------------------------------------------------------ goals
+
+    def _n_goals(self) -> Goals:
+        return _single(len(self.cells.n), self.policy.min_cell)
+
+    def _unknown_goals(self) -> Goals:
+        return _single(2 * len(self.cells.n), self.policy.min_cell)
+
+    def _known_n(self) -> Goals:
+        """R3: below k a group spans half of N, from 2k it admits k found and k not, else it is open."""
+        k = self.policy.min_cell
+        names = [axis.name for axis in self.cells.axes]
+        margins = [m for m in self.state.groups.margins if m]
+        if len(names) <= _ALL_MARGINS_AXES:
+            every = [m for size in range(1, len(names)) for m in combinations(names, size)]
+            margins += [m for m in every if m not in set(margins)]
+        audited = Groups(self.cells, margins)
+        hidden = np.ones(len(audited), np.bool_)
+        planned = len(self.state.groups) - 1
+        hidden[:planned] = ~self.state.found_shown[1:]
+        size = len(self.cells.n)
+        # Finest cells by themselves: with overlapping dimensions they are finer than any table.
+        matrix = sp.vstack([audited.matrix[np.flatnonzero(hidden)], sp.identity(size)]).tocsr()
+        n = np.rint(matrix @ self.cells.n)
+        span = np.where(n < k, np.ceil(n / 2), np.where(n < 2 * k, 1.0, 0.0))
+        highest = np.where(n >= 2 * k, float(k), -np.inf)
+        lowest = np.where(n >= 2 * k, n - k, np.inf)
+        return Goals(matrix, highest, lowest, span)
+
+    # ------------------------------------------------------------------ proof and repair
+
+    def _prove(self, step: str, space: Callable[[], Space], goals: Goals, *, n: bool) -> None:
+        seed = int(self.policy.chance("proof", step, self.cells.about.cohort) * 2**53)
+        work = self.state.work
+        prover = Prover(space(), goals, work, seed, lambda done, total: self.progress(step, done, total))
+        tries: dict[int, int] = {}
+
+        def repair(failure: Failure | None) -> Space:
+            goal = -1 if failure is None else failure.goal
+            tries[goal] = tries.get(goal, 0) + 1
+            if failure is None:
+                self._hide_tightest(goals, 1 + tries[goal] // 8, n=n)
+            else:
+                self._hide(failure, goals, 2 ** (tries[goal] - 1), n=n)
+            return space()
+
+        while True:
+            try:
+                prover.settle(repair)
+                return
+            except OutOfWorkError:
+                # What is not proven is not published: the deepest table goes, the rest gets some more.
+                if not self._drop(n=n):
+                    return
+                work.left = max(self.policy.work // 10, 1)
+                prover.enlarge(space())
+
+    def _hide(self, failure: Failure, goals: Goals, count: int, *, n: bool) -> None:
+        """Hide the finest and cheapest figures that hold a goal; if the duals are mute, any that touch it."""
+        shown = self.state.n_shown if n else self.state.found_shown
+        named = {figure for figure, _ in failure.figures if figure > 0 and shown[figure]}
+        if not named:
+            size = len(self.cells.n)
+            columns = np.unique(goals.matrix[failure.goal].indices % size)
+            touching = np.flatnonzero(np.diff(self.state.groups.matrix[:, columns].tocsr().indptr))
+            named = {int(group) for group in touching if group > 0 and shown[group]}
+        if not named:
+            shown[1:] = False  # Nothing but the total is left, and it is not enough: only it stays.
+        depth = self.state.groups.depth
+        order = sorted(named, key=lambda group: (-depth[group], self.price[group], group))
+        for group in order[:count]:
+            shown[group] = False
+
+    def _hide_tightest(self, goals: Goals, count: int, *, n: bool) -> None:
+        """Hide the figures that hold most open goals for the fewest persons."""
+        shown = self.state.n_shown if n else self.state.found_shown
+        size = len(self.cells.n)
+        held = np.zeros(size)
+        for goal in np.flatnonzero(goals.open()):
+            held[np.unique(goals.matrix[goal].indices % size)] += 1.0
+        weight = np.where(shown, (self.state.groups.matrix @ held) / self.price, 0.0)
+        weight[0] = 0.0
+        order = np.argsort(-weight, kind="stable")[:count]
+        if not weight[order[0]]:
+            shown[1:] = False
+        shown[order[weight[order] > 0]] = False
+
+    def _drop(self, *, n: bool) -> bool:
+        """Withhold the deepest and finest table that still shows something; false if there is none."""
+        shown = self.state.n_shown if n else self.state.found_shown
+        groups = self.state.groups
+        left = [i for i in range(1, len(groups.margins)) if shown[groups.margin_of == i].any()]
+        if not left:
+            return False
+        last = max(left, key=lambda i: (len(groups.margins[i]), int(np.sum(groups.margin_of == i)), i))
+        shown[groups.margin_of == last] = False
+        self.state.dropped.append(groups.margins[last])
+        return True
+
+
+def _single(size: int, k: int) -> Goals:
+    """Goals: every column may reach k."""
+    return Goals(
+        sp.identity(size, format="csr"),
+        np.full(size, float(k)),
+        np.full(size, np.inf),
+        np.zeros(size),
+        cap=True,
+    )
+
+
+def _prices(cells: FinestCells, groups: Groups, policy: Policy) -> NDArray[np.float64]:
+    """Price of hiding a group: about its persons, times a factor in [0.75, 1.25) that the secret decides.
+
+    Without the factor "the smallest of the rest was taken" would tell something of sizes. It does not depend
+    on the indicator.
+    """
+    codes = {axis.name: axis.codes for axis in cells.axes}
+    factors = []
+    for margin, keys in zip(groups.margins, groups.keys, strict=True):
+        lists = [codes[name] for name in margin]
+        for key in keys:
+            words = [one[i] for one, i in zip(lists, key, strict=True)]
+            factors.append(0.75 + 0.5 * policy.chance(cells.about.cohort, *margin, *words))
+    return np.asarray(groups.n * np.array(factors), np.float64)
