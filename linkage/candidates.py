@@ -6,7 +6,7 @@ expanded: a million records with the same filter are one block of one distinct f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from crypto.encoding.types import Encodings, FilterColumn
+from crypto.encoding.types import Encodings, FilterColumn, FilterSpec
 from linkage.comparison import FilterLevels
 from linkage.records import identical_groups
 from linkage.scan import agreement_pairs, dice_pairs
@@ -27,6 +27,10 @@ Floats = NDArray[np.float64]
 
 #: Thresholds that the scan of a Dice filter tries, lowest (best recall) first.
 _SCAN_GRID = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+#: Deviations of a single view's threshold above chance from which views are also scanned side by side; below,
+#: each of them alone brings whatever is worth it.
+_JOINT_FROM = 3.3
 
 
 @dataclass(frozen=True)
@@ -284,7 +288,51 @@ def find(
                 break
             none = np.zeros(0, np.int64)
             note("scan", [name], _Joined(none, none, -1, 0, 0), False, threshold=step)
+    views = [n for n in order if by_name[n].spec.similarity == "agreement"]
+    if threshold is None and len(views) > 1:
+        joint = joint_view(a, b, [by_name[n] for n in views], random)
+        if joint is not None:
+            column_a, column_b, level = joint
+            pairs = float(column_a.present.sum()) * float(column_b.present.sum())
+            step = scan_threshold(level, _joint_random(views, by_name, random), pairs, budget)
+            if step > level.chance + _JOINT_FROM * level.spread:
+                joined = scan_pairs(column_a, column_b, level, step, limits, 4 * budget, progress)
+                if joined is not None:
+                    note("scan", views, joined, True, threshold=step)
     return _united(found, len(b), report, within)
+
+
+def joint_view(
+    a: Encodings, b: Encodings, views: Sequence[FilterLevels], random: dict[str, Floats]
+) -> tuple[FilterColumn, FilterColumn, FilterLevels] | None:
+    """Several diffused views side by side as one filter: weak in each, a match may be plain in their sum.
+
+    None where few records have all of them.
+    """
+    names = [v.spec.name for v in views]
+
+    def beside(e: Encodings) -> FilterColumn:
+        columns = [e.filters[n] for n in names]
+        present = np.logical_and.reduce([c.present for c in columns])
+        return FilterColumn(np.concatenate([c.words for c in columns], axis=1), present)
+
+    for e in (a, b):
+        if float(np.logical_and.reduce([e.filters[n].present for n in names]).mean()) < 0.5:
+            return None
+    values = _joint_random(names, {v.spec.name: v for v in views}, random)
+    known = values[~np.isnan(values)]
+    if len(known) < 100:
+        return None
+    width = sum(v.spec.width for v in views)
+    spec = FilterSpec("+".join(names), width, "agreement", (), False)
+    return beside(a), beside(b), FilterLevels(spec, (1.0,), float(known.mean()), float(known.std()))
+
+
+def _joint_random(
+    names: Sequence[str], levels: Mapping[str, FilterLevels], random: dict[str, Floats]
+) -> Floats:
+    widths = np.array([levels[n].spec.width for n in names], np.float64)
+    return np.asarray(widths @ np.stack([random[n] for n in names]) / widths.sum())
 
 
 def _raised(start: float, level: FilterLevels) -> list[float]:

@@ -18,7 +18,16 @@ Floats = NDArray[np.float64]
 #: the similarity of two random records. Relative, because filters differ in fill and so in chance similarity.
 _SHORTFALLS = (0.0, 0.14, 0.28, 0.42, 0.62)
 #: Levels of a diffused filter, in standard deviations above two random records.
-_DEVIATIONS = (3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 30.0)
+#: The more views there are, the coarser each, since they are compared jointly.
+_DEVIATIONS = (
+    (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 30.0),
+    (1.0, 1.75, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 10.0, 13.0, 18.0, 28.0),
+    (1.5, 2.5, 3.25, 4.0, 5.0, 6.5, 9.0, 14.0, 25.0),
+    (2.0, 3.0, 4.0, 6.0, 10.0, 20.0),
+)
+
+#: Deviations above chance that no two strangers reach by chance alone.
+_CERTAIN = 6.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,19 @@ class FilterLevels:
     spread: float
 
     @property
+    def scores(self) -> Floats:
+        """Agreement of each level from 0 to 1, for telling agreement from the lack of it; shape (count,).
+
+        A plain filter's levels are taken as evenly spaced. A diffused one says enough at `_CERTAIN`
+        deviations above chance: what lies beyond differs in noise only.
+        """
+        if self.spec.similarity == "dice":
+            return np.arange(self.count) / max(1, self.count - 1)
+        ascending = np.array(sorted(self.thresholds))
+        above = (ascending - self.chance) / max(self.spread, 1e-4)
+        return np.concatenate([[0.0], np.clip(above / _CERTAIN, 0.0, 1.0)])
+
+    @property
     def count(self) -> int:
         """Number of levels without "missing"."""
         return len(self.thresholds) + 1
@@ -64,13 +86,15 @@ def similarity(
     return out
 
 
-def choose_levels(spec: FilterSpec, random_similarity: Floats) -> FilterLevels:
+def choose_levels(spec: FilterSpec, random_similarity: Floats, views: int = 1) -> FilterLevels:
     """Levels for a filter: the profile's, or by default placed between chance and identity.
 
     Parameters
     ----------
     random_similarity : ndarray of float, shape (n,)
         Similarities of random pairs; NaN where missing.
+    views : int
+        Diffused filters of the profile.
     """
     known = random_similarity[~np.isnan(random_similarity)]
     chance = float(known.mean()) if len(known) else 0.0
@@ -82,7 +106,8 @@ def choose_levels(spec: FilterSpec, random_similarity: Floats) -> FilterLevels:
             kernels.exact_threshold(threshold)
         thresholds = tuple(sorted(set(spec.levels), reverse=True))
     elif spec.similarity == "agreement":
-        steps = (chance + z * max(spread, 1e-4) for z in reversed(_DEVIATIONS))
+        chosen = _DEVIATIONS[min(max(views, 1), len(_DEVIATIONS)) - 1]
+        steps = (chance + z * max(spread, 1e-4) for z in reversed(chosen))
         thresholds = (1.0, *(round(t, 6) for t in steps if t < 1.0))
     else:
         thresholds = tuple(round(1.0 - (1.0 - chance) * short, 6) for short in _SHORTFALLS)

@@ -10,7 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
+from linkage.comparison import FilterLevels
 from linkage.model import (
     Classes,
     Fit,
@@ -21,7 +23,7 @@ from linkage.model import (
     random_shares,
     shares_of,
 )
-from linkage.patterns import Patterns
+from linkage.patterns import Patterns, decode, encode, joint_size
 
 #: Score of a category from which it counts as agreement.
 AGREES = 0.75
@@ -105,6 +107,69 @@ def dependent(
     """
     found = np.argwhere((among_matches > limit) & (among_others > floor))
     return [(int(g), int(h)) for g, h in sorted(found.tolist(), key=lambda p: -among_matches[p[0], p[1]])]
+
+
+def by_chance(levels: FilterLevels) -> Floats:
+    """Share of each level of a diffused filter among strangers by its normal law, shape (levels.count,).
+
+    An output bit is a sum of many secret bits; the similarity of two strangers is a mean over thousands of
+    them. For sources in which no pairs are known to be different persons.
+    """
+    above = (np.array(sorted(levels.thresholds)) - levels.chance) / max(levels.spread, 1e-4)
+    edges = np.concatenate([[1.0], ndtr(-above), [0.0]])
+    return np.asarray(np.maximum(-np.diff(edges), 1e-12))
+
+
+def views_of_strangers(levels: Sequence[FilterLevels]) -> Floats:
+    """Share of each joint category of diffused views among strangers, by `by_chance`; a gap weighs as one."""
+    each = [by_chance(level) for level in levels]
+    if len(each) == 1:
+        return each[0]
+    cells = decode(np.arange(joint_size([len(s) for s in each])), [len(s) for s in each])
+    share = np.exp(class_log_likelihood(cells, each))
+    return np.asarray(share / share.sum())
+
+
+def views_by_chance(patterns: Patterns, levels: Sequence[FilterLevels], size: int) -> Floats:
+    """Share of each joint category of several diffused views among different persons, shape (size,).
+
+    Parameters
+    ----------
+    patterns : Patterns
+        Pairs of different persons, views apart, in the order of ``levels``.
+    size : int
+        Categories of the joint comparison.
+
+    Notes
+    -----
+    What was counted among the pairs is averaged with what latent classes (strangers and relatives, each with
+    independent views) foresee: a cell that nobody fell into is rare, not impossible, and how rare decides.
+    """
+    sizes = [level.count for level in levels]
+    classes, numbers = relative_classes(patterns, sizes, [level.scores for level in levels])
+    everything = patterns.candidates + patterns.others
+    strangers = max(float(everything.sum()) - sum(numbers), 1.0)
+    shares = [(random_shares(patterns, sizes), strangers), *zip(classes, numbers, strict=True)]
+    counted = np.zeros(size)
+    foreseen = np.zeros(size)
+    missing = patterns.values < 0
+    cells = decode(np.arange(size), sizes) if len(sizes) > 1 else np.arange(size)[:, None]
+    absent = cells < 0
+    np.add.at(counted, _cell(patterns.values, sizes), np.where(missing.all(axis=1), 0.0, everything))
+    for gap in np.unique(missing[~missing.all(axis=1)], axis=0):
+        like = (absent == gap).all(axis=1)
+        density = sum(number * np.exp(class_log_likelihood(cells[like], share)) for share, number in shares)
+        total = float(everything[(missing == gap).all(axis=1)].sum())
+        foreseen[like] = density * (total / max(float(np.sum(density)), 1e-300))
+    both = 0.5 * counted + 0.5 * foreseen + 1e-9
+    return np.asarray(both / both.sum())
+
+
+def _cell(values: Ints, sizes: Sequence[int]) -> Ints:
+    """Joint category of each pattern (0 where all views are missing, which the caller leaves out)."""
+    if len(sizes) == 1:
+        return np.maximum(values[:, 0], 0)
+    return encode(values, sizes)
 
 
 def with_given_u(p: Parameters, u: Sequence[Floats], given: Sequence[bool]) -> Parameters:

@@ -24,6 +24,9 @@ RELATIVES_FROM = 4
 #: Matches' worth of trust that a smaller source pair places in the m of larger ones.
 _BORROWED = 20.0
 
+#: Times that records whose partner has become certain are taken out.
+_ROUNDS = 3
+
 #: Pseudo-counts of m by comparison and number of its categories.
 Borrowed = dict[tuple[tuple[str, ...], int], Floats]
 
@@ -52,6 +55,61 @@ class PairResult:
     borrowed: Borrowed = field(default_factory=dict)
 
 
+def groups_of(plan: Plan, names: Sequence[str], kin: Compared | None) -> list[tuple[str, ...]]:
+    """The comparisons of a source pair.
+
+    Views are compared jointly only where pairs of different persons are known, for a joint comparison that
+    stands alone cannot tell two classes apart.
+    """
+    groups = plan.groups_among(names)
+    if kin is not None:
+        return groups
+    return [part for g in groups for part in ([(n,) for n in g] if plan.record_level(g) else [g])]
+
+
+def refine_by_certainty(
+    compared: Compared,
+    sizes: Sequence[int],
+    given_u: Sequence[bool],
+    fit: model.Fit,
+    counted: patterns.Patterns,
+    which: Ints,
+    odds: Floats,
+    probability: Floats,
+    records: tuple[int, int],
+) -> Floats:
+    """Log-odds with the records whose partner is certain taken out: fewer strangers, fewer rivals.
+
+    Among the records that still look for a partner a weak agreement means more than among all of them, since
+    the number of possible wrong pairs falls with the square. The match class is estimated anew for them: it
+    holds no clear cases any more. Returned unchanged where that estimate fails.
+    """
+    found = compared.found
+    certain = probability >= 0.99
+    free_left = np.ones(records[0], np.bool_)
+    free_right = np.ones(records[1], np.bool_)
+    free_left[found.left[certain]] = False
+    free_right[found.right[certain]] = False
+    rest = free_left[found.left] & free_right[found.right]
+    share = float(free_left.mean() * free_right.mean())
+    if not certain.any() or not rest.any() or share == 0:
+        return odds
+    inside = np.bincount(which[rest], minlength=len(counted.candidates)).astype(np.float64)
+    left_over = patterns.Patterns(counted.values, inside, counted.others * share)
+    old = fit.parameters
+    before = replace(
+        old,
+        pairs=old.pairs * share,
+        matches=max(float(probability[rest].sum()), 1.0),
+        relatives=tuple(x * share for x in old.relatives),
+    )
+    again = model.estimate(left_over, sizes, before, fixed_u=given_u)
+    if not again.converged or again.parameters.matches < 1.0:
+        return odds
+    new = model.log_odds(counted.values, again.parameters)[which]
+    return np.where(rest, np.maximum(new, odds), odds)
+
+
 def fit_pair(
     compared: Compared,
     kin: Compared | None,
@@ -62,7 +120,7 @@ def fit_pair(
 ) -> tuple[model.Fit, patterns.Patterns, Ints, str]:
     """Estimate the model; comparisons that prove dependent among matches are joined, and it starts over."""
     while True:
-        groups = plan.groups_among(names)
+        groups = groups_of(plan, names, kin)
         sizes = [plan.size(g) for g in groups]
         scores = [scores_of(plan, g) for g in groups]
         counted, which = compared.counted(plan, groups)
@@ -72,9 +130,12 @@ def fit_pair(
             r = learning.relative_classes(inside, sizes, scores)[0]
         start, origin = learning.starting_values(counted, sizes, scores, compared.total, most, r)
         # Record-level filters, and a comparison that stands alone, cannot be told apart without a known u.
-        given = [inside is not None and (len(groups) == 1 or plan.record_level(g)) for g in groups]
-        if inside is not None:
-            start = learning.with_given_u(start, model.random_shares(inside, sizes), given)
+        # Several views without known strangers teach each other.
+        alone = len(groups) == 1
+        given = [alone or plan.record_level(g) for g in groups]
+        if kin is None:
+            given = [alone and plan.record_level(g) for g in groups]
+        start = learning.with_given_u(start, _known_u(kin, inside, plan, groups, sizes), given)
         pseudo = [borrowed.get((g, s), np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
         fit = model.estimate(counted, sizes, start, m_pseudo=pseudo, fixed_u=given)
         if inside is None or not r:
@@ -89,6 +150,32 @@ def fit_pair(
     labels = ["+".join(g) for g in groups]
     fit = model.doubts(fit, scores, labels, most, float(len(compared.found.left)))
     return fit, counted, which, origin
+
+
+def _known_u(
+    kin: Compared | None,
+    inside: patterns.Patterns | None,
+    plan: Plan,
+    groups: Sequence[tuple[str, ...]],
+    sizes: Sequence[int],
+) -> list[Floats]:
+    """How different persons compare: from pairs inside a source, else by the law of diffused filters."""
+    shares = (
+        list(model.random_shares(inside, sizes))
+        if inside is not None
+        else [np.full(s, 1.0 / s) for s in sizes]
+    )
+    for g, group in enumerate(groups):
+        if not plan.record_level(group):
+            continue
+        levels = [plan.levels[n] for n in group]
+        if kin is not None and len(group) > 1:
+            shares[g] = learning.views_by_chance(
+                kin.counted(plan, [(n,) for n in group])[0], levels, sizes[g]
+            )
+        elif kin is None:
+            shares[g] = learning.views_of_strangers(levels)
+    return shares
 
 
 def refine_by_frequency(
@@ -170,7 +257,7 @@ def link_pair(
             found.left, found.right, np.exp(log_odds), left_once=left_once, right_once=right_once
         )
 
-    groups = plan.groups_among(names)
+    groups = groups_of(plan, names, kin)
     own = {(g, plan.size(g)): _BORROWED * m for g, m in zip(groups, fit.parameters.m, strict=True)}
     probability = competing(odds)
     if estimator == "recordlinkage":
@@ -189,6 +276,15 @@ def link_pair(
         if finer is not None:
             fit, odds, weight = finer
             probability = competing(odds)
+        elif any(plan.record_level(g) for g in groups):
+            records = len(a.encodings), len(b.encodings)
+            sizes = [plan.size(g) for g in groups]
+            given = [plan.record_level(g) for g in groups]
+            for _ in range(_ROUNDS):
+                odds = refine_by_certainty(
+                    compared, sizes, given, fit, counted, which, odds, probability, records
+                )
+                probability = competing(odds)
     alone = expit(odds)
     wanted = np.flatnonzero(alone >= threshold)
     gain = odds[wanted] - odds[wanted].min(initial=0.0) + 1e-9

@@ -26,6 +26,9 @@ _SEED = 20_230_701
 #: Categories of one comparison at most; beyond it, dependent filters stay apart.
 _MOST_CATEGORIES = 1000
 
+#: Diffused views that are compared jointly at most.
+_MOST_VIEWS = 4
+
 
 @dataclass(frozen=True)
 class RandomPairs:
@@ -79,6 +82,8 @@ class Plan:
         two = next(g for g in self.groups if second[0] in g)
         if one == two or self.size((*one, *two)) > _MOST_CATEGORIES:
             return False
+        if self.record_level(one) or self.record_level(two):
+            return False  # the noise of diffusion is drawn for each view by itself
         self.groups = [(*one, *two) if g == one else g for g in self.groups if g != two]
         return True
 
@@ -119,8 +124,13 @@ def make_plan(samples: Sequence[RandomPairs], spec: LinkSpec) -> Plan:
         else np.zeros(0)
         for f in spec.filters
     }
-    levels = {f.name: comparison.choose_levels(f, pooled[f.name]) for f in spec.filters}
-    return Plan(levels, comparison.dependent_groups(pooled))
+    views = [f.name for f in spec.filters if f.similarity == "agreement"]
+    levels = {f.name: comparison.choose_levels(f, pooled[f.name], len(views)) for f in spec.filters}
+    # Diffused views of a record share fields: what they say depends on each other in every class of pairs, so
+    # they are compared jointly, as many as can be.
+    plain = {name: values for name, values in pooled.items() if name not in views}
+    joint = [tuple(views[i : i + _MOST_VIEWS]) for i in range(0, len(views), _MOST_VIEWS)]
+    return Plan(levels, comparison.dependent_groups(plain) + joint)
 
 
 def categories(
@@ -136,10 +146,11 @@ def categories(
 def scores_of(plan: Plan, group: tuple[str, ...]) -> Floats:
     """Agreement of each joint category from 0 to 1: the best of its filters' levels, roughly averaged."""
     counts = [plan.levels[n].count for n in group]
+    single = [plan.levels[n].scores for n in group]
     if len(group) == 1:
-        return np.arange(counts[0]) / max(1, counts[0] - 1)
+        return single[0]
     digits = patterns.decode(np.arange(patterns.joint_size(counts)), counts)
-    shares = np.where(digits >= 0, digits / np.maximum(np.array(counts) - 1, 1), np.nan)
+    shares = np.stack([np.append(s, np.nan)[d] for s, d in zip(single, digits.T, strict=True)], axis=1)
     known = ~np.isnan(shares)
     total = np.where(known, shares, 0.0).sum(axis=1)
     return np.asarray(total / np.maximum(known.sum(axis=1), 1))
