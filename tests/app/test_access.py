@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated
 
@@ -105,7 +104,7 @@ def test_guesses_are_slowed_down_and_a_valid_key_behind_the_same_address_is_not(
 
 
 @pytest.fixture
-def pages(sqlite_world: World) -> Iterator[tuple[World, TestClient]]:
+def pages(sqlite_world: World) -> tuple[World, TestClient]:
     """An application with the three routes that pages will have, and a browser without an API key."""
     world = sqlite_world
 
@@ -124,7 +123,7 @@ def pages(sqlite_world: World) -> Iterator[tuple[World, TestClient]]:
         session.require_csrf(csrf)
         return {"done": "yes"}
 
-    yield world, TestClient(world.app, base_url="https://testserver")
+    return world, TestClient(world.app, base_url="https://testserver")
 
 
 OWN = {"Origin": "https://testserver"}

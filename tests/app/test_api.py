@@ -8,17 +8,10 @@ from typing import Any
 import pytest
 
 from app.flows import organizations
+from tests.app import test_matrix as matrix
 from tests.world import Clock, Member, World
 
-PUBLIC = {
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/v1/log/checkpoint",
-    "/v1/log/key",
-    "/",
-    "/docs",
-}
+PUBLIC = {operation.split()[1] for operation in matrix.PUBLIC}
 
 
 def routes(world: World) -> list[tuple[str, str]]:
