@@ -204,6 +204,16 @@ def _hardening(value: Mapping[str, Any]) -> str:
     return f"diffusion t={value['t']}" if value["kind"] == "diffusion" else "none"
 
 
+@profile_app.command("schema")
+def profile_schema() -> None:
+    """Print the JSON Schema of profiles, for editors and other programs."""
+    import json
+
+    from crypto.encoding.profile_schema import profile_schema as make
+
+    say(json.dumps(make(), indent=2))
+
+
 @profile_app.command("check")
 def profile_check(
     profile: Annotated[str, typer.Option(metavar="FILE|FAMILY")],

@@ -136,6 +136,7 @@ def _normalise(
     raw: list[str] = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     normaliser, missing = NORMALISERS[field.normaliser], frozenset(field.missing)
+    nicknames = dict(field.nicknames)
     values: dict[str, int] = {}
     mapped = np.full(len(raw), -1, np.int64)
     refused = np.zeros(len(raw), np.bool_)
@@ -150,6 +151,7 @@ def _normalise(
             refused[place] = True
             continue
         if value:
+            value = nicknames.get(value, value)
             mapped[place] = values.setdefault(value, len(values))
         else:
             unusable[place] = True

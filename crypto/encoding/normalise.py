@@ -71,6 +71,7 @@ _ISO_DATE: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:
 _COMPACT_DATE: Final = re.compile(r"(\d{4})(\d{2})(\d{2})\Z", re.ASCII)
 _US_DATE: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})\Z", re.ASCII)
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_INTEGER: Final = re.compile(r"[+-]?\d{1,15}\Z", re.ASCII)
 _HOUSE: Final = re.compile(r"(?<!\d)\d+[a-z]?(?![a-z\d])", re.ASCII)
 
 
@@ -199,6 +200,12 @@ def alphanumeric(text: str, max_length: int) -> str:
     return "".join(_words(fold(strip_marks(text)), digits=True))[:max_length]
 
 
+def integer(text: str, max_length: int) -> str:
+    """A whole number in decimal, of at most 15 digits, without leading zeros or plus sign."""
+    text = strip_marks(text)
+    return str(int(text)) if _INTEGER.match(text) else ""
+
+
 Normaliser = Callable[[str, int], str]
 
 #: By the name that a profile gives. Each takes a cell and the field's ``max_length`` (characters) and
@@ -215,5 +222,6 @@ NORMALISERS: Final[Mapping[str, Normaliser]] = MappingProxyType(
         "street": street,
         "place": place,
         "alphanumeric": alphanumeric,
+        "integer": integer,
     }
 )

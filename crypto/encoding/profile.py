@@ -50,7 +50,7 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
 #: Every filter of a hardened profile is diffused at least this much; t = 3 leaked 29 % of known pairs.
 LEAST_HARDENED_T: Final = 4
 
-TokenKind = Literal["qgram", "date", "date_pairs", "exact", "digits"]
+TokenKind = Literal["qgram", "date", "date_pairs", "exact", "digits", "numeric", "code"]
 Mode = Literal["one-to-one", "many-to-one", "one-to-many"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
@@ -61,12 +61,17 @@ _LEVEL: Final = re.compile(r"(?:0\.\d{1,6}|1(?:\.0{1,6})?)\Z")
 class TokenRule:
     """How a normalised value is cut, and how many positions (bits) each token sets.
 
-    ``positions`` holds one number, or three for dates (year, month, day); ``q`` is 0 but for q-grams.
+    ``positions`` holds one number, or three for dates (year, month, day), or one for each level of a
+    hierarchical code; ``q`` is 0 but for q-grams. ``levels`` are the lengths of a code's prefixes. Numbers
+    that lie ``distance`` or more apart share no token; ``resolution`` is the number of tokens on each side.
     """
 
     kind: TokenKind
     positions: tuple[int, ...]
     q: int
+    levels: tuple[int, ...] = ()
+    distance: int = 0
+    resolution: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Field:
 
     ``columns`` are alternatives: the first that a file has is read. Cells equal to one of ``missing`` (after
     trimming, in lower case) and empty cells hold nothing. ``strong`` marks an identifier such as the SSN.
+    ``nicknames`` leads from a normalised value to the one in whose place it is written.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Field:
     group: str
     missing: tuple[str, ...]
     strong: bool
+    nicknames: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -297,7 +304,9 @@ def _parse(document: object) -> Profile:
 
 def _parse_field(value: object) -> Field:
     keys = {"name", "columns", "normaliser", "max_length", "tokens", "group", "missing", "strong"}
-    item = _members(value, keys, "a field")
+    # The one optional member: a document without it must keep the fingerprint that it always had.
+    named = isinstance(value, Mapping) and "nicknames" in value
+    item = _members(value, keys | {"nicknames"} if named else keys, "a field")
     name = _identifier(item["name"], "a field's name")
     if item["normaliser"] not in normalise.NORMALISERS:
         raise _invalid(f"field {name} names an unknown normaliser")
@@ -307,6 +316,8 @@ def _parse_field(value: object) -> Field:
     if any(text != text.strip().lower() or not text for text in missing):
         raise _invalid(f"missing of field {name} must be trimmed and in lower case")
     tokens = _parse_tokens(item["tokens"], name)
+    if (tokens.kind == "numeric") != (item["normaliser"] == "integer"):
+        raise _invalid(f"field {name}: numeric tokens go with the integer normaliser")
     if (tokens.kind in ("date", "date_pairs")) != (item["normaliser"] == "date"):
         raise _invalid(f"field {name}: date tokens go with the date normaliser")
     return Field(
@@ -318,7 +329,25 @@ def _parse_field(value: object) -> Field:
         group=_identifier(item["group"], f"group of field {name}"),
         missing=missing,
         strong=item["strong"],
+        nicknames=_parse_nicknames(item["nicknames"], name, item) if named else (),
     )
+
+
+def _parse_nicknames(value: object, name: str, field: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    what = f"nicknames of field {name}"
+    if not isinstance(value, Mapping) or not 1 <= len(value) <= 4096:
+        raise _invalid(f"{what} must be an object of 1 to 4096 names")
+    if field["normaliser"] != "name":
+        raise _invalid(f"{what} go with the name normaliser")
+    pairs = tuple(sorted(value.items()))
+    for pair in pairs:
+        for text in pair:
+            # A name that is not as the normaliser writes it would never be met.
+            if not isinstance(text, str) or normalise.name(text, field["max_length"]) != text or not text:
+                raise _invalid(f"{what} must be written as the normaliser writes them")
+    if {known for _, known in pairs} & {nick for nick, _ in pairs}:
+        raise _invalid(f"{what} must lead to names that are none themselves")
+    return pairs
 
 
 def _parse_tokens(value: object, name: str) -> TokenRule:
@@ -329,14 +358,33 @@ def _parse_tokens(value: object, name: str) -> TokenRule:
         "date_pairs": ("positions",),
         "exact": ("positions",),
         "digits": ("positions",),
+        "numeric": ("positions", "distance", "resolution"),
+        "code": ("positions", "levels"),
     }
     if kind not in numbers:
         raise _invalid(f"tokens of field {name} must be of the kind {', '.join(numbers)}")
     item = _members(value, {"kind", *numbers[kind]}, f"tokens of field {name}")
+    if kind == "code":
+        return _parse_code(item, name)
     names = numbers["date"] if kind == "date" else ("positions",)
     positions = tuple(_integer(item[key], f"{key} of field {name}", 1, 16384) for key in names)
     q = _integer(item["q"], f"q of field {name}", 1, 3) if kind == "qgram" else 0
-    return TokenRule(kind, positions, q)
+    if kind != "numeric":
+        return TokenRule(kind, positions, q)
+    resolution = _integer(item["resolution"], f"resolution of field {name}", 1, 32)
+    distance = _integer(item["distance"], f"distance of field {name}", 1, 10**9)
+    return TokenRule(kind, positions, 0, distance=distance, resolution=resolution)
+
+
+def _parse_code(item: Mapping[str, Any], name: str) -> TokenRule:
+    """A hierarchical code: one token for each level that the value reaches, the finest its whole text."""
+    what = f"levels of field {name}"
+    levels = tuple(_integer(level, what, 1, 64) for level in _items(item["levels"], what))
+    positions = _items(item["positions"], f"positions of field {name}")
+    if any(high <= low for low, high in pairwise(levels)) or len(positions) != len(levels):
+        raise _invalid(f"{what} must ascend, with as many positions")
+    counts = tuple(_integer(count, f"positions of field {name}", 1, 16384) for count in positions)
+    return TokenRule("code", counts, 0, levels=levels)
 
 
 def _parse_filter(value: object) -> Filter:
@@ -405,11 +453,15 @@ def _field_document(field: Field) -> dict[str, Any]:
     tokens: dict[str, Any] = {"kind": rule.kind}
     if rule.kind == "date":
         tokens |= dict(zip(("year", "month", "day"), rule.positions, strict=True))
+    elif rule.kind == "code":
+        tokens |= {"levels": list(rule.levels), "positions": list(rule.positions)}
     else:
         tokens["positions"] = rule.positions[0]
     if rule.kind == "qgram":
         tokens["q"] = rule.q
-    return {
+    if rule.kind == "numeric":
+        tokens |= {"distance": rule.distance, "resolution": rule.resolution}
+    document = {
         "name": field.name,
         "columns": list(field.columns),
         "normaliser": field.normaliser,
@@ -419,6 +471,7 @@ def _field_document(field: Field) -> dict[str, Any]:
         "missing": list(field.missing),
         "strong": field.strong,
     }
+    return {**document, "nicknames": dict(field.nicknames)} if field.nicknames else document
 
 
 def _filter_document(item: Filter) -> dict[str, Any]:

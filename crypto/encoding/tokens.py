@@ -9,7 +9,11 @@ normalised value.) By kind, of the value ``v``:
 - ``date_pairs``: ``ym`` + year and month, ``md`` + month and day, ``yd`` + year and day, so that strangers
   born in one year, or on one day of any month, share nothing, and one wrong part leaves one token of three;
 - ``digits``: the character at place i (from 0), as ``i:c``;
-- ``exact``: v itself.
+- ``exact``: v itself;
+- ``code``: of a hierarchical code, for each level ``i`` of length ``n`` that v reaches, ``i:`` + its first n
+  characters (a shorter v: ``0:`` + v); each level has its own number of positions;
+- ``numeric``: with ``b`` the resolution and ``d`` the distance, v · 2b rounded to a multiple of d (halves
+  up), and the b multiples before and after it, in decimal: numbers close to each other share many.
 """
 
 from __future__ import annotations
@@ -65,6 +69,8 @@ def tokenise(values: Sequence[str], rule: TokenRule) -> Tokens:
         return _date_pairs(values)
     if rule.kind == "digits":
         return _digits(codes, lengths)
+    if rule.kind in ("code", "numeric"):
+        return _listed([_levels(v, rule) if rule.kind == "code" else _neighbours(v, rule) for v in values])
     return _qgrams(codes, lengths, rule.q)
 
 
@@ -127,6 +133,28 @@ def _date_pairs(values: Sequence[str]) -> Tokens:
     ]
     starts = np.arange(len(values) + 1) * 3
     return Tokens(starts, np.array(ids, np.int64), list(texts), np.zeros(len(texts), np.int64))
+
+
+def _levels(value: str, rule: TokenRule) -> list[tuple[str, int]]:
+    reached = [place for place, length in enumerate(rule.levels) if len(value) >= length]
+    # A code that ends above the first level still says something: its whole text stands for that level.
+    return [(f"{place}:{value[: rule.levels[place]]}", place) for place in reached or [0]]
+
+
+def _neighbours(value: str, rule: TokenRule) -> list[tuple[str, int]]:
+    scaled = int(value) * 2 * rule.resolution
+    middle = (2 * scaled + rule.distance) // (2 * rule.distance)
+    steps = range(middle - rule.resolution, middle + rule.resolution + 1)
+    return [(str(step * rule.distance), 0) for step in steps]
+
+
+def _listed(lists: Sequence[Sequence[tuple[str, int]]]) -> Tokens:
+    """Tokens, each with the part whose number of positions holds for it."""
+    texts: dict[str, int] = {}
+    ids = [texts.setdefault(text, len(texts)) for tokens in lists for text, _ in tokens]
+    parts = {text: part for tokens in lists for text, part in tokens}
+    starts = np.concatenate([[0], np.cumsum([len(tokens) for tokens in lists])]).astype(np.int64)
+    return Tokens(starts, np.array(ids, np.int64), list(texts), np.array([*parts.values()], np.int64))
 
 
 def gather(tokens: Tokens, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
