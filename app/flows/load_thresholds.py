@@ -24,7 +24,8 @@ from app.outcomes.thresholds import COLUMNS, Thresholds, parse_thresholds
 from crypto.errors import CohortlinkError, InputError
 
 _FILE = "thresholds.csv"
-_MAX_BYTES = 50_000_000
+#: Characters.
+MAX_SIZE = 20_000_000
 
 
 def load(service: Service, caller: Caller, text: str) -> dict[str, Any]:
@@ -73,8 +74,8 @@ def read_rows(text: str) -> Sequence[dict[str, str]]:
     InputError
         ``FILE_TOO_LARGE``; ``ROW_LENGTH`` where a row has more or fewer fields than the header.
     """
-    if len(text) > _MAX_BYTES:
-        raise InputError("FILE_TOO_LARGE", "A table of thresholds has at most 50 MB.")
+    if len(text) > MAX_SIZE:
+        raise InputError("FILE_TOO_LARGE", "A table of thresholds has at most 20 million characters.")
     rows = []
     for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=1):
         if None in row or None in row.values():

@@ -87,6 +87,10 @@ class Cohort:
         """Exit quarter of the latest awards."""
         return Quarter.of_award(self.last_month)
 
+    def of_year(self, year: int) -> Cohort:
+        """The one year that begins in ``year``."""
+        return Cohort(year, year, self.academic)
+
     def references(self, measure: Measure) -> tuple[Quarter, Quarter]:
         """Reference quarters of the earliest and of the latest awards."""
         if measure.years is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 import pyarrow as pa
@@ -18,8 +19,9 @@ from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
 from app.outcomes.measures import Attached, ContinuedEducation, Earnings, Measure, SelfSufficient
 from app.outcomes.outcome_sql import create_outcome
+from app.outcomes.quarters import Quarter
 from app.outcomes.thresholds import DEFAULT_FAMILY, Thresholds, minimum_wages, require_minimum_wages
-from crypto.facts import SCHEMAS, code_list
+from crypto.facts import SCHEMAS, code_list, validate_facts
 
 Facts = Mapping[str, Sequence[tuple[str, pa.Table]]]
 
@@ -129,12 +131,16 @@ class Frame:
     institutions, providers : tuple of str
         Every institution that any submitted completion names, whatever its cohort, in code order; every
         provider that any participation names.
+    contributors : mapping of int to frozenset of str
+        By the year in which a cohort year begins: organizations that report its awards, states that report
+        wages in each of its reference quarters.
     """
 
     connection: duckdb.DuckDBPyConnection
     states: tuple[str, ...]
     institutions: tuple[str, ...]
     providers: tuple[str, ...]
+    contributors: Mapping[int, frozenset[str]]
 
 
 def build_frame(
@@ -169,12 +175,35 @@ def build_frame(
     connection.register("thresholds", (thresholds or Thresholds.empty()).table)
     connection.register("minimum_wages", minimum_wages())
     _refuse_unlinked(connection)
-    states = _column(connection, "select distinct state_fips from wage where source = 'UI'")
+    reported = connection.execute(
+        "select distinct state_fips, quarter from wage where source = 'UI'"
+    ).fetchall()
+    states = tuple(sorted({state for state, _ in reported}))
     _require_minimum_wages(measure, cohort, states)
     _derive(connection, measure, cohort)
     schools = _column(connection, "select distinct institution_id from completion")
     providers = _column(connection, "select distinct provider_id from participation")
-    return Frame(connection, states, schools, providers)
+    contributors = {
+        year: _award_owners(connection, year) | _reporting(reported, cohort.of_year(year).references(measure))
+        for year in range(cohort.first, cohort.last + 1)
+    }
+    return Frame(connection, states, schools, providers, contributors)
+
+
+def _award_owners(connection: duckdb.DuckDBPyConnection, year: int) -> frozenset[str]:
+    # Fewer persons than the least minimum cell may not show, not even by an organization's presence.
+    query = "select owner from award where year = $year group by owner having count(distinct person) >= 10"
+    return frozenset(row[0] for row in connection.execute(query, {"year": year}).fetchall())
+
+
+def _reporting(reported: Sequence[tuple[str, str]], ends: tuple[Quarter, Quarter]) -> frozenset[str]:
+    """States with wage records in every quarter from the first to the last reference quarter."""
+    wanted = {str(Quarter(index)) for index in range(ends[0].index, ends[1].index + 1)}
+    return frozenset(
+        f"wages-{state}"
+        for state in {state for state, _ in reported}
+        if wanted <= {quarter for each, quarter in reported if each == state}
+    )
 
 
 def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Cohort) -> None:
@@ -238,13 +267,15 @@ def _register(
         raise OutcomesError("UNKNOWN_KIND", f"Kinds of facts are {', '.join(SCHEMAS)}.")
     batches: list[dict[str, object]] = []
     for kind in _KINDS:
-        parts = [SCHEMAS[kind].arrow().empty_table()]
+        given = [(batch, _typed(kind, table)) for batch, table in facts.get(kind, ())]
+        schema = _schema(kind, [table for _, table in given])
+        parts = [schema.empty_table()]
         numbers, names = [0], [""]
-        for number, (batch, table) in enumerate(facts.get(kind, ())):
+        for number, (batch, table) in enumerate(given):
             if any(row["kind"] == kind and row["batch"] == batch for row in batches):
                 raise OutcomesError("DUPLICATE_BATCH", "A batch is given twice.")
             batches.append({"kind": kind, "seq": number, "batch": batch})
-            parts.append(_typed(kind, table))
+            parts.append(table.cast(schema))
             numbers.append(number)
             names.append(owners.get(batch, batch))
         whole = pa.concat_tables(parts)
@@ -263,13 +294,30 @@ def _register(
 
 
 def _typed(kind: str, table: pa.Table) -> pa.Table:
-    """The schema's columns and types; dictionaries stay, since 48 million tokens in full do not fit."""
-    fields = []
-    for field in SCHEMAS[kind].arrow():
-        given = table.schema.field(field.name)
-        kept = pa.types.is_dictionary(given.type) and given.type.value_type == field.type
-        fields.append(field.with_type(given.type) if kept else field)
-    return table.cast(pa.schema(fields))
+    """The typed form of a batch, which may have been submitted as texts or without optional columns.
+
+    It was validated when it came; here nothing can be in the future any more.
+    """
+
+    def plain(field: pa.Field) -> pa.DataType:
+        return field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+
+    wanted = SCHEMAS[kind].arrow()
+    if [(field.name, plain(field)) for field in table.schema] == [(f.name, f.type) for f in wanted]:
+        return table
+    return validate_facts(kind, table, submitted_on=date.max)
+
+
+def _schema(kind: str, tables: Sequence[pa.Table]) -> pa.Schema:
+    """The schema's types; a dictionary where all batches have one: 48 million tokens in full do not fit."""
+
+    def given(field: pa.Field) -> pa.Field:
+        types = {table.schema.field(field.name).type for table in tables}
+        (only,) = types if len(types) == 1 else (field.type,)
+        kept = pa.types.is_dictionary(only) and only.value_type == field.type
+        return field.with_type(only) if kept else field
+
+    return pa.schema([given(field) for field in SCHEMAS[kind].arrow()])
 
 
 def _repeat(values: Sequence[object], sizes: Sequence[int], kind: pa.DataType) -> pa.ChunkedArray:

@@ -108,6 +108,17 @@ class Question:
             vintage="FINAL" if final else "PRELIMINARY",
             coverage=_coverage(self.measure, frame.states, coverage),
             notes=tuple(self._notes(thresholds)),
+            contributors=tuple(sorted(frozenset().union(*frame.contributors.values()))),
+            breaks=tuple(
+                name
+                for name, before, year in zip(
+                    self.cohort.years[1:],
+                    range(self.cohort.first, self.cohort.last),
+                    range(self.cohort.first + 1, self.cohort.last + 1),
+                    strict=True,
+                )
+                if frame.contributors[before] != frame.contributors[year]
+            ),
         )
 
     def _notes(self, thresholds: Thresholds | None) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """Tables that somebody else decides: self-sufficiency thresholds, loaded by the user, and minimum wages.
 
-No real thresholds are shipped: their sources have licences of their own. ``demo_thresholds`` is invented.
+No thresholds are shipped: their sources have licences of their own. The demo loads an invented table.
 """
 
 from __future__ import annotations
@@ -173,39 +173,6 @@ def _refuse_gaps(keys: dict[tuple[str, str, str], int], span: range) -> None:
             number = next(at for key, at in keys.items() if key[0] == county)
             detail = f"This row's county has no amounts for one adult alone ({DEFAULT_FAMILY})."
             raise InputError("THRESHOLD_GAP", detail, row=number, column="family_type")
-
-
-@cache
-def demo_thresholds() -> Thresholds:
-    """The invented table that the demo loads; about no real place's cost of living."""
-    return parse_thresholds(
-        [
-            {
-                "source": "Cohortlink demo (fictitious)",
-                "version": "1",
-                "county_fips": county,
-                "family_type": family,
-                "year": str(year),
-                "annual_amount": str(base * factor * (100 + 3 * (year - 2020)) // 10_000),
-                "licence_note": "Invented for the demo; free to use, of no meaning elsewhere.",
-            }
-            for county, base in _DEMO_BASE.items()
-            for family, factor in _DEMO_FAMILIES.items()
-            for year in range(2019, 2028)
-        ]
-    )
-
-
-_DEMO_BASE = {
-    "39061": 30_000,
-    "39017": 29_000,
-    "39165": 30_500,
-    "39025": 28_000,
-    "21037": 27_500,
-    "21117": 28_000,
-    "21015": 29_000,
-}
-_DEMO_FAMILIES = {DEFAULT_FAMILY: 100, "a1i0p1s0t0": 155, "a1i0p2s0t0": 190, "a1i0p2s1t0": 220}
 
 
 @cache

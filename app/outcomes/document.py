@@ -1,0 +1,64 @@
+"""``docs/indicators.md`` from the declarations: ``python -m app.outcomes.document`` writes it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.indicators import INDICATORS, TREATMENTS, Indicator
+from crypto.facts import code_list
+
+FILE = Path(__file__).parents[2] / "docs" / "indicators.md"
+
+_HEAD = """# Indicators
+
+Made from the declarations in `app/outcomes/indicators.py`, which `GET /v1/indicators` shows as well; do not
+edit this page, run `python -m app.outcomes.document`.
+
+`Qn` is the nth calendar quarter after the quarter of the award. The unit is the linked person, once per
+region, however many states, awards or employers. A cohort is an academic year (July to June), written
+`2022-23`, a calendar year (`2022`), or a range of either (`2020-21..2023-24`). Exclusions dated on or before
+the end of the last quarter that is looked at leave the denominator. **A person who is not found in wage
+records is not found, never "unemployed".** Every figure carries its coverage note.
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [_HEAD]
+    parts += [_section(indicator) for indicator in INDICATORS.values()]
+    parts.append(_treatments())
+    parts.append(_dimensions())
+    return "\n".join(parts)
+
+
+def _section(indicator: Indicator) -> str:
+    dimensions = ", ".join(f"`{name}`" for name in indicator.dimensions) or "none: the total alone"
+    return (
+        f"## `{indicator.id}`: {indicator.title}\n\n{indicator.definition}\n\n"
+        f"- **Numerator:** {indicator.numerator}\n"
+        f"- **Denominator:** {indicator.denominator}\n"
+        f"- **Dimensions:** {dimensions}\n"
+        f"- **Additivity:** {indicator.additivity}\n"
+        f"- **Needs:** the end of {indicator.horizon}\n"
+        f"- **Disclosure:** {indicator.disclosure}\n"
+    )
+
+
+def _treatments() -> str:
+    rows = [f"| {name} | {rule} |" for name, rule in TREATMENTS.items()]
+    return "\n".join(["## How figures are made safe\n", "| treatment | rule |", "|---|---|", *rows, ""])
+
+
+def _dimensions() -> str:
+    rows = []
+    for dimension in DIMENSIONS.values():
+        lists = code_list(dimension.codes) if dimension.codes else None
+        where = f"{lists.source} ({lists.version})" if lists else "the agreement's or the data's own list"
+        rows.append(f"| `{dimension.id}` | {dimension.label} | {dimension.rows} | {where} |")
+    head = ["## Dimensions\n", "| id | label | rows | codes |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])
+
+
+if __name__ == "__main__":
+    FILE.write_text(render(), encoding="utf-8")
