@@ -178,11 +178,14 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
         "executed_by": _text,
         "executed_at": _text,
     },
+    "thresholds.loaded": {"source": _text, "version": _text, "sha256": _hex},
     "log.read": {"credential": _text, "role": _text, "start": _count},
 }
 
 #: Kinds that belong to no agreement; all others belong to one.
-UNBOUND: Final = frozenset({"organization.created", "credential.created", "credential.revoked", "log.read"})
+UNBOUND: Final = frozenset(
+    {"organization.created", "credential.created", "credential.revoked", "thresholds.loaded", "log.read"}
+)
 
 
 def check_body(kind: str, agreement: str | None, body: Mapping[str, object]) -> None:
