@@ -22,10 +22,12 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from crypto.canonical import sha256_hex
 from crypto.errors import EnvelopeError, KeyMaterialError
-from crypto.keyfile import b64url, b64url_key, parse_private, read_private, write_private
+from crypto.keyfile import b64url, b64url_key, parse_private, read_private, replace_private, write_private
 
 KEYRING_FORMAT = "cohortlink-keyring/1"
 FRAME_BYTES = 1 << 20
@@ -98,6 +100,35 @@ class Keyring:
             raise KeyMaterialError("KEY_ENV_MISSING", f"the environment variable {variable} is not set")
         document = parse_private(text.encode("utf-8", "surrogateescape"), KEYRING_FORMAT, variable)
         return cls._from_document(document, variable)
+
+    def save(self, path: Path) -> None:
+        """Put this keyring in the place of the file, with mode 0600; a crash leaves the old or the new."""
+        replace_private(Path(path), self.to_document())
+
+    def with_new_key(self) -> Keyring:
+        """Return this keyring with one more key, random, which wraps from now on."""
+        added = Keyring.generate()
+        return Keyring({**self.keys, **added.keys}, added.current)
+
+    def only_current(self) -> Keyring:
+        """Return this keyring without the keys that no longer wrap: what they wrapped stays shut."""
+        return Keyring({self.current: self.keys[self.current]}, self.current)
+
+    def combine(self, other: Keyring, context: str) -> Keyring:
+        """Return the keyring whose keys need a key of this one *and* a key of the other.
+
+        Each pair gives HKDF-SHA256 (RFC 5869) of this key, salted with the other, for the context: whoever
+        lacks either of the two learns nothing of it. The current key is that of both current ones.
+        """
+
+        def pair(mine: str, theirs: str) -> bytes:
+            info = b"cohortlink/combined-key/1\n" + context.encode("utf-8")
+            kdf = HKDF(algorithm=SHA256(), length=32, salt=other.keys[theirs], info=info)
+            return kdf.derive(self.keys[mine])
+
+        keys = {(mine, theirs): pair(mine, theirs) for mine in self.keys for theirs in other.keys}
+        current = _key_id(keys[self.current, other.current])
+        return Keyring({_key_id(key): key for key in keys.values()}, current)
 
     def to_document(self) -> dict[str, object]:
         """Return the content of the keyring file: secret."""

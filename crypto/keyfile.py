@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,12 +39,50 @@ def write_private(path: Path, document: Mapping[str, object]) -> None:
     except BaseException:
         path.unlink(missing_ok=True)  # half a key would block the name and open nothing
         raise
-    if os.name == "posix":
-        directory = os.open(path.parent, os.O_RDONLY)
+    _sync_directory(path.parent)
+
+
+def replace_private(path: Path, document: Mapping[str, object]) -> None:
+    """Write a key document with mode 0600, durably and at once: a crash leaves the old file or the new one.
+
+    What a killed writer leaves is named ``.<name>.<random>.new``; :func:`erase_private` finds it.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    write_private(fresh, document)
+    try:
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def erase_private(path: Path) -> None:
+    """Overwrite and remove a key file and whatever killed writers left of it; nothing there is no error.
+
+    Overwriting reaches the same blocks on plain file systems only (not on copy-on-write ones, nor under
+    a flash drive's wear levelling), and copies elsewhere are other people's matter.
+    """
+    for each in (path, *path.parent.glob(f".{path.name}.*.new")):
         try:
-            os.fsync(directory)
+            with each.open("r+b") as file:
+                file.write(bytes(os.fstat(file.fileno()).st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            each.unlink()
+        except FileNotFoundError:
+            continue
+    if path.parent.exists():
+        _sync_directory(path.parent)
+
+
+def _sync_directory(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
         finally:
-            os.close(directory)
+            os.close(handle)
 
 
 def read_private(path: Path, document_format: str) -> dict[str, object]:

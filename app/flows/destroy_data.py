@@ -1,12 +1,18 @@
 """Destruction: due, then done by somebody else, then certified.
 
-Destroying is deleting wrapped data keys: from the commit on nothing of the agreement can be decrypted,
-wherever copies of its blobs lie (as long as no old copy of the database meets the master keys again).
-Blobs are removed afterwards; a crash before that leaves noise.
+Destroying is erasing keys. The agreement's own keys go from the key store, one file per plane, and its
+wrapped data keys from the database: from then on nothing of the agreement can be decrypted, wherever copies
+of its blobs or of the database lie, as long as no old copy of the key store comes back. Blobs are removed
+afterwards.
+
+The files are erased before the commit, under the agreement's lock. A crash between the two leaves an
+agreement whose destruction is due (nothing else can follow that) and whose keys are gone: the second call,
+repeated, certifies it. The other order could leave a certificate that says of a living key that it is erased.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.auth import Caller, Role
@@ -15,43 +21,46 @@ from app.flows.seal_log import append, rfc3339, seal
 from app.flows.service import Service
 from app.flows.sign_agreement import Action, State, describe, standing, step, visible
 from app.store import Tx, agreements, batches, datakeys, releases, runs
-from app.store.models import Batch, BatchState, RunState
+from app.store.keystore import PLANES
+from app.store.models import Batch, BatchState, DataKey, Run, RunState
 
 HOLDING = (BatchState.UPLOADING, BatchState.ACCEPTED, BatchState.SUPERSEDED)
-METHOD = "deletion of the wrapped data keys (AES-256-GCM, one per batch and plane), then of the blobs"
+METHOD = (
+    "cryptographic erasure: the agreement's keys were erased from the key store and the wrapped data keys "
+    "(AES-256-GCM, one per batch or run and plane) from the database; then the blobs were removed"
+)
 
 
 def request_or_execute(service: Service, caller: Caller, agreement_id: str) -> dict[str, Any]:
     """The first call makes destruction due; the second, by another organization, executes it.
 
-    So whoever executes has a witness, and both are on the certificate.
+    So whoever executes (`executed_by`) has a witness (`requested_by`), and both are on the certificate.
 
     1. Authorise: data owner or operator, of an agreement that is revoked or expired.
     2. First call: DESTRUCTION_DUE and who asked for it.
-    3. Second call: in one transaction all wrapped keys are deleted, batches are DESTROYED, open runs are
-       cancelled, the certificate is signed and logged.
-    4. Blobs are removed.
+    3. Second call: under the agreement's lock its keys are erased from the key store; in the same
+       transaction all wrapped keys are deleted, batches are DESTROYED, open runs are cancelled, the
+       certificate is signed and logged.
+    4. Blobs are removed, also those that no row names. A call after the end repeats this step.
     """
     caller.require(Role.AGENCY, Role.OPERATOR)
     now = service.now()
-    paths: list[str] = []
     with service.store.transaction("destroy data") as tx:
         agreement = visible(tx, caller, agreement_id, lock=True)
         found = standing(tx, agreement, now)
         certificate = agreements.certificate(tx, agreement_id)
-        if found.state is State.DESTROYED:
-            return describe(tx, agreement, now)
-        if certificate is None:
+        if found.state is not State.DESTROYED and certificate is None:
             agreement.state = step(tx, found, Action.REQUEST_DESTRUCTION, caller)
             agreements.add_certificate_request(tx, agreement_id, caller.organization, now)
             append(tx, "destruction.due", agreement_id, caller.organization, {}, now)
-        else:
+            agreement.changed_at = now
+        elif found.state is not State.DESTROYED:
+            assert certificate is not None
             after = step(tx, found, Action.DESTROY, caller)
             if certificate.requested_by == caller.organization:
                 raise ConflictError("WITNESS_NEEDED", "Another organization must execute the destruction.")
             agreement.state = after
-            document, paths = _destroy(tx, agreement_id)
-            document |= {
+            document = _destroy(service, tx, agreement_id) | {
                 "requested_by": certificate.requested_by,
                 "executed_by": caller.organization,
                 "executed_at": rfc3339(now),
@@ -59,39 +68,59 @@ def request_or_execute(service: Service, caller: Caller, agreement_id: str) -> d
             certificate.document, certificate.issued_at = document, now
             certificate.signature = service.log_key.sign("certificate", document)
             append(tx, "destruction.done", agreement_id, caller.organization, document, now)
-        agreement.changed_at = now
+            agreement.changed_at = now
         result = describe(tx, agreement, now)
-    service.store.blobs.delete(paths)
+        owners = _owners(tx, agreement_id) if agreement.state == State.DESTROYED else []
+    for owner in owners:
+        for plane in PLANES:
+            service.store.blobs.delete(service.store.blobs.list(f"{plane}/{owner}"))
     seal(service)
     return result
 
 
-def _destroy(tx: Tx, agreement_id: str) -> tuple[dict[str, Any], list[str]]:
+def _owners(tx: Tx, agreement_id: str) -> list[str]:
+    of_batches = [batch.id for batch in batches.of_agreement(tx, agreement_id)]
+    return of_batches + [run.id for run in runs.of_agreement(tx, agreement_id)]
+
+
+def _destroy(service: Service, tx: Tx, agreement_id: str) -> dict[str, Any]:
     held = batches.of_agreement(tx, agreement_id, HOLDING)
     linked = runs.of_agreement(tx, agreement_id)
-    paths = [run.links_path for run in linked if run.links_path]
-    keys = datakeys.destroy(tx, [batch.id for batch in held] + [run.id for run in linked])
-    datasets = [_dataset(batch) for batch in held]
-    for batch in held:
-        batch.state = BatchState.DESTROYED
-        paths += batches.forget_parts(tx, batch.id)
-    for run in linked:
-        run.links_path = None
-        if run.state in (RunState.QUEUED, RunState.RUNNING):
-            run.state = RunState.CANCELLED
+    _erase_keys(service, datakeys.of_agreement(tx, agreement_id), agreement_id)
+    keys = datakeys.destroy(tx, _owners(tx, agreement_id))
     document = {
         "type": "cohortlink-certificate/1",
         "agreement": agreement_id,
         "method": METHOD,
-        "datasets": datasets,
+        "datasets": [_dataset(batch) for batch in held],
         "runs": [run.id for run in linked],
+        "derivatives": [_derivatives(run) for run in linked if run.links_sha256 is not None],
         "keys": [{"owner": owner, "plane": plane, "key_id": key_id} for owner, plane, key_id in keys],
         "remains": {
             "releases": len(releases.of_agreement(tx, agreement_id)),
+            "protected_cubes": len(releases.ledger_of_agreement(tx, agreement_id)),
             "log": "entries with digests and counts",
         },
     }
-    return document, paths
+    for batch in held:
+        batch.state = BatchState.DESTROYED
+        batches.forget_parts(tx, batch.id)
+    for run in linked:
+        run.links_path = None
+        if run.state in (RunState.QUEUED, RunState.RUNNING):
+            run.state = RunState.CANCELLED
+    return document
+
+
+def _erase_keys(service: Service, rows: Sequence[DataKey], agreement_id: str) -> None:
+    for plane in PLANES:
+        keys = service.keys(plane)
+        master = keys.master().keys
+        if any(row.plane == plane and row.key_id in master for row in rows):
+            # Made before agreements had keys of their own: the master key alone opens it, from a backup too.
+            raise ConflictError("KEYS_TOO_OLD", "Run 'cohortlink keys rotate' first; then repeat this.")
+    for plane in PLANES:
+        service.keys(plane).erase_agreement(agreement_id)
 
 
 def _dataset(batch: Batch) -> dict[str, Any]:
@@ -103,6 +132,15 @@ def _dataset(batch: Batch) -> dict[str, Any]:
             {"name": file["name"], "sha256": file["sha256"], "rows": file["rows"]}
             for file in batch.manifest["files"]
         ],
+    }
+
+
+def _derivatives(run: Run) -> dict[str, Any]:
+    """The tables of pairs and of clusters that a run derived from the data sets."""
+    return {
+        "run": run.id,
+        "clusters_sha256": run.links_sha256,
+        "pairs_sha256": (run.report or {})["links"]["sha256"],
     }
 
 

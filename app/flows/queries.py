@@ -9,9 +9,10 @@ from typing import Any
 from app.auth import Caller
 from app.errors import ServiceError
 from app.flows.seal_log import rfc3339
-from app.flows.service import PLANES, Service
+from app.flows.service import Service
 from app.flows.sign_agreement import describe, standing, visible
 from app.store import agreements, batches, log, releases, runs, schema
+from app.store.keystore import PLANES
 from crypto.errors import CohortlinkError
 
 

@@ -14,15 +14,14 @@ from pathlib import Path
 
 from app.errors import ServiceError
 from app.settings import Settings
-from app.store import Blobs, Plane, Store, datakeys, log, schema
+from app.store import Blobs, KeyStore, Plane, Store, datakeys, log, schema
 from app.store.engine import create_engine
-from app.store.planes import PlaneName
+from app.store.keystore import PLANES, PlaneName
 from crypto.envelope import Keyring
 from crypto.errors import KeyMaterialError
 from crypto.keyfile import read_private, write_private
 from crypto.signatures import SigningKey
 
-PLANES: tuple[PlaneName, ...] = ("encodings", "facts", "links")
 _SECRET_FORMAT = "cohortlink-release-secret/1"  # noqa: S105 (a format, not a secret)
 
 
@@ -54,8 +53,14 @@ class Service:
         return self.clock().replace(microsecond=0)
 
     def plane(self, name: PlaneName) -> Plane:
-        """Open one plane with its own keyring and no other."""
-        return Plane(name, self.store, Keyring.load(self.settings.keyring(name)))
+        """Open one plane with its own keys and no others."""
+        keys = self.keys(name)
+        keys.master()
+        return Plane(name, self.store, keys)
+
+    def keys(self, name: PlaneName) -> KeyStore:
+        """The key store of one plane: for making, rotating and erasing keys."""
+        return KeyStore(self.settings.keys, name)
 
     def release_secret(self) -> bytes:
         """The 32 secret bytes that randomise complementary choices."""

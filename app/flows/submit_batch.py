@@ -30,7 +30,7 @@ from app.flows.sign_agreement import Standing, in_force, visible
 from app.flows.signing import verify_signed
 from app.store import Tx, agreements, batches, datakeys
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
-from app.store.planes import PlaneName
+from app.store.keystore import PlaneName
 from crypto.canonical import digest_of
 from crypto.errors import CohortlinkError
 from crypto.wire import Manifest, parse_manifest
@@ -127,7 +127,7 @@ def _add(
     batches.add(tx, batch, [dict(entry) for entry in document["files"]])
     planes: set[PlaneName] = {_plane(entry.kind) for entry in manifest.files}
     for name in sorted(planes):
-        service.plane(name).create_key(tx, batch.id, now)
+        service.plane(name).create_key(tx, batch.id, batch.agreement_id, now)
     return batch
 
 

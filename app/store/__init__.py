@@ -7,6 +7,7 @@ each plane (encodings, facts, links) is opened with its own keyring and nothing 
 
 from app.store.base import Store, Tx
 from app.store.blobs import Blobs
+from app.store.keystore import KeyStore
 from app.store.planes import Plane
 
-__all__ = ["Blobs", "Plane", "Store", "Tx"]
+__all__ = ["Blobs", "KeyStore", "Plane", "Store", "Tx"]

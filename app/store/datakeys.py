@@ -1,8 +1,8 @@
-"""Wrapped data keys. Deleting one destroys what it encrypted, wherever copies of the blobs lie."""
+"""Wrapped data keys. Deleting one shuts what it encrypted; erasing the agreement's key shuts backups too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
@@ -16,10 +16,33 @@ def find(tx: Tx, owner: str, plane: str) -> DataKey | None:
     return tx.session.get(DataKey, (owner, plane))
 
 
-def add(tx: Tx, owner: str, plane: str, key_id: str, wrapped: bytes, now: datetime) -> None:
+def add(
+    tx: Tx, owner: str, plane: str, agreement_id: str, key_id: str, wrapped: bytes, now: datetime
+) -> None:
     """Record a wrapped key."""
-    tx.session.add(DataKey(owner=owner, plane=plane, key_id=key_id, wrapped=wrapped, created_at=now))
+    tx.session.add(
+        DataKey(
+            owner=owner,
+            plane=plane,
+            agreement_id=agreement_id,
+            key_id=key_id,
+            wrapped=wrapped,
+            created_at=now,
+        )
+    )
     tx.session.flush()
+
+
+def of_agreement(tx: Tx, agreement_id: str) -> Sequence[DataKey]:
+    """All wrapped keys under an agreement, by owner and plane."""
+    query = select(DataKey).where(DataKey.agreement_id == agreement_id)
+    return tx.session.scalars(query.order_by(DataKey.owner, DataKey.plane)).all()
+
+
+def key_ids(tx: Tx) -> set[tuple[str, str, str]]:
+    """Every (plane, agreement, key id) that wraps something."""
+    rows = tx.session.execute(select(DataKey.plane, DataKey.agreement_id, DataKey.key_id).distinct())
+    return {(row[0], row[1], row[2]) for row in rows}
 
 
 def destroy(tx: Tx, owners: Iterable[str]) -> list[tuple[str, str, str]]:

@@ -303,12 +303,13 @@ class BatchPart(Base):
 
 
 class DataKey(Base):
-    """A wrapped data key. Deleting the row is how its blobs are destroyed."""
+    """A wrapped data key. Deleting the row is how its blobs are shut."""
 
     __tablename__ = "data_keys"
 
     owner: Mapped[str] = mapped_column(String(64), primary_key=True)  # a batch's or a run's id
     plane: Mapped[str] = mapped_column(String(20), primary_key=True)
+    agreement_id: Mapped[str] = mapped_column(ForeignKey("agreements.id"), index=True)
     key_id: Mapped[str]
     wrapped: Mapped[bytes]
     created_at: Mapped[datetime]

@@ -1,6 +1,6 @@
-"""Bulk data of one plane: encrypted with a data key per owner and plane, wrapped by the plane's keyring.
+"""Bulk data of one plane: encrypted with a data key per owner and plane, wrapped by the plane's key store.
 
-A `Plane` holds one keyring. Whoever is given the facts plane cannot open an encoding: the linker gets
+A `Plane` holds one key store. Whoever is given the facts plane cannot open an encoding: the linker gets
 encodings and links, the tabulator gets facts and links, and nobody gets all three.
 """
 
@@ -10,39 +10,64 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Literal
 
+from app.errors import ServiceError
 from app.store import datakeys
 from app.store.base import Store, Tx
+from app.store.keystore import KeyStore, PlaneName
+from app.store.models import DataKey
 from crypto.envelope import Keyring, WrappedKey, decrypt, encrypt, new_data_key
-
-PlaneName = Literal["encodings", "facts", "links"]
 
 
 class Plane:
     """Reads and writes the blobs of one plane.
 
+    Keys are read from their files when they are needed, so a rotation reaches a running process at its
+    next use of them.
+
     Parameters
     ----------
     name : {"encodings", "facts", "links"}
     store : Store
-    keyring : Keyring
+    keys : KeyStore
         Of this plane only.
     """
 
-    def __init__(self, name: PlaneName, store: Store, keyring: Keyring) -> None:
+    def __init__(self, name: PlaneName, store: Store, keys: KeyStore) -> None:
         self.name: PlaneName = name
         self._store = store
-        self._keyring = keyring
+        self._keys = keys
 
-    def create_key(self, tx: Tx, owner: str, now: datetime) -> None:
+    def create_key(self, tx: Tx, owner: str, agreement_id: str, now: datetime) -> None:
         """Make the data key of a batch or run in this plane, unless it has one.
 
-        Commit before writing: a blob whose key was rolled back is noise.
+        Call it under the agreement's lock: the keys are read again in here, so that a rotation, which takes
+        the same lock, either sees the new row or has changed the keys before. Commit before writing: a blob
+        whose key was rolled back is noise.
+
+        Raises
+        ------
+        ServiceError
+            `KEYS_MISSING` if the agreement has data keys and the key that wraps them is not there: a new
+            one beside old data would hide a loss.
         """
-        if datakeys.find(tx, owner, self.name) is None:
-            wrapped = self._keyring.wrap(new_data_key(), self._context(owner))
-            datakeys.add(tx, owner, self.name, wrapped.key_id, wrapped.blob, now)
+        if datakeys.find(tx, owner, self.name) is not None:
+            return
+        ring = self._keys.ring(agreement_id)
+        if ring is None:
+            if self._was_here(tx, agreement_id):
+                raise ServiceError("KEYS_MISSING", 500, f"Restore {self.name}/{agreement_id}.json.")
+            self._keys.save_agreement(agreement_id, Keyring.generate())
+            ring = self._keys.ring(agreement_id)
+            assert ring is not None
+        wrapped = ring.wrap(new_data_key(), context(owner, self.name))
+        datakeys.add(tx, owner, self.name, agreement_id, wrapped.key_id, wrapped.blob, now)
+
+    def _was_here(self, tx: Tx, agreement_id: str) -> bool:
+        """Whether some data key is wrapped by keys that the agreement has no more."""
+        master = self._keys.master().keys
+        rows = datakeys.of_agreement(tx, agreement_id)
+        return any(row.plane == self.name and row.key_id not in master for row in rows)
 
     def write(self, owner: str, name: str, chunks: Iterable[bytes]) -> str:
         """Encrypt and store a new object, durably, and return its path.
@@ -72,11 +97,32 @@ class Plane:
         return data
 
     def _key(self, owner: str) -> bytes:
+        row = self._row(owner)
+        ring = self._keys.opening(row.agreement_id)
+        if row.key_id not in ring.keys:
+            # Perhaps a rotation came between reading the row and reading the keys: both are read again.
+            row = self._row(owner)
+            ring = self._keys.opening(row.agreement_id)
+        return ring.unwrap(WrappedKey(row.key_id, row.wrapped), context(owner, self.name))
+
+    def _row(self, owner: str) -> DataKey:
         with self._store.reading("data key") as tx:
             row = datakeys.find(tx, owner, self.name)
         if row is None:
             raise KeyError("the data key is destroyed or was never made")
-        return self._keyring.unwrap(WrappedKey(row.key_id, row.wrapped), self._context(owner))
+        return row
 
-    def _context(self, owner: str) -> str:
-        return f"{owner}:{self.name}"
+
+def rewrap(row: DataKey, old: Keyring, new: Keyring) -> bool:
+    """Wrap a data key anew, with the new keyring's current key; False if it was that already."""
+    if row.key_id == new.current:
+        return False
+    where = context(row.owner, row.plane)
+    wrapped = new.wrap(old.unwrap(WrappedKey(row.key_id, row.wrapped), where), where)
+    row.key_id, row.wrapped = wrapped.key_id, wrapped.blob
+    return True
+
+
+def context(owner: str, plane: str) -> str:
+    """What a wrapped data key is bound to."""
+    return f"{owner}:{plane}"

@@ -172,11 +172,16 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
         "method": _text,
         "datasets": _list_of(_object),
         "runs": _list_of(_text),
+        "derivatives": _list_of(_object),
         "keys": _list_of(_object),
         "remains": _object,
         "requested_by": _text,
         "executed_by": _text,
         "executed_at": _text,
+    },
+    "keys.rotated": {
+        "planes": _list_of(_fields(plane=_text, key_id=_text, dropped=_list_of(_text))),
+        "data_keys": _count,
     },
     "thresholds.loaded": {"source": _text, "version": _text, "sha256": _hex},
     "log.read": {"credential": _text, "role": _text, "start": _count},
@@ -184,7 +189,14 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
 
 #: Kinds that belong to no agreement; all others belong to one.
 UNBOUND: Final = frozenset(
-    {"organization.created", "credential.created", "credential.revoked", "thresholds.loaded", "log.read"}
+    {
+        "organization.created",
+        "credential.created",
+        "credential.revoked",
+        "keys.rotated",
+        "thresholds.loaded",
+        "log.read",
+    }
 )
 
 

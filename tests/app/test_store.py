@@ -10,10 +10,10 @@ import pytest
 
 from app.errors import ServiceError
 from app.flows.seal_log import SERVICE, append
-from app.flows.service import PLANES, Service, open_service
+from app.flows.service import Service, open_service
 from app.settings import Settings
-from app.store import Plane, organizations
-from crypto.envelope import Keyring
+from app.store import KeyStore, Plane, agreements, organizations
+from app.store.keystore import PLANES
 from crypto.errors import EnvelopeError
 
 BODY = {"organization": "somebody", "name": "Somebody"}
@@ -58,7 +58,10 @@ def test_64_writers_that_read_first_are_serial_and_none_is_refused(service: Serv
 def plane(service: Service, name: str = "facts") -> Plane:
     made = service.plane(name)  # type: ignore[arg-type]
     with service.store.transaction() as tx:
-        made.create_key(tx, "owner", service.now())
+        if agreements.find(tx, "some-agreement") is None:
+            organizations.add(tx, "a", "A", service.now())
+            agreements.add(tx, "some-agreement", "a", "DRAFT", service.now())
+        made.create_key(tx, "owner", "some-agreement", service.now())
     return made
 
 
@@ -72,7 +75,7 @@ def test_a_plane_reads_back_what_it_wrote(service: Service) -> None:
 def test_one_planes_keyring_does_not_open_another(service: Service) -> None:
     facts = plane(service)
     facts.write("owner", "file", [b"abc"])
-    foreign = Plane("facts", service.store, Keyring.load(service.settings.keyring("links")))
+    foreign = Plane("facts", service.store, KeyStore(service.settings.keys, "links"))
     with pytest.raises(EnvelopeError):
         foreign.write("owner", "file", [b"abc"])
 
