@@ -37,7 +37,51 @@ CALLERS = (
 STRANGERS = {"strange agency", "strange partnership"}
 
 ROWS = """
-
+POST   /v1/agreements                                                           Y Y Y Y Y Y F
+GET    /v1/agreements                                                           Y Y Y Y Y Y Y
+GET    /v1/agreements/{agreement}                                               Y Y Y N Y N Y
+POST   /v1/agreements/{agreement}/approvals                                     F Y Y N F N F
+POST   /v1/agreements/{agreement}/batches                                       F Y Y N F F F
+GET    /v1/agreements/{agreement}/batches                                       Y Y Y N Y N Y
+GET    /v1/agreements/{agreement}/certificate                                   Y Y Y N Y N Y
+POST   /v1/agreements/{agreement}/destruction                                   Y Y Y N F F F
+POST   /v1/agreements/{agreement}/releases                                      F F F F Y N F
+GET    /v1/agreements/{agreement}/releases                                      Y Y Y N Y N Y
+POST   /v1/agreements/{agreement}/review                                        F Y Y N Y N F
+POST   /v1/agreements/{agreement}/revocations                                   F Y Y N F N F
+POST   /v1/agreements/{agreement}/runs                                          Y F F F F F F
+GET    /v1/agreements/{agreement}/runs                                          Y F F F F F Y
+POST   /v1/agreements/{agreement}/suspension                                    Y Y Y N F N F
+DELETE /v1/agreements/{agreement}/suspension                                    Y Y Y N F N F
+POST   /v1/agreements/{agreement}/versions                                      F Y Y N Y N F
+GET    /v1/agreements/{agreement}/versions                                      Y Y Y N Y N Y
+GET    /v1/batches/{batch}                                                      Y Y N N N N Y
+DELETE /v1/batches/{batch}                                                      F Y N N F F F
+POST   /v1/batches/{batch}/completion                                           F Y N N F F F
+PUT    /v1/batches/{batch}/files/{name}/parts/{number}                          F Y N N F F F
+GET    /v1/indicators                                                           Y Y Y Y Y Y Y
+GET    /v1/log/entries                                                          Y F F F F F Y
+GET    /v1/log/export                                                           Y F F F F F Y
+GET    /v1/log/proofs/consistency                                               Y Y Y Y Y Y Y
+GET    /v1/log/proofs/inclusion                                                 Y Y Y Y Y Y Y
+GET    /v1/log/search                                                           Y F F F F F Y
+GET    /v1/log/summary/{agreement}                                              Y F F F F F Y
+GET    /v1/log/tile/{path}                                                      Y Y Y Y Y Y Y
+GET    /v1/organizations                                                        Y Y Y Y Y Y Y
+POST   /v1/organizations                                                        Y F F F F F F
+GET    /v1/organizations/{organization}                                         Y Y N N N N Y
+POST   /v1/organizations/{organization}/credentials                             Y F F F F F F
+DELETE /v1/organizations/{organization}/credentials/{credential}                Y F F F F F F
+POST   /v1/organizations/{organization}/credentials/{credential}/rotation       Y F N N N N N
+GET    /v1/releases/{release}                                                   F Y Y N Y N F
+GET    /v1/releases/{release}/gap                                               F Y Y N F N F
+POST   /v1/releases/{release}/objections                                        F Y Y N F F F
+GET    /v1/releases/{release}/trend                                             F Y Y N F N F
+GET    /v1/runs/{run}                                                           Y F F F F F Y
+POST   /v1/runs/{run}/cancellation                                              Y F F F F F F
+GET    /v1/runs/{run}/events                                                    Y F F F F F Y
+GET    /v1/runs/{run}/quality                                                   Y F F F F F Y
+POST   /v1/thresholds                                                           Y F F F F F F
 """
 PUBLIC = {
     "GET /healthz",
