@@ -214,6 +214,10 @@ def profile_schema() -> None:
     say(json.dumps(make(), indent=2))
 
 
+def _entropy(item: Mapping[str, Any]) -> str:
+    return f"{'≥ ' if item['entropy_is_at_least'] else ''}{item['entropy']}"
+
+
 @profile_app.command("check")
 def profile_check(
     profile: Annotated[str, typer.Option(metavar="FILE|FAMILY")],
@@ -247,8 +251,12 @@ def profile_check(
             for f in result["fields"]
         ]
         table("fields", ["field", "column", "filled", "missing", "distinct", "unusable"], rows)
-        rows = [[f["filter"], f"{f['share']:.1%}", f["fill"], f["leak_snr"]] for f in result["filters"]]
-        table(f"filters, on {result['sample']} rows", ["filter", "persons", "fill", "leak-SNR"], rows)
+        rows = [
+            [f["filter"], f"{f['share']:.1%}", f["fill"], _entropy(f), f["leak_snr"]]
+            for f in result["filters"]
+        ]
+        heads = ["filter", "persons", "fill", "entropy (bits)", "leak-SNR"]
+        table(f"filters, on {result['sample']} rows", heads, rows)
         for line in result["warnings"]:
             warn(line)
 

@@ -202,10 +202,9 @@ def _write_texts(folder: Path, profile: Profile, told: Mapping[str, Any]) -> Non
 
 def _report(people: People, profile: Profile, keys: Keys, manifest: Manifest, digest: str) -> dict[str, Any]:
     sample = people.survey.sample()
-    index = np.arange(sample.rows)
     fields = people.survey.fields(people.filled, manifest.persons)
     encoder = Encoder(sample, profile, keys)
-    filters = report.filter_report(profile, encoder, index, people.present, manifest.persons)
+    filters = report.filter_report(profile, encoder, sample, people.present, manifest.persons)
     return {
         "format": "cohortlink-report/1",
         "manifest_sha256": digest,

@@ -89,7 +89,7 @@ def check_profile(
     index = np.arange(sample.rows)
     encoder = Encoder(sample, profile, Keys(Secret.generate(), profile))
     present = {name: int(found.sum()) for name, (_, found) in encoder.encode(index).filters.items()}
-    filters = report.filter_report(profile, encoder, index, present, sample.rows)
+    filters = report.filter_report(profile, encoder, sample, present, sample.rows)
     fields = survey.fields(filled, survey.rows)
     return {
         **summary(profile),

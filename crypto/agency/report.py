@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crypto.encoding import risk
-from crypto.encoding.encode import Encoder
+from crypto.encoding.encode import Encoder, Prepared
 from crypto.encoding.profile import Profile
 
 #: Persons on whom fill and leak-SNR are measured.
@@ -16,17 +16,38 @@ SAMPLE: Final = 2_000
 #: Of a filter that is diffused; a sparser one is nearly linear in its tokens.
 LEAST_FILL: Final = 0.40
 LEAST_PERSONS_FOR_LEAK: Final = 100
+#: Bits; a plain filter with less has values that stand out by their frequency.
+LEAST_ENTROPY: Final = 12.0
+
+
+def expected_entropy(people: Prepared, fields: Sequence[str]) -> tuple[float, bool]:
+    """Collision entropy, in bits, of the values of some fields together, over the persons that have any.
+
+    Minus the logarithm to base 2 of the chance that two persons agree in all of them. Where no two of the
+    sample do, the figure is the logarithm of the number of pairs, and the second value True: at least that.
+    """
+    columns = [people.columns[name].codes for name in fields if name in people.columns]
+    if not columns:
+        return 0.0, False
+    values = np.stack(columns, axis=1)
+    values = values[(values >= 0).any(axis=1)]
+    _, counts = np.unique(values, axis=0, return_counts=True)
+    pairs = len(values) * (len(values) - 1) // 2
+    alike = int((counts * (counts - 1) // 2).sum())
+    return (float(np.log2(pairs / max(alike, 1))), alike == 0) if pairs else (0.0, True)
 
 
 def filter_report(
-    profile: Profile, encoder: Encoder, sample: NDArray[np.int64], present: dict[str, int], persons: int
+    profile: Profile, encoder: Encoder, people: Prepared, present: dict[str, int], persons: int
 ) -> list[dict[str, Any]]:
-    """What each filter holds: ``present`` of ``persons`` have it; fill and leak-SNR are of the sample."""
+    """What each filter holds: ``present`` of ``persons`` have it; all else is of ``people``, a sample."""
+    sample = np.arange(people.rows)
     fill, leak = encoder.fill(sample), risk.assess(encoder, profile, sample)
     advice = risk.advice(leak)
     found = []
     for item in profile.filters:
         share = fill[item.name]
+        entropy, at_least = expected_entropy(people, item.fields)
         found.append(
             {
                 "filter": item.name,
@@ -35,6 +56,8 @@ def filter_report(
                 "fill": None if share is None else round(share, 4),
                 "leak_snr": round(leak[item.name].snr, 4) if item.name in leak else None,
                 "needed_t": advice.get(item.name),
+                "entropy": round(entropy, 1),
+                "entropy_is_at_least": at_least,
             }
         )
     return found
@@ -56,6 +79,11 @@ def warnings(fields: list[dict[str, Any]], filters: list[dict[str, Any]], sample
         if not item["share"]:
             found.append(f"filter {item['filter']}: absent for everybody")
         elif item["leak_snr"] is None:
+            if sample >= LEAST_PERSONS_FOR_LEAK and item["entropy"] < LEAST_ENTROPY:
+                found.append(
+                    f"filter {item['filter']}: {item['entropy']:.1f} bits of entropy only, and not diffused: "
+                    "the frequency of its values can be read off"
+                )
             continue
         elif item["fill"] is not None and item["fill"] < LEAST_FILL:
             found.append(
