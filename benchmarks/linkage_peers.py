@@ -1,6 +1,6 @@
 """One peer on one case, run as a program in the peers' own environment: people in clear in, pairs out.
 
-``python linkage_peers.py splink|clkhash FOLDER`` reads ``left.parquet``, ``right.parquet`` and ``case.json`` and
+``python linkage_peers.py splink|clkhash FOLDER`` reads ``left.parquet``, ``right.parquet``, ``case.json`` and
 writes ``pairs.json``: [[row left, row right, score], ...] with a score that is a probability for Splink.
 """
 

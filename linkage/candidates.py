@@ -6,7 +6,7 @@ expanded: a million records with the same filter are one block of one distinct f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -17,10 +17,11 @@ from scipy.special import ndtri
 
 from crypto.encoding.types import Encodings, FilterColumn, FilterSpec
 from linkage.comparison import FilterLevels
+from linkage.distributed import Cluster
 from linkage.records import identical_groups
 from linkage.scan import agreement_pairs, dice_pairs
 from linkage.scan.inputs import silent
-from linkage.scan.stream import Progress
+from linkage.scan.stream import PairBlock, Progress
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 #: Thresholds that the scan of a Dice filter tries, lowest (best recall) first.
 _SCAN_GRID = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
+#: Bytes of a candidate pair without its similarities, with what sorting it takes.
+_BYTES = 120
 #: Deviations of a single view's threshold above chance from which views are also scanned side by side; below,
 #: each of them alone brings whatever is worth it.
 _JOINT_FROM = 3.3
@@ -46,20 +49,34 @@ class Limits:
     block : int
         Largest block (left × right records with the same filter) that is expanded.
     threads : int
+    memory_mb : int, optional
+        Memory that the candidates of one source pair may take; fewer are then kept per record.
+    cluster : Cluster, optional
+        Where scans are done instead of here.
     """
 
     per_record: int = 12
     per_record_join: int = 2
     block: int = 10_000
     threads: int = 2
+    memory_mb: int | None = None
+    cluster: Cluster | None = None
 
     def budget(self, a: Encodings, b: Encodings) -> int:
         """Pairs that the scan may bring for these two sources."""
-        return self.per_record * (len(a) + len(b))
+        return self._bounded(self.per_record * (len(a) + len(b)), a)
 
     def join_budget(self, a: Encodings, b: Encodings) -> int:
         """Pairs that each join may bring for these two sources."""
-        return self.per_record_join * (len(a) + len(b))
+        return self._bounded(self.per_record_join * (len(a) + len(b)), a)
+
+    def _bounded(self, pairs: int, a: Encodings) -> int:
+        if self.memory_mb is None:
+            return pairs
+        # A scan may exceed its budget fourfold before it is given up, and each filter may bring a rule.
+        rules = 5 + len(a.filters)
+        per_pair = _BYTES + 16 * len(a.filters)
+        return min(pairs, max(1, self.memory_mb * 2**20 // (per_pair * rules)))
 
 
 @dataclass
@@ -188,9 +205,8 @@ def scan_pairs(
     count_a, count_b = np.bincount(groups_a), np.bincount(groups_b)
     lefts, rights, total, capped = [], [], 0, np.zeros(2, np.int64)
     words_a, words_b = a.words[rows_a][first_a], b.words[rows_b][first_b]
-    pairs_alike = dice_pairs if levels.spec.similarity == "dice" else agreement_pairs
     # The threshold as it prints: a float is what somebody wrote in decimal.
-    for found in pairs_alike(words_a, words_b, repr(threshold), threads=limits.threads, progress=progress):
+    for found in _pairs_alike(levels, words_a, words_b, repr(threshold), limits, progress):
         pairs = count_a[found.i] * count_b[found.j]
         over = pairs > limits.block
         capped += np.array([over.sum(), pairs[over].sum()])
@@ -203,6 +219,21 @@ def scan_pairs(
         return _Joined(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0, 0)
     left, right = _expand(np.concatenate(lefts), np.concatenate(rights), groups_a, groups_b)
     return _Joined(rows_a[left], rows_b[right], total, int(capped[0]), int(capped[1]))
+
+
+def _pairs_alike(
+    levels: FilterLevels,
+    a: NDArray[np.uint64],
+    b: NDArray[np.uint64],
+    threshold: str,
+    limits: Limits,
+    progress: Progress,
+) -> Iterator[PairBlock]:
+    similarity = levels.spec.similarity
+    if limits.cluster is not None:
+        return limits.cluster.pairs(similarity, a, b, threshold, progress)
+    scan = dice_pairs if similarity == "dice" else agreement_pairs
+    return scan(a, b, threshold, threads=limits.threads, progress=progress)
 
 
 def _expand(left: Ints, right: Ints, groups_a: Ints, groups_b: Ints) -> tuple[Ints, Ints]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crypto.encoding.types import LinkSpec
 from linkage import pair, persons
 from linkage.candidates import Limits
+from linkage.distributed import Cluster
 from linkage.errors import LinkageError
 from linkage.kernels import exact_threshold
 from linkage.plan import Compared, Plan, compare, make_plan, sample_pairs
@@ -47,12 +48,33 @@ class Options:
         Our EM over ordered levels, or recordlinkage's ECM over binary agreement.
     threads : int
         Threads at work. The result does not depend on it.
+    memory_mb : int, optional
+        Memory that the candidates of one source pair may take, at least 1. A bound that binds costs recall;
+        the thresholds of the scans in the report tell.
+    cluster : Cluster, optional
+        A Dask cluster that does the scans. The result does not depend on it.
     """
 
     threshold: float = 0.5
     scan_threshold: float | None = None
     estimator: Literal["em", "recordlinkage"] = "em"
     threads: int = 2
+    memory_mb: int | None = None
+    cluster: Cluster | None = None
+
+    def limits(self) -> Limits:
+        """The bounds on each source pair's work."""
+        return Limits(threads=self.threads, memory_mb=self.memory_mb, cluster=self.cluster)
+
+    def check(self) -> None:
+        """Refuse what makes no sense, see `link`."""
+        exact_threshold(self.threshold)
+        if self.scan_threshold is not None:
+            exact_threshold(self.scan_threshold)
+        if self.estimator not in ("em", "recordlinkage"):
+            raise LinkageError("ESTIMATOR_UNKNOWN", "The estimators are em and recordlinkage.")
+        if self.memory_mb is not None and self.memory_mb < 1:
+            raise LinkageError("MEMORY_OUT_OF_RANGE", "The memory for candidates must be at least 1 MB.")
 
 
 @dataclass(frozen=True)
@@ -89,15 +111,11 @@ def link(
     Raises
     ------
     LinkageError
-        ``THRESHOLD_OUT_OF_RANGE``, ``ESTIMATOR_UNKNOWN``, ``ESTIMATOR_FAILED``, ``NO_COMMON_FILTER``, and
-        those of `linkage.records.checked`.
+        ``THRESHOLD_OUT_OF_RANGE``, ``MEMORY_OUT_OF_RANGE``, ``ESTIMATOR_UNKNOWN``, ``ESTIMATOR_FAILED``,
+        ``NO_COMMON_FILTER``, and those of `linkage.records.checked`.
     """
     options = options or Options()
-    exact_threshold(options.threshold)
-    if options.estimator not in ("em", "recordlinkage"):
-        raise LinkageError("ESTIMATOR_UNKNOWN", "The estimators are em and recordlinkage.")
-    if options.scan_threshold is not None:
-        exact_threshold(options.scan_threshold)
+    options.check()
     ordered, spec = with_union(checked(sources, spec), spec)
     pairs = _source_pairs(ordered, spec)
     samples = {}
@@ -116,7 +134,7 @@ def link(
         def scanned(stage: str, done: int, total: int, names: str = f"{a.name} × {b.name}") -> None:
             progress(f"{stage} {names}", done, total)
 
-        limits = Limits(threads=options.threads)
+        limits = options.limits()
         compared = compare(a, b, plan, samples[i, j], limits, options.scan_threshold, scanned)
         left_once, right_once = _cardinality(a, b, spec)
         results[i, j] = pair.link_pair(
