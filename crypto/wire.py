@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -203,6 +203,42 @@ def read_encodings(source: Path | str | bytes | pa.NativeFile, link_spec: LinkSp
         _references(refs),
         {item.name: _filter_column(_whole(table[item.name]), item) for item in link_spec.filters},
     )
+
+
+def encoding_pieces(source: pa.NativeFile, link_spec: LinkSpec, rows: int = 16_384) -> Iterator[Encodings]:
+    """A file of encodings a piece at a time, for readers that only look: memory stays at one piece.
+
+    Parameters
+    ----------
+    source : pyarrow file
+        As in :func:`read_encodings`; must be seekable.
+    rows : int
+        Records in a piece, at most.
+
+    Raises
+    ------
+    PackageError
+        As :func:`read_encodings`, when the piece that is wrong is reached.
+    """
+    last: np.str_ | None = None
+    try:
+        with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20) as file:
+            if not file.schema_arrow.equals(encodings_schema(link_spec)):
+                raise PackageError(
+                    "ENCODINGS_SCHEMA", "the encodings do not have the filters of the agreement's profile"
+                )
+            for batch in file.iter_batches(batch_size=rows, use_threads=False):
+                refs = _references(batch["record_ref"])
+                if last is not None and len(refs) and refs[0] <= last:
+                    raise PackageError(
+                        "RECORD_REF_ORDER", "the record references are not different and ascending"
+                    )
+                last = refs[-1] if len(refs) else last
+                yield Encodings(
+                    refs, {item.name: _filter_column(batch[item.name], item) for item in link_spec.filters}
+                )
+    except (pa.ArrowException, OSError):
+        raise PackageError("FILE_UNREADABLE", "the encodings are not a whole Parquet file") from None
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

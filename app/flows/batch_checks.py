@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -19,14 +20,14 @@ from numpy.typing import NDArray
 from app.errors import Problem, RefusedError, ServiceError, from_crypto
 from app.flows.agreement_terms import Dataset, Terms
 from app.flows.periods import Period, covers, month_number, read_periods
-from app.flows.screening import refuse_by_policy, screen
+from app.flows.screening import Screening, refuse_by_policy
 from app.flows.service import Service
-from app.store import Tx, batches
+from app.store import Plane, Tx, batches
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
 from crypto.encoding.types import LinkSpec
 from crypto.errors import CohortlinkError
 from crypto.facts import validate_facts
-from crypto.wire import Manifest, read_encodings
+from crypto.wire import Manifest, encoding_pieces
 
 # Batches whose key check value binds the others of their epoch.
 BINDING = (BatchState.ACCEPTED, BatchState.SUPERSEDED, BatchState.WITHDRAWN)
@@ -86,48 +87,78 @@ def check_content(
         With rows and columns, never values.
     """
     profile = terms.profile()
-    paths = {row.name: [part.path for part in parts if part.name == row.name] for row in files}
+    content = {
+        row.name: _Content(row, [part.path for part in parts if part.name == row.name], batch.part_size)
+        for row in files
+    }
     encodings_file = next(row for row in files if row.kind == "encodings")
     refs, figures = _check_encodings(
-        service, batch.id, encodings_file, paths[encodings_file.name], profile.link_spec()
+        service.plane("encodings"), batch.id, content[encodings_file.name], profile.link_spec()
     )
     figures["facts"] = {}
     for row in files:
         if row.facts is not None:
             dataset = terms.dataset(batch.organization_id, row.facts)
-            _check_facts(service, batch.id, row, paths[row.name], refs, dataset, submitted_on)
+            _check_facts(service.plane("facts"), batch.id, content[row.name], refs, dataset, submitted_on)
             figures["facts"][row.facts] = row.rows
     return figures
 
 
+@dataclass(frozen=True)
+class _Content:
+    """A file as it was announced, and where its parts are."""
+
+    row: BatchFile
+    paths: Sequence[str]
+    part_size: int
+
+    def open(self, plane: Plane, batch_id: str) -> pa.PythonFile:
+        """The file, decrypted where it is read, after its digest was checked from end to end."""
+        hashing = hashlib.sha256()
+        for path in self.paths:
+            for piece in plane.read(batch_id, path):
+                hashing.update(piece)
+        if hashing.hexdigest() != self.row.sha256:
+            raise RefusedError(
+                "DIGEST_MISMATCH", f"{self.row.name} is not the file that the manifest announced."
+            )
+        return pa.PythonFile(plane.open_parts(batch_id, self.paths, self.part_size, self.row.size), mode="r")
+
+
 def _check_encodings(
-    service: Service, batch_id: str, row: BatchFile, paths: Sequence[str], spec: LinkSpec
-) -> tuple[NDArray[np.str_], dict[str, Any]]:
-    data = _read(service.plane("encodings").read_all(batch_id, paths), row)
+    plane: Plane, batch_id: str, content: _Content, spec: LinkSpec
+) -> tuple[NDArray[np.bytes_], dict[str, Any]]:
+    """Returns the references as 16 bytes each, shape (n,), ascending, and the figures of the screening."""
+    screening, refs = Screening(), []
     try:
-        encodings = read_encodings(data, spec)
+        for piece in encoding_pieces(content.open(plane, batch_id), spec):
+            screening.add(piece)
+            refs.append(_packed(piece.record_refs.tolist()))
     except CohortlinkError as error:
         raise from_crypto(error) from None
-    if len(encodings) != row.rows:
-        raise RefusedError("FILE_ROWS", f"{row.name} does not have the announced number of rows.")
-    figures = screen(encodings)
+    figures = screening.figures()
+    if figures["records"] != content.row.rows:
+        raise RefusedError("FILE_ROWS", f"{content.row.name} does not have the announced number of rows.")
     refuse_by_policy(figures)
-    return encodings.record_refs, figures
+    return np.concatenate(refs) if refs else np.empty(0, "S16"), figures
+
+
+def _packed(refs: Sequence[str]) -> NDArray[np.bytes_]:
+    return np.frombuffer(bytes.fromhex("".join(refs)), "S16")
 
 
 def _check_facts(
-    service: Service,
+    plane: Plane,
     batch_id: str,
-    row: BatchFile,
-    paths: Sequence[str],
-    refs: NDArray[np.str_],
+    content: _Content,
+    refs: NDArray[np.bytes_],
     dataset: Dataset | None,
     submitted_on: date,
 ) -> None:
+    row = content.row
     assert row.facts is not None
-    data = _read(service.plane("facts").read_all(batch_id, paths), row)
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = pq.read_table(content.open(plane, batch_id))
     except (pa.ArrowException, OSError):
         raise RefusedError("FILE_UNREADABLE", f"{row.name} is not a Parquet file.") from None
     if table.num_rows != row.rows:
@@ -202,11 +233,11 @@ def _months(text: str) -> Period:
     return Period(month_number(text), month_number(text))
 
 
-def _check_refs(kind: str, table: pa.Table, refs: NDArray[np.str_]) -> None:
-    column = table["record_ref"]
-    text = column.cast(pa.string())
-    known = pc.is_in(text, value_set=pa.array(refs, type=pa.string()))
-    unknown = np.flatnonzero(~known.to_numpy(zero_copy_only=False).astype(bool))
+def _check_refs(kind: str, table: pa.Table, refs: NDArray[np.bytes_]) -> None:
+    # Of the form of a reference: `validate_facts` has seen to that.
+    given = _packed(table["record_ref"].cast(pa.string()).to_pylist())
+    place = np.minimum(np.searchsorted(refs, given), len(refs) - 1)
+    unknown = np.flatnonzero(refs[place] != given if len(refs) else np.ones(len(given), np.bool_))
     if len(unknown):
         problems = [
             Problem("RECORD_REF_UNKNOWN", "is not in the encodings", row=int(at) + 1, column="record_ref")
@@ -217,9 +248,3 @@ def _check_refs(kind: str, table: pa.Table, refs: NDArray[np.str_]) -> None:
             f"facts {kind}: {len(unknown)} rows speak of records that are not here.",
             problems,
         )
-
-
-def _read(data: bytes, row: BatchFile) -> bytes:
-    if len(data) != row.size or hashlib.sha256(data).hexdigest() != row.sha256:
-        raise RefusedError("DIGEST_MISMATCH", f"{row.name} is not the file that the manifest announced.")
-    return data

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import Problem, RefusedError
 from crypto.encoding.types import Encodings, FilterColumn
@@ -17,21 +18,72 @@ MAX_DUPLICATES = 0.5
 MANY = 20
 
 
-def screen(encodings: Encodings) -> dict[str, Any]:
-    """Fill rate, per-bit frequencies, empty filters and exact duplicates.
+class Screening:
+    """Fill rate, per-bit frequencies, empty filters and exact duplicates, a piece of the records at a time.
 
-    Returns
-    -------
-    dict
-        `{"records", "duplicates", "filters": {name: {"present", "empty", "fill", "bit_std"}}}`;
-        `fill` is the mean share of set bits, `bit_std` the standard deviation over bits of the share of
-        records that set the bit (.177 for a plain CLK, .009 when diffused, PRIVACY 2).
+    What is kept between pieces is one count per bit and 8 bytes per record.
     """
-    return {
-        "records": len(encodings),
-        "duplicates": _duplicates(encodings),
-        "filters": {name: _figures(column) for name, column in encodings.filters.items()},
-    }
+
+    def __init__(self) -> None:
+        self._records = 0
+        self._filters: dict[str, _Counts] = {}
+        self._digests: list[NDArray[np.uint64]] = []
+        self._random = np.random.default_rng()
+        self._factors: NDArray[np.uint64] | None = None
+
+    def add(self, encodings: Encodings) -> None:
+        """Look at some more records."""
+        self._records += len(encodings)
+        for name, column in encodings.filters.items():
+            self._filters.setdefault(name, _Counts(column.width)).add(column)
+        self._digests.append(self._digest(encodings))
+
+    def figures(self) -> dict[str, Any]:
+        """What was seen.
+
+        Returns
+        -------
+        dict
+            `{"records", "duplicates", "filters": {name: {"present", "empty", "fill", "bit_std"}}}`;
+            `fill` is the mean share of set bits, `bit_std` the standard deviation over bits of the share of
+            records that set the bit (.177 for a plain CLK, .009 when diffused, PRIVACY 2).
+        """
+        digests = np.concatenate(self._digests) if self._digests else np.empty(0, np.uint64)
+        digests.sort()
+        return {
+            "records": self._records,
+            "duplicates": int((digests[1:] == digests[:-1]).sum()) if self._filters else 0,
+            "filters": {name: counts.figures() for name, counts in self._filters.items()},
+        }
+
+    def _digest(self, encodings: Encodings) -> NDArray[np.uint64]:
+        """64 bits of each record's filters, shape (n,): equal records have equal ones, others by chance.
+
+        The factors are drawn anew each time, so nobody can prepare records that collide.
+        """
+        columns = list(encodings.filters.values())
+        words = [column.words.astype(np.uint64, copy=False) for column in columns]
+        words.append(np.stack([column.present for column in columns], axis=1).astype(np.uint64))
+        width = sum(part.shape[1] for part in words)
+        if self._factors is None:
+            self._factors = self._random.integers(0, 2**64, (2, width), dtype=np.uint64) | np.uint64(1)
+        total = np.zeros(len(encodings), np.uint64)
+        at = 0
+        for part in words:
+            for number in range(part.shape[1]):
+                mixed = (part[:, number] ^ self._factors[0, at]) * self._factors[1, at]
+                mixed ^= mixed >> np.uint64(29)
+                mixed *= self._factors[0, at]
+                total += mixed ^ (mixed >> np.uint64(32))
+                at += 1
+        return total
+
+
+def screen(encodings: Encodings) -> dict[str, Any]:
+    """`Screening` of records that are all here."""
+    screening = Screening()
+    screening.add(encodings)
+    return screening.figures()
 
 
 def refuse_by_policy(figures: dict[str, Any]) -> None:
@@ -54,30 +106,30 @@ def refuse_by_policy(figures: dict[str, Any]) -> None:
         raise RefusedError("SCREENING_FAILED", "The encodings do not look like real data.", problems)
 
 
-def _figures(column: FilterColumn) -> dict[str, Any]:
-    words = column.words[column.present]
-    if not len(words):
-        return {"present": 0, "empty": 0, "fill": "0.0000", "bit_std": "0.0000"}
-    set_bits = np.bitwise_count(words).sum(axis=1)
-    counts = np.zeros(column.width, dtype=np.int64)
-    # In slices: a bit matrix of all records at once would be 8 times the size of the encodings.
-    for start in range(0, len(words), 4096):
-        piece = np.ascontiguousarray(words[start : start + 4096]).view(np.uint8)
-        counts += np.unpackbits(piece, axis=1).sum(axis=0, dtype=np.int64)
-    return {
-        "present": len(words),
-        "empty": int((set_bits == 0).sum()),
-        "fill": f"{set_bits.mean() / column.width:.4f}",
-        "bit_std": f"{(counts / len(words)).std():.4f}",
-    }
+class _Counts:
+    """Counts of one filter."""
 
+    def __init__(self, width: int) -> None:
+        self.width, self.present, self.empty, self.set_bits = width, 0, 0, 0
+        self.bits = np.zeros(width, dtype=np.int64)
 
-def _duplicates(encodings: Encodings) -> int:
-    """Records that are bit for bit the copy of another in every filter, counted beyond the first."""
-    if not len(encodings) or not encodings.filters:
-        return 0
-    columns = [np.ascontiguousarray(column.words) for column in encodings.filters.values()]
-    present = np.stack([column.present for column in encodings.filters.values()], axis=1)
-    whole = np.concatenate([column.view(np.uint8) for column in columns] + [present.view(np.uint8)], axis=1)
-    rows = np.ascontiguousarray(whole).view([("", f"V{whole.shape[1]}")]).ravel()
-    return len(rows) - len(set(rows["f0"].tolist()))
+    def add(self, column: FilterColumn) -> None:
+        words = column.words[column.present]
+        set_bits = np.bitwise_count(words).sum(axis=1)
+        self.present += len(words)
+        self.empty += int((set_bits == 0).sum())
+        self.set_bits += int(set_bits.sum())
+        # In slices: a bit matrix of all records at once would be 8 times the size of the encodings.
+        for start in range(0, len(words), 4096):
+            piece = np.ascontiguousarray(words[start : start + 4096]).view(np.uint8)
+            self.bits += np.unpackbits(piece, axis=1).sum(axis=0, dtype=np.int64)
+
+    def figures(self) -> dict[str, Any]:
+        if not self.present:
+            return {"present": 0, "empty": 0, "fill": "0.0000", "bit_std": "0.0000"}
+        return {
+            "present": self.present,
+            "empty": self.empty,
+            "fill": f"{self.set_bits / self.present / self.width:.4f}",
+            "bit_std": f"{(self.bits / self.present).std():.4f}",
+        }

@@ -7,8 +7,10 @@ encodings and links, the tabulator gets facts and links, and nobody gets all thr
 from __future__ import annotations
 
 import hashlib
+import io
 import secrets
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from app.errors import ServiceError
@@ -96,6 +98,10 @@ class Plane:
             raise ValueError("stored data does not have the digest that was accepted")
         return data
 
+    def open_parts(self, owner: str, paths: Sequence[str], part_size: int, size: int) -> Parts:
+        """Several objects as one seekable file that is decrypted where it is read, and nowhere kept."""
+        return Parts(self, owner, paths, part_size, size)
+
     def _key(self, owner: str) -> bytes:
         row = self._row(owner)
         ring = self._keys.opening(row.agreement_id)
@@ -126,3 +132,62 @@ def rewrap(row: DataKey, old: Keyring, new: Keyring) -> bool:
 def context(owner: str, plane: str) -> str:
     """What a wrapped data key is bound to."""
     return f"{owner}:{plane}"
+
+
+class Parts(io.RawIOBase):
+    """The parts of a file as a seekable file; holds one or two decrypted parts at a time.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Of the parts, in order; all but the last hold `part_size` bytes.
+    size : int
+        Bytes of the whole.
+    """
+
+    KEPT = 2
+
+    def __init__(self, plane: Plane, owner: str, paths: Sequence[str], part_size: int, size: int) -> None:
+        self._plane, self._owner, self._paths = plane, owner, tuple(paths)
+        self._part_size, self._size, self._at = part_size, size, 0
+        self._held: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def size(self) -> int:
+        """Bytes of the whole."""
+        return self._size
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._size - self._at)
+        wanted = left if size is None or size < 0 else min(size, left)
+        pieces = []
+        while wanted:
+            number, offset = divmod(self._at, self._part_size)
+            piece = self._part(number)[offset : offset + wanted]
+            if not piece:
+                raise OSError("a part is shorter than it should be")
+            pieces.append(piece)
+            self._at += len(piece)
+            wanted -= len(piece)
+        return b"".join(pieces)
+
+    def _part(self, number: int) -> bytes:
+        if number not in self._held:
+            self._held[number] = b"".join(self._plane.read(self._owner, self._paths[number]))
+            while len(self._held) > self.KEPT:
+                self._held.popitem(last=False)
+        self._held.move_to_end(number)
+        return self._held[number]
