@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo-data
 SCALE  ?= 1
 
-.PHONY: demo serve test lint bench lock clean
+.PHONY: demo serve test lint bench bench-attacks lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -39,6 +39,9 @@ test: lint
 
 bench: $(VENV)/.installed .venv-bench/.installed
 	@$(BIN)/python -m benchmarks
+
+bench-attacks: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.attacks
 
 # Needs uv; the lock holds hashes and no addresses.
 lock:

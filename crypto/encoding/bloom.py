@@ -14,7 +14,7 @@ the filters of a record's tokens are OR-ed as words, so no loop runs over record
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -200,8 +200,8 @@ class FilterMaker:
     def __init__(self, item: Filter, profile: Profile, keys: Keys, columns: Mapping[str, Column]) -> None:
         self._width = item.width
         self._columns = {name: columns[name] for name in item.fields if name in columns}
-        self._possible = set(item.require) <= set(self._columns)
-        self._require = [self._columns[name] for name in item.require if name in self._columns]
+        wanted = [name.split("|") for name in item.require]
+        self._require = [[self._columns[name] for name in names if name in self._columns] for names in wanted]
         self._groups: list[tuple[GroupTokens, TokenFilters]] = []
         for group in profile.groups:
             members = [name for name in self._columns if profile.field(name).group == group]
@@ -212,15 +212,18 @@ class FilterMaker:
                 self._groups.append((tokens, made))
 
     def present(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Who has the filter: at least one of its fields, and all that it requires."""
-        found = np.zeros(len(index), np.bool_)
-        if not self._possible:
+        """Who has the filter: at least one of its fields, and one of each group that it requires."""
+
+        def any_of(columns: Iterable[Column]) -> NDArray[np.bool_]:
+            found = np.zeros(len(index), np.bool_)
+            for column in columns:
+                found |= column.codes[index] >= 0
             return found
-        for column in self._columns.values():
-            found |= column.codes[index] >= 0
-        for column in self._require:
-            found &= column.codes[index] >= 0
-        return found
+
+        present = any_of(self._columns.values())
+        for columns in self._require:
+            present &= any_of(columns)
+        return present
 
     def make(self, index: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         """Filters, shape (len(index), width // 64) with bytes in filter order, and who has one.

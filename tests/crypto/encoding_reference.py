@@ -112,7 +112,9 @@ def plain_filter(
     """Bits before hardening, None where the record has no such filter; ``values`` normalised, "" missing."""
     item = next(f for f in profile["filters"] if f["name"] == name)
     fields = [f for f in profile["fields"] if f["name"] in item["fields"]]
-    if not any(values.get(f["name"]) for f in fields) or not all(values.get(r) for r in item["require"]):
+    if not any(values.get(f["name"]) for f in fields) or not all(
+        any(values.get(name) for name in group.split("|")) for group in item["require"]
+    ):
         return None
     bits = [0] * item["width"]
     seen: dict[tuple[str, str], int] = {}

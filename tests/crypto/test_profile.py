@@ -53,7 +53,7 @@ def test_field_level_profile_when_asked_tells_the_linker_its_filters() -> None:
 def test_hardened_profile_when_asked_has_only_diffused_filters_compared_by_agreement() -> None:
     spec = default_profile("record-hardened").link_spec()
     assert [item.similarity for item in spec.filters] == ["agreement"] * 2
-    assert [item.width for item in spec.filters] == [4096, 2048]
+    assert [item.width for item in spec.filters] == [8192, 2048]
     assert not any(item.exact for item in spec.filters)
 
 

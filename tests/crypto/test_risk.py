@@ -123,3 +123,20 @@ def test_file_of_unrelated_persons_when_encoded_is_accepted(tmp_path: Path) -> N
     person = next(item for item in told["filters"] if item["filter"] == "person")
     assert person["leak_snr"] < risk.MOST_LEAK_SNR
     assert person["needed_t"] is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"last_name": "Ito", "date_of_birth": "1990-01-02"}, True),
+        ({"last_name": "Ito", "zip": "45202"}, True),
+        ({"last_name": "Ito", "street": "Main St"}, False),
+    ],
+)
+def test_filter_that_requires_one_of_two_fields_when_either_is_there_is_made(
+    columns: dict[str, str], expected: bool
+) -> None:
+    profile = default_profile("record-hardened")
+    table = pa.table({name: [value] for name, value in columns.items()})
+    encoder = Encoder(prepare(table, profile), profile, Keys(SECRET, profile))
+    assert encoder.plain(np.arange(1))["person"][1].tolist() == [expected]

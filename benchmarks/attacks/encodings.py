@@ -1,0 +1,92 @@
+"""What the attacker sees, and what she can compute herself.
+
+She knows the population, the profile and so every t; she lacks the secret. With a key of her own she makes
+plain filters of everybody, and the similarity that diffusion leaves of them *without its noise*: a bit of
+the diffused filters of two persons agrees with probability (1 + (1 − 2p)^t) / 2 if a part p of their plain
+filters' bits differs. That is much stronger than her own diffused encodings, whose noise is not that of the
+stolen ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.attacks.populations import Population
+from crypto.encoding.encode import Encoder, prepare
+from crypto.encoding.keys import Keys, Secret
+from crypto.encoding.profile import Profile
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class View:
+    """One filter of everybody.
+
+    Attributes
+    ----------
+    name : str
+    signs : ndarray of float32, shape (n, width)
+        −1 for a set bit, 1 for an unset one, 0 where the person lacks the filter.
+    present : ndarray of bool, shape (n,)
+    t : int
+        Filter bits in an output bit; 1: not diffused.
+    width : int
+        Bits that travel.
+    """
+
+    name: str
+    signs: Floats
+    present: Bools
+    t: int
+    width: int
+
+
+def secret(seed: int) -> Secret:
+    """A secret that is the same in every run of the benchmark; for nothing else."""
+    return Secret("benchmark", 1, np.random.default_rng([2026, seed]).bytes(32))
+
+
+def _views(population: Population, profile: Profile, key: int, *, diffused: bool) -> list[View]:
+    prepared = prepare(population.table, profile)
+    encoder = Encoder(prepared, profile, Keys(secret(key), profile))
+    rows = np.arange(prepared.rows)
+    made = encoder.encode(rows).filters if diffused else encoder.plain(rows)
+    found = []
+    for item in profile.filters:
+        packed, present = made[item.name]
+        if not present.any():
+            continue
+        signs = 1 - 2 * np.unpackbits(packed, axis=1).astype(np.float32)
+        signs[~present] = 0
+        found.append(
+            View(item.name, signs, present, item.hardening.t if item.hardening else 1, item.out_width)
+        )
+    return found
+
+
+def stolen(population: Population, profile: Profile, key: int = 1) -> list[View]:
+    """The encodings that the service holds."""
+    return _views(population, profile, key, diffused=True)
+
+
+def simulated(population: Population, profile: Profile, key: int = 2) -> list[View]:
+    """Plain filters of the attacker's register under her own key."""
+    return _views(population, profile, key, diffused=False)
+
+
+def likeness(a: View, b: View) -> Floats:
+    """Share of equal bits minus share of different ones, shape (n_a, n_b); 0 where a filter is absent."""
+    out: Floats = a.signs @ b.signs.T
+    out /= a.signs.shape[1]
+    return out
+
+
+def noise_free(a: View, b: View) -> Floats:
+    """What :func:`likeness` of the stolen encodings would be without noise, from simulated plain filters."""
+    out = likeness(a, b)
+    return out if a.t == 1 else out**a.t

@@ -1,0 +1,86 @@
+"""Known pairs: the attacker knows whose some of the encodings are, and asks for the rest.
+
+Over the bits of an encoding, the records of all persons are a random field whose covariance is the
+noise-free likeness C (`encodings.noise_free`). Given the known encodings L, the bits of person u have mean
+k C_LL⁻¹ Y_L and variance 1 − k C_LL⁻¹ kᵀ with k = C_uL (kriging; Rasmussen and Williams, "Gaussian processes
+for machine learning", 2006, 2.2), which is ridge regression of bits on persons' similarities, that is on
+tokens. Each unknown encoding is given to the person under whom it is likeliest, over all views together. The
+matched filter, its limit for small C, is tried as well, and the better one reported: the attacker may choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from benchmarks.attacks.encodings import Floats, View, likeness, noise_free
+from benchmarks.attacks.populations import Population
+
+#: Rows of scores held at once.
+_BLOCK = 4096
+
+
+def _part(view: View, rows: np.ndarray) -> View:
+    return View(view.name, view.signs[rows], view.present[rows], view.t, view.width)
+
+
+def _kriging(k: Floats, among: Floats, seen: Floats, width: int) -> tuple[Floats, Floats]:
+    """Factors (x, c) such that the log-likelihood of encoding e under person u is c[u] + x[u] · seen[e]."""
+    ridge = np.float32(1.0 / width + 1e-3)
+    solved = cho_solve(cho_factor(among + ridge * np.eye(len(among), dtype=np.float32)), k.T).T
+    explained = np.minimum((solved * k).sum(axis=1), 0.999)
+    variance = 1 - explained
+    x = width * solved / variance[:, None]
+    constant = -0.5 * width * ((1 + explained) / variance + np.log(variance))
+    return x.astype(np.float32), constant.astype(np.float32)
+
+
+def _matched(k: Floats, seen: Floats, width: int) -> tuple[Floats, Floats, Floats]:
+    mean = k.mean(axis=0)
+    centred = k - mean
+    x = width * centred
+    constant = -0.5 * width * (centred**2).sum(axis=1)
+    return x, constant.astype(np.float32), seen - seen.mean(axis=0)
+
+
+def _hits(factors: Sequence[tuple[Floats, Floats, Floats]]) -> float:
+    count = len(factors[0][2])
+    hits = 0
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
+        score = sum(seen[start:stop] @ x.T + constant for x, constant, seen in factors)
+        hits += int((np.asarray(score).argmax(axis=1) == np.arange(start, stop)).sum())
+    return hits / count
+
+
+def attack(victims: Sequence[View], register: Sequence[View], known: int, rng: np.random.Generator) -> float:
+    """Share of the other persons who are re-identified, if ``known`` of all are known.
+
+    Row i of ``register`` (plain filters under the attacker's key) is the person of row i of ``victims``; the
+    attack uses that for the known rows only.
+    """
+    total = len(victims[0].signs)
+    drawn = rng.permutation(total)
+    landmarks, others = drawn[:known], drawn[known:]
+    kriging, matched = [], []
+    for view, plain in zip(victims, register, strict=True):
+        mine = _part(plain, landmarks)
+        k = noise_free(_part(plain, others), mine)
+        seen = likeness(_part(view, others), _part(view, landmarks))
+        x, constant = _kriging(k, noise_free(mine, mine), seen, view.width)
+        kriging.append((x, constant, seen))
+        matched.append(_matched(k, seen, view.width))
+    return max(_hits(kriging), _hits(matched))
+
+
+def leak_snr(register: Sequence[View], population: Population) -> float:
+    """Root of the sum over views of the squared leak-SNR, over at most 2,000 persons."""
+    rows = np.arange(min(2000, len(population.numbers)))
+    total = 0.0
+    for plain in register:
+        part = _part(plain, rows)
+        pairs = noise_free(part, part)[np.triu_indices(len(rows), 1)]
+        total += float(pairs.std()) ** 2 * plain.width
+    return float(np.sqrt(total))

@@ -1,0 +1,75 @@
+"""The attacks on encodings at small scale: each breaks what it must, and the hardened default withstands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining
+from benchmarks.attacks.clk import plain_clk
+from benchmarks.attacks.encodings import simulated, stolen
+from benchmarks.attacks.populations import Population, demo, overlapping
+from benchmarks.attacks.run import LEAST_ON_PLAIN, void
+from crypto.encoding.profile import Profile, default_profile
+
+PEOPLE = demo(600)
+PLAIN, HARDENED = plain_clk(), default_profile("record-hardened")
+
+
+def known(profile: Profile) -> float:
+    victims, register = stolen(PEOPLE, profile), simulated(PEOPLE, profile)
+    return known_pairs.attack(victims, register, 300, np.random.default_rng(1))
+
+
+def matched(people: Population, profile: Profile, overlap: float) -> float:
+    mine, hers = overlapping(people, overlap, np.random.default_rng(2))
+    place = {number: row for row, number in enumerate(hers.numbers.tolist())}
+    truth = np.array([place.get(number, -1) for number in mine.numbers.tolist()])
+    return graph.attack(stolen(mine, profile), simulated(hers, profile), truth)
+
+
+def test_known_pairs_of_half_the_persons_when_the_clk_is_plain_give_away_the_others() -> None:
+    assert known(PLAIN) >= LEAST_ON_PLAIN
+
+
+def test_known_pairs_of_half_the_persons_when_hardened_give_away_few() -> None:
+    # Whole households among 600 persons; the benchmark measures 5,000.
+    assert known(HARDENED) < 0.15
+
+
+def test_graph_matching_of_equal_groups_when_the_clk_is_plain_names_nearly_everybody() -> None:
+    assert matched(demo(1500), PLAIN, 1.0) >= LEAST_ON_PLAIN
+
+
+def test_graph_matching_of_equal_groups_when_hardened_names_hardly_anybody() -> None:
+    assert matched(PEOPLE, HARDENED, 1.0) < 0.02
+
+
+def test_dictionary_with_the_leaked_secret_names_everybody_and_with_another_hardly_anybody() -> None:
+    victims = stolen(PEOPLE, HARDENED)
+    assert dictionary.attack(victims, stolen(PEOPLE, HARDENED)) > LEAST_ON_PLAIN
+    assert dictionary.attack(victims, stolen(PEOPLE, HARDENED, key=3)) < 0.02
+
+
+def test_frequency_alignment_when_filters_hold_one_field_finds_common_values_and_else_none() -> None:
+    def best(profile: Profile) -> float:
+        pairs = zip(stolen(PEOPLE, profile), simulated(PEOPLE, profile), strict=True)
+        return max(
+            frequency.attack(victims, register, np.random.default_rng(3)) for victims, register in pairs
+        )
+
+    assert best(default_profile("field-level")) > 0.2
+    assert best(HARDENED) < 0.02
+
+
+def test_pattern_mining_finds_companions_of_plain_bits_and_none_of_diffused_ones() -> None:
+    plain = max(mining.attack(view) for view in stolen(PEOPLE, PLAIN))
+    person = next(view for view in stolen(PEOPLE, HARDENED) if view.name == "person")
+    assert plain > 0.8
+    assert mining.attack(person) < 0.05
+
+
+@pytest.mark.parametrize(("score", "is_void"), [(0.9499, True), (0.95, False)])
+def test_run_whose_attack_on_the_plain_clk_is_too_weak_is_void(score: float, is_void: bool) -> None:
+    figures = {"plain CLK": {"graph matching, 50%": score, "known pairs, 50%": 1.0}}
+    assert void(figures) == (["graph matching, 50%"] if is_void else [])
