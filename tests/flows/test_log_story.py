@@ -1,0 +1,155 @@
+"""The log of a whole story: the rules hold, auditors find and prove what they look for, a run repeats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.auth import Caller, Role
+from app.errors import ServiceError
+from app.flows import audit_views, organizations, publish_release, run_linkage
+from app.flows.audit_views import Selection
+from app.flows.check_log import check_log
+from app.flows.publish_release import Question
+from app.flows.replay_run import replay_run
+from app.flows.seal_log import inclusion, verifier_key
+from app.flows.service import open_service
+from app.settings import Settings
+from app.store import runs
+from crypto.errors import LogError
+from crypto.log.entry import Entry
+from crypto.log.export import verify_export
+from crypto.log.rules import Rules
+from crypto.log.summary import summarize, to_text
+from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, populate
+
+
+@pytest.fixture(scope="module")
+def region(tmp_path_factory: pytest.TempPathFactory, packages: Packages) -> Iterator[World]:
+    """Linked, asked once with an answer and once without, and revoked."""
+    service = open_service(Settings.for_data(tmp_path_factory.mktemp("story")))
+    region = populate(service, packages)
+    run_id = run_linkage.start_run(service, region.operator, AGREEMENT)["id"]
+    owner = run_linkage.begin(service, run_id, "w")
+    assert owner is not None
+    produced = run_linkage.link_inputs(
+        service, service.plane("encodings"), service.plane("links"), run_id, owner
+    )
+    run_linkage.finish(service, run_id, owner, produced)
+    publish_release.request_release(
+        service, region.partnership, AGREEMENT, Question("employed_q4", COHORTS, ("sex",))
+    )
+    with pytest.raises(ServiceError):
+        publish_release.request_release(
+            service, region.partnership, AGREEMENT, Question("employed_q4", COHORTS, ("nothing",))
+        )
+    region.revoke(next(iter(packages.folders)))
+    organizations.create_organization(service, region.operator, "watch", "Watch")
+    key = organizations.create_api_key(service, region.operator, "watch", Role.AUDITOR, None)["api_key"]
+    region.callers["watch"] = organizations.authenticate(service, f"Bearer {key}")
+    yield region
+    service.close()
+
+
+def auditor(region: World) -> Caller:
+    return region.callers["watch"]
+
+
+def entries(region: World) -> list[Entry]:
+    return [Entry.parse(leaf) for leaf in audit_views.read_entries(region.service, auditor(region), 0, None)]
+
+
+def run_of(region: World) -> str:
+    with region.service.store.reading() as tx:
+        return runs.of_agreement(tx, AGREEMENT)[0].id
+
+
+def test_a_whole_story_breaks_no_rule_and_the_stored_log_holds(region: World) -> None:
+    rules = Rules()
+    for entry in entries(region):
+        rules.feed(entry)
+    assert rules.broken == {}
+    report = check_log(region.service)
+    assert report.ok, [check for check in report.checks if not check.ok]
+
+
+def test_a_selection_is_found_exported_and_verified_offline(region: World) -> None:
+    service, caller = region.service, auditor(region)
+    found = audit_views.search(service, caller, Selection(agreement=AGREEMENT, kind="release.*"))
+    kinds = [entry["kind"] for entry in found["entries"]]
+    assert kinds == ["release.requested", "release.granted", "release.requested", "release.refused"]
+    assert found["next"] is None
+    first = audit_views.search(service, caller, Selection(agreement=AGREEMENT, limit=2))
+    assert len(first["entries"]) == 2 and first["next"] is not None
+    rest = audit_views.search(service, caller, Selection(agreement=AGREEMENT, start=first["next"], limit=1))
+    assert rest["entries"][0]["index"] > first["entries"][1]["index"]
+    later = service.now() + timedelta(days=1)
+    assert audit_views.search(service, caller, Selection(since=later))["entries"] == []
+    lines = list(audit_views.export(service, caller, Selection(kind="run.finished")))
+    checkpoint, proven = verify_export(lines, verifier_key(service))
+    assert [entry.kind for entry in proven] == ["run.finished"]
+    assert checkpoint.size > proven[0].index
+    forged = [lines[0], lines[1].replace("run.finished", "run.Finished")]
+    with pytest.raises(LogError, match="INCLUSION_FAILED"):
+        verify_export(forged, verifier_key(service))
+    with pytest.raises(LogError, match="row 2"):
+        verify_export([lines[0], "{}"], verifier_key(service))
+    with pytest.raises(ServiceError, match="FORBIDDEN"):
+        audit_views.search(service, region.partnership, Selection())
+
+
+def test_the_page_on_an_agreement_is_the_same_from_the_service_and_from_a_copy(region: World) -> None:
+    page = audit_views.summary(region.service, auditor(region), AGREEMENT)
+    own = summarize(AGREEMENT, entries(region))
+    assert {name: value for name, value in page.items() if name != "size"} == own
+    assert [batch["state"] for batch in page["batches"]] == ["accepted"] * len(page["batches"])
+    assert page["ledger"]["questions"] == 1
+    assert [release["state"] for release in page["releases"]] == ["granted", "refused"]
+    assert sum(page["refusals"].values()) == 1
+    text = to_text(json.loads(json.dumps(page)))
+    for word in ("Submitted", "finished", "granted", "refused", "revoked", "Destroyed"):
+        assert word in text
+
+
+def test_reading_is_logged_once_an_hour_before_anything_is_read(region: World) -> None:
+    audit_views.read_entries(region.service, auditor(region), 0, 1)
+    audit_views.read_entries(region.service, auditor(region), 0, 1)
+    read = [entry for entry in entries(region) if entry.kind == "log.read" and entry.actor == "watch"]
+    assert len(read) == 1
+    assert read[0].body["credential"] == auditor(region).credential_id
+
+
+def test_a_run_and_its_release_repeat_bit_for_bit_and_the_log_says_so(region: World) -> None:
+    result = replay_run(region.service, run_of(region))
+    assert result["same"], result
+    assert [check["what"].split()[0] for check in result["checks"]] == ["persons", "links", "cube", "release"]
+    last = [entry for entry in entries(region) if entry.kind == "run.replayed"][-1]
+    assert last.body["same"] is True
+    assert inclusion(region.service, last.index, None)["index"] == last.index
+
+
+def test_a_run_whose_stored_digest_was_changed_does_not_repeat(region: World) -> None:
+    run_id = run_of(region)
+    with region.service.store.transaction("tamper") as tx:
+        run = runs.lock(tx, run_id)
+        assert run is not None and run.report is not None
+        kept = run.report
+        run.report = kept | {"links": kept["links"] | {"sha256": "0" * 64}}
+    try:
+        result = replay_run(region.service, run_id)
+    finally:
+        with region.service.store.transaction("mend") as tx:
+            run = runs.lock(tx, run_id)
+            assert run is not None
+            run.report = kept
+    assert not result["same"]
+    assert [check["what"] for check in result["checks"] if not check["same"]] == ["links"]
+
+
+def test_an_unknown_run_is_not_repeated(region: World, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="RUN_UNKNOWN"):
+        replay_run(region.service, "run-0")
