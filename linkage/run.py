@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
@@ -12,10 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crypto.encoding.types import LinkSpec
-from linkage import pair, persons
+from linkage import increment, pair, persons
 from linkage.candidates import Limits
 from linkage.distributed import Cluster
 from linkage.errors import LinkageError
+from linkage.increment import Past
 from linkage.kernels import exact_threshold
 from linkage.plan import Compared, Plan, compare, make_plan, sample_pairs
 from linkage.records import Source, checked, common_filters, excerpt, with_union
@@ -90,11 +91,18 @@ class LinkResult:
         batch_a, record_ref_a, batch_b, record_ref_b string, probability, weight float64.
     report : dict
         JSON-able figures; no record_ref and no encoding in it.
+    learned : dict
+        JSON-able; with links and report what a later run goes on from (`linkage.increment.Past`).
     """
 
     persons: pa.Table
     links: pa.Table
     report: dict[str, object]
+    learned: dict[str, object] = field(default_factory=dict)
+
+    def past(self) -> Past:
+        """This result as one to go on from."""
+        return Past(self.links, self.report, self.learned)
 
 
 def link(
@@ -103,8 +111,13 @@ def link(
     *,
     options: Options | None = None,
     progress: Progress = silent,
+    past: Past | None = None,
 ) -> LinkResult:
     """Link the records of all sources.
+
+    With ``past``, pairs of sources that took part in it as they are now are taken over; the report's
+    ``incremental`` says which, and how far the new ones are from what the past had measured. With nothing new
+    the persons and links are those of the past, byte for byte.
 
     The same records give the same bytes, whatever the order of sources and rows and the number of threads.
 
@@ -112,20 +125,30 @@ def link(
     ------
     LinkageError
         ``THRESHOLD_OUT_OF_RANGE``, ``MEMORY_OUT_OF_RANGE``, ``ESTIMATOR_UNKNOWN``, ``ESTIMATOR_FAILED``,
-        ``NO_COMMON_FILTER``, and those of `linkage.records.checked`.
+        ``NO_COMMON_FILTER``, ``PAST_DIFFERS``, and those of `linkage.records.checked`.
     """
     options = options or Options()
     options.check()
     ordered, spec = with_union(checked(sources, spec), spec)
-    pairs = _source_pairs(ordered, spec)
+    about = increment.terms(spec, options.threshold, options.estimator)
+    every = _source_pairs(ordered, spec)
+    results = _taken_over(ordered, every, past, about)
+    pairs = [p for p in every if p not in results]
     samples = {}
     for done, (i, j) in enumerate(pairs):
         progress("sample", done, len(pairs))
         samples[i, j] = sample_pairs(ordered[i], ordered[j], spec, options.threads)
     plan = make_plan(list(samples.values()), spec)
-    kin = _Kin(ordered, plan, spec, options.threads)
-    results: dict[tuple[int, int], pair.PairResult] = {}
     borrowed: pair.Borrowed = {}
+    told: dict[str, object] = {}
+    if past is not None:
+        fresh, plan, borrowed = plan, past.plan(spec), past.borrowed()
+        told = {
+            "reused": [[ordered[i].name, ordered[j].name] for i, j in sorted(results)],
+            "computed": [[ordered[i].name, ordered[j].name] for i, j in pairs],
+            "drift": increment.drift(plan, fresh) if pairs else {},
+        }
+    kin = _Kin(ordered, plan, spec, options.threads)
     # Largest first: the smaller ones lean on what the larger ones have taught about m.
     for done, (i, j) in enumerate(sorted(pairs, key=lambda p: (-samples[p].total, p))):
         a, b, names = ordered[i], ordered[j], list(samples[i, j].similarity)
@@ -153,7 +176,29 @@ def link(
         for key, counts in results[i, j].borrowed.items():
             borrowed.setdefault(key, counts)
     progress("link", len(pairs), len(pairs))
-    return _assemble(ordered, plan, {key: results[key] for key in sorted(results)})
+    made = _assemble(ordered, plan, {key: results[key] for key in sorted(results)})
+    if past is not None:
+        made.report["incremental"] = told
+    return replace(made, learned=increment.learned(plan, borrowed, ordered, about))
+
+
+def _taken_over(
+    sources: Sequence[Source],
+    pairs: Sequence[tuple[int, int]],
+    past: Past | None,
+    about: dict[str, object],
+) -> dict[tuple[int, int], pair.PairResult]:
+    """Results of the past for pairs of sources that have not changed since."""
+    if past is None:
+        return {}
+    past.check(about)
+    same = past.unchanged(sources)
+    found = {
+        (i, j): past.result(sources[i], sources[j])
+        for i, j in pairs
+        if sources[i].name in same and sources[j].name in same
+    }
+    return {key: result for key, result in found.items() if result is not None}
 
 
 class _Kin:

@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine, for tests and benchmarks: real programs, mutual TLS, certificates made here."""
+"""A Dask cluster on this machine, for tests and benchmarks: real programs, mutual TLS."""
 
 from __future__ import annotations
 
