@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import anyio.from_thread
 from fastapi import APIRouter, Header, Path, Request, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import PROBLEMS, CallerDep, ServiceDep, Signed
@@ -15,16 +16,24 @@ from app.flows import submit_batch
 router = APIRouter(prefix="/v1", tags=["batches"], responses=PROBLEMS)
 
 
+class Begun(Signed):
+    """A signed manifest, and the batch that it is to take the place of."""
+
+    supersedes: str | None = Field(default=None, max_length=64)
+
+
 @router.post(
     "/agreements/{agreement}/batches",
     status_code=201,
     responses={200: {"description": "The same manifest again: the same batch"}},
 )
 def begin(
-    agreement: str, body: Signed, response: Response, service: ServiceDep, caller: CallerDep
+    agreement: str, body: Begun, response: Response, service: ServiceDep, caller: CallerDep
 ) -> dict[str, Any]:
     """Begin a batch by its manifest, signed for the purpose `batch-manifest`."""
-    batch, created = submit_batch.begin(service, caller, agreement, body.document, body.signature)
+    batch, created = submit_batch.begin(
+        service, caller, agreement, body.document, body.signature, body.supersedes
+    )
     response.status_code = 201 if created else 200
     return batch
 

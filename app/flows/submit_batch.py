@@ -29,8 +29,8 @@ from app.flows.service import Service
 from app.flows.sign_agreement import Standing, in_force, visible
 from app.flows.signing import verify_signed
 from app.store import Tx, agreements, batches, datakeys
-from app.store.models import Batch, BatchFile, BatchPart, BatchState
 from app.store.keystore import PlaneName
+from app.store.models import Batch, BatchFile, BatchPart, BatchState
 from crypto.canonical import digest_of
 from crypto.errors import CohortlinkError
 from crypto.wire import Manifest, parse_manifest
@@ -45,6 +45,7 @@ class Action(StrEnum):
     ACCEPT = "be accepted"
     REJECT = "be rejected"
     WITHDRAW = "be withdrawn"
+    SUPERSEDE = "be superseded"
     DESTROY = "be destroyed"
 
 
@@ -54,9 +55,12 @@ TRANSITIONS: Mapping[tuple[State, Action], State] = {
     (State.UPLOADING, Action.ACCEPT): State.ACCEPTED,
     (State.UPLOADING, Action.REJECT): State.REJECTED,
     (State.UPLOADING, Action.WITHDRAW): State.WITHDRAWN,
+    (State.ACCEPTED, Action.SUPERSEDE): State.SUPERSEDED,
     (State.ACCEPTED, Action.WITHDRAW): State.WITHDRAWN,
+    (State.SUPERSEDED, Action.WITHDRAW): State.WITHDRAWN,
     (State.UPLOADING, Action.DESTROY): State.DESTROYED,
     (State.ACCEPTED, Action.DESTROY): State.DESTROYED,
+    (State.SUPERSEDED, Action.DESTROY): State.DESTROYED,
 }
 
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):\Z")
@@ -68,10 +72,12 @@ def begin(
     agreement_id: str,
     document: Mapping[str, Any],
     signature: Mapping[str, Any],
+    supersedes: str | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Begin a batch; the same manifest again is the same batch. Returns (description, whether it is new).
 
-    What is refused here changes nothing: there is no batch yet.
+    What is refused here changes nothing: there is no batch yet. A batch that is to be superseded stays in
+    use until this one is accepted.
     """
     caller.require(Role.AGENCY)
     now = service.now()
@@ -86,7 +92,10 @@ def begin(
         batch = batches.live_by_manifest(tx, agreement_id, caller.organization, digest)
         created = batch is None
         if batch is None:
+            if supersedes is not None:
+                _check_superseded(tx, caller, agreement_id, supersedes)
             batch = _add(tx, service, caller, found, manifest, document, signature, digest, now)
+            batch.supersedes = supersedes
         return describe(tx, batch), created
 
 
@@ -129,6 +138,20 @@ def _add(
     for name in sorted(planes):
         service.plane(name).create_key(tx, batch.id, batch.agreement_id, now)
     return batch
+
+
+def _check_superseded(tx: Tx, caller: Caller, agreement_id: str, batch_id: str) -> Batch:
+    """The batch that another takes the place of: the caller's own, under this agreement, in use.
+
+    Raises
+    ------
+    NotFoundError, ConflictError
+    """
+    before = batches.lock(tx, batch_id)
+    if before is None or not _is_own(caller, before) or before.agreement_id != agreement_id:
+        raise _unknown()
+    _step(before, Action.SUPERSEDE)
+    return before
 
 
 def _plane(kind: str) -> PlaneName:
@@ -285,6 +308,7 @@ def _accept(
                     tx, manifest, batch.agreement_id, batch.organization_id, found.terms
                 )
                 batch.screening, batch.closed_at = figures, now
+                _supersede(tx, caller, batch, now)
                 _record(tx, service, caller, batch, found, now)
             result = describe(tx, batch)
     except RefusedError as refusal:
@@ -300,6 +324,23 @@ def _proven(service: Service, described: dict[str, Any]) -> dict[str, Any]:
         index = described["receipt"]["document"]["log_index"]
         described["receipt"] = described["receipt"] | receipt_proof(service, index)
     return described
+
+
+def _supersede(tx: Tx, caller: Caller, batch: Batch, now: datetime) -> None:
+    """In the transaction that accepts a batch, its predecessor goes out of use: never both, never none.
+
+    Its data stay, so that what was published from it can be made again, until they are withdrawn or
+    destroyed. A predecessor that was withdrawn meanwhile is out of use already.
+    """
+    if batch.supersedes is None:
+        return
+    before = batches.lock(tx, batch.supersedes)
+    if before is not None and before.state == State.WITHDRAWN:
+        return
+    before = _check_superseded(tx, caller, batch.agreement_id, batch.supersedes)
+    before.state = _step(before, Action.SUPERSEDE)
+    body = {"batch": before.id, "manifest_sha256": before.manifest_sha256, "by": batch.id}
+    append(tx, "batch.superseded", batch.agreement_id, caller.organization, body, now)
 
 
 def _agreement_of(tx: Tx, batch_id: str) -> str:
@@ -369,7 +410,7 @@ def withdraw(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
         assert batch is not None
         paths: list[str] = []
         if batch.state != State.WITHDRAWN:
-            was_accepted = batch.state == State.ACCEPTED
+            was_accepted = batch.state in (State.ACCEPTED, State.SUPERSEDED)
             batch.state, batch.closed_at = _step(batch, Action.WITHDRAW), now
             paths = _drop_data(tx, batch_id)
             if was_accepted:
@@ -425,7 +466,7 @@ def describe(tx: Tx, batch: Batch) -> dict[str, Any]:
             for file in batches.files(tx, batch.id)
         ],
     }
-    for name in ("screening", "rejection", "receipt"):
+    for name in ("screening", "rejection", "receipt", "supersedes"):
         if getattr(batch, name) is not None:
             result[name] = getattr(batch, name)
     return result
