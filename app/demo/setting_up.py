@@ -24,6 +24,9 @@ TITLES = {
 COHORT = "2020-21..2023-24"
 INDICATOR = "employed_q4"
 DIMENSIONS = ("pathway", "cohort_year")
+#: What the agreement permits beyond the tables above.
+FURTHER_INDICATORS = ("self_sufficient", "gap", "contribution")
+FURTHER_DIMENSIONS = ("race_ethnicity",)
 FAMILY = "field-level"
 
 _KNOWS = {
@@ -189,12 +192,12 @@ def draft(profile: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
             },
             {"organization": OPERATOR, "role": "operator", "legal_basis": "", "signatory": "the trustee"},
         ],
-        "purpose": "How many graduates are employed one year after their award, by pathway and by year.",
+        "purpose": "How many graduates are employed one year after their award, and what helps them.",
         "evaluated_program": "Post-secondary credentials awarded in the region",
         "datasets": [{"organization": agency.slug, "kind": agency.facts_kind} for agency in plan.AGENCIES],
         "recipients": [PARTNERSHIP],
-        "indicators": [INDICATOR],
-        "dimensions": list(DIMENSIONS),
+        "indicators": [INDICATOR, *FURTHER_INDICATORS],
+        "dimensions": [*DIMENSIONS, *FURTHER_DIMENSIONS],
         "max_dimensions": 1,
         "min_cell": {owner: 12 if owner == "kentucky-workforce" else 10 for owner in owners},
         "geography_floor": "county",

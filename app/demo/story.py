@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.panel import Panel
 
-from app.demo import linking, publishing, setting_up
+from app.demo import further, linking, publishing, setting_up
 from app.demo.scenario import ScaleError, generate
 from app.demo.stage import DemoError, Stage, make_console, prepare, service
 
@@ -54,6 +54,7 @@ def run_demo(data: Path, scale: float = 1.0, seed: int = 2026) -> int:
             run = linking.link(stage, parties)
             linking.measure(stage, scenario, parties, receipts, run)
             publishing.publish(stage, scenario, parties)
+            further.publish_further(stage, parties)
             publishing.audit_online(stage, parties)
         publishing.audit_offline(stage)
         publishing.search_for_names(stage, scenario)
