@@ -120,13 +120,13 @@ def _wages(rng: np.random.Generator, refs: np.ndarray, folder: Path) -> int:
 
 def ours(folder: Path) -> dict[str, object]:
     """Tabulate with the product's own code."""
+    from app.outcomes.facts import read_facts
     from app.outcomes.tabulate import tabulate
 
     started = time.perf_counter()
-    tokens = ["record_ref", "state_fips", "quarter", "employer_token", "source"]
     facts = {
-        "completion": [("edu", pq.read_table(folder / "completion.parquet"))],
-        "wage": [("wages", pq.read_table(folder / "wage.parquet", read_dictionary=tokens))],
+        "completion": [("edu", read_facts("completion", str(folder / "completion.parquet")))],
+        "wage": [("wages", read_facts("wage", str(folder / "wage.parquet")))],
     }
     persons = pq.read_table(folder / "persons.parquet")
     read = time.perf_counter()
@@ -245,7 +245,7 @@ def run(*, full: bool = False) -> None:
         rows = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
         print(f"{rows:,} wage rows", flush=True)
         found = {
-            "Cohortlink (DuckDB, limit 6 GB)": _child([sys.executable, "-m", "benchmarks.tabulation", name]),
+            "Cohortlink (DuckDB, limit 4 GB)": _child([sys.executable, "-m", "benchmarks.tabulation", name]),
             "Polars": _child([str(PEERS), "-c", _PEER, name, "polars"]),
             "pandas": _child([sys.executable, "-c", _PEER, name, "pandas"]),
         }

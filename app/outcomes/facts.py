@@ -14,6 +14,7 @@ from datetime import date
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
@@ -28,7 +29,27 @@ Facts = Mapping[str, Sequence[tuple[str, pa.Table]]]
 _KINDS = ("completion", "wage", "participation")
 
 #: What DuckDB may take of the machine; facts beyond it are refused by an error, never spilled to a disk.
-MEMORY_LIMIT = "6GB"
+MEMORY_LIMIT = "4GB"
+
+# Columns that some measure or dimension looks at, after the reference: others are not even read.
+_USED: Mapping[str, tuple[str, ...]] = {
+    "completion": tuple(
+        name for name in SCHEMAS["completion"].names if name not in ("credential_type", "hse_type")
+    ),
+    "wage": (
+        "state_fips",
+        "quarter",
+        "employer_token",
+        "account_token",
+        "report_version",
+        "wages",
+        "naics",
+        "source",
+    ),
+    "participation": SCHEMAS["participation"].names,
+}
+# Few distinct values, or long ones: as dictionaries, so that 48 million tokens fit.
+_DICTIONARIES = ("record_ref", "state_fips", "quarter", "employer_token", "account_token", "naics", "source")
 
 _LATEST_COMPLETIONS = """
 create table latest as
@@ -302,10 +323,27 @@ def _typed(kind: str, table: pa.Table) -> pa.Table:
     def plain(field: pa.Field) -> pa.DataType:
         return field.type.value_type if pa.types.is_dictionary(field.type) else field.type
 
-    wanted = SCHEMAS[kind].arrow()
-    if [(field.name, plain(field)) for field in table.schema] == [(f.name, f.type) for f in wanted]:
-        return table
-    return validate_facts(kind, table, submitted_on=date.max)
+    wanted = _used(kind)
+    given = {field.name: plain(field) for field in table.schema}
+    if any(given.get(field.name) != field.type for field in wanted):
+        table = validate_facts(kind, table, submitted_on=date.max)
+    return table.select(wanted.names)
+
+
+def _used(kind: str) -> pa.Schema:
+    whole = SCHEMAS[kind].arrow()
+    return pa.schema([whole.field(name) for name in ("record_ref", *_USED[kind])])
+
+
+def read_facts(kind: str, source: str | pa.NativeFile) -> pa.Table:
+    """Read a Parquet file of validated facts in the least memory, for :func:`tabulate`.
+
+    A file that holds all the columns of its schema is read without those that no figure looks at.
+    """
+    file = pq.ParquetFile(source, read_dictionary=list(_DICTIONARIES) if kind == "wage" else None)
+    names = list(_used(kind).names) if kind in _USED else []
+    whole = set(names) <= set(file.schema_arrow.names)
+    return file.read(columns=names if names and whole else None)
 
 
 def _schema(kind: str, tables: Sequence[pa.Table]) -> pa.Schema:
@@ -317,7 +355,7 @@ def _schema(kind: str, tables: Sequence[pa.Table]) -> pa.Schema:
         kept = pa.types.is_dictionary(only) and only.value_type == field.type
         return field.with_type(only) if kept else field
 
-    return pa.schema([given(field) for field in SCHEMAS[kind].arrow()])
+    return pa.schema([given(field) for field in _used(kind)])
 
 
 def _repeat(values: Sequence[object], sizes: Sequence[int], kind: pa.DataType) -> pa.ChunkedArray:

@@ -225,7 +225,7 @@ _DECLARED: tuple[Indicator, ...] = (
             + _NEVER
         ),
         numerator="persons with yearly wages at or above the threshold",
-        denominator=_COHORT + "the last of these quarters, in counties that the threshold table covers",
+        denominator=_COHORT + "the fourth quarter, in counties that the threshold table covers",
         measure=SelfSufficient(4, 4),
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,

@@ -29,8 +29,7 @@ class Measure:
     Attributes
     ----------
     first, last : int
-        Quarters after the origin; the last one is the *reference quarter*: exclusions by its end leave the
-        denominator, and it must be over.
+        Quarters after the origin; the last one is the *reference quarter* and must be over.
     years : int or None
         None: the origin is the quarter of the award. A number n: the first quarter of the nth full calendar
         year after the award.
@@ -43,6 +42,11 @@ class Measure:
     first: int
     last: int
     years: int | None = None
+
+    @property
+    def excluded_by(self) -> int:
+        """Quarter after the origin by whose end exclusions leave the denominator."""
+        return self.last
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,11 @@ class ContinuedEducation(Measure):
 @dataclass(frozen=True)
 class SelfSufficient(Measure):
     """Yearly earnings reach the threshold: four times Q4's, or the sum of Q4 to Q7 where these are final."""
+
+    @property
+    def excluded_by(self) -> int:
+        """The first quarter: then the denominator is the same in the provisional and in the final form."""
+        return self.first
 
     @property
     def final(self) -> SelfSufficient:

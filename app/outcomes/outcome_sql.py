@@ -41,7 +41,7 @@ qualify row_number() over (partition by award_no order by wages desc, state_fips
 # Only constants of this module are put into the texts below; parameters travel as parameters.
 _OUTCOME = """
 create table outcome as
-select a.*, coalesce(e.since <= quarter_end(a.reference), false) as excluded,
+select a.*, coalesce(e.since <= quarter_end(a.origin + $excluded_by), false) as excluded,
        coalesce({counted}, false) as counted, coalesce({found}, false) as found,
        {value} as value, {band} as band
 from award a
@@ -111,21 +111,22 @@ def create_outcome(
     connection.execute(_TOTALS)
     match measure:
         case FoundInQuarter():
-            _create(connection, _JOIN_TOTALS, found="t.wages > 0")
+            _create(connection, measure, _JOIN_TOTALS, found="t.wages > 0")
         case Attached(preset=preset):
             connection.execute(_MAIN_STATE)
-            _create(connection, _JOIN_TOTALS + _MINIMUM_WAGES, found=_PRESETS[preset])
+            _create(connection, measure, _JOIN_TOTALS + _MINIMUM_WAGES, found=_PRESETS[preset])
         case Earnings(attached=preset):
             connection.execute(_MAIN_STATE)
             counted = "t.wages > 0" if preset is None else f"t.wages > 0 and {_PRESETS[preset]}"
-            _create(
-                connection, _JOIN_TOTALS + _MINIMUM_WAGES, counted=counted, found=counted, value="t.wages"
-            )
+            joins = _JOIN_TOTALS + _MINIMUM_WAGES
+            _create(connection, measure, joins, counted=counted, found=counted, value="t.wages")
         case Retained(first=first, last=last):
             ends = {"first": first, "last": last}
-            _create(connection, _RETAINED, ends, counted="b.wages > 0", found="k.award_no is not null")
+            _create(
+                connection, measure, _RETAINED, ends, counted="b.wages > 0", found="k.award_no is not null"
+            )
         case ContinuedEducation(last=last):
-            _create(connection, _CONTINUED, {"last": last}, found="k.award_no is not null")
+            _create(connection, measure, _CONTINUED, {"last": last}, found="k.award_no is not null")
         case SelfSufficient():
             connection.execute(_FAMILIES)
             _create_self_sufficient(connection, measure, default_family)
@@ -145,11 +146,12 @@ def _create_self_sufficient(
     )
     parameters = {"first": measure.first, "default": default_family}
     counted, found = f"{amount} is not null", f"t.wages > 0 and {yearly} >= {amount}"
-    _create(connection, _THRESHOLDS, parameters, counted=counted, found=found, band=band)
+    _create(connection, measure, _THRESHOLDS, parameters, counted=counted, found=found, band=band)
 
 
 def _create(
     connection: duckdb.DuckDBPyConnection,
+    measure: Measure,
     joins: str,
     parameters: Mapping[str, object] | None = None,
     *,
@@ -159,4 +161,4 @@ def _create(
     band: str = "cast(null as varchar)",
 ) -> None:
     text = _OUTCOME.format(joins=joins, counted=counted, found=found, value=value, band=band)
-    connection.execute(text, dict(parameters or {}))
+    connection.execute(text, {**(parameters or {}), "excluded_by": measure.excluded_by})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.disclosure.cube import protect_cube
 from app.disclosure.policy import Policy
 from app.disclosure.protect import protect
 from app.disclosure.protect_figures import (
@@ -16,9 +17,11 @@ from app.disclosure.protect_figures import (
     protect_flows,
     protect_quantiles,
 )
-from app.outcomes.dimensions import OF_PROGRAMS
+from app.disclosure.table import Rows
+from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source, bands, contribution, flows, quantiles
+from app.outcomes.finest import finest_cells
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
 from app.outcomes.measures import Earnings, FoundInQuarter
@@ -35,10 +38,11 @@ def plan_documents(
     source: Source,
     policy: Policy,
     *,
+    depth: int = 1,
     permitted: Sequence[str] = (),
     quality: Mapping[str, Any] | None = None,
 ) -> list[Document]:
-    """Documents of the plan: the total's first, then one per dimension.
+    """Documents of the plan: the total's first, then one per combination of up to ``depth`` dimensions.
 
     Parameters
     ----------
@@ -47,6 +51,8 @@ def plan_documents(
         The agreement's dimensions that the indicator has.
     source : Source
     policy : Policy
+    depth : int
+        Dimensions that tables of shares cross. Other treatments have one-way tables only.
     permitted : sequence of str
         All dimensions of the agreement: a contribution is not published beside tables by program.
     quality : mapping, optional
@@ -65,7 +71,7 @@ def plan_documents(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     match declared.disclosure:
         case "proportion" | "bands":
-            return _rates(declared, cohort, dimensions, source, policy, quality)
+            return _rates(declared, cohort, dimensions, source, policy, depth, quality)
         case "quantiles":
             return _quantiles(declared, cohort, dimensions, source, policy)
         case "contribution":
@@ -85,7 +91,52 @@ def _rates(
     dimensions: Sequence[str],
     source: Source,
     policy: Policy,
+    depth: int,
     quality: Mapping[str, Any] | None,
+) -> list[Document]:
+    documents = _shares(declared, cohort, dimensions, source, policy, depth)
+    if declared.disclosure == "bands":
+        figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
+        documents[0]["bands"] = figure["rows"]
+    if isinstance(declared.measure, FoundInQuarter):
+        documents = with_linkage_error(documents, source, quality)
+    return documents
+
+
+def _shares(
+    declared: Indicator,
+    cohort: str,
+    dimensions: Sequence[str],
+    source: Source,
+    policy: Policy,
+    depth: int,
+) -> list[Document]:
+    """Tables of shares: one-way ones as a system of rows, deeper ones as a cube over finest cells.
+
+    Rows by place are no parts of a cohort and stay one-way, beside the cube.
+    """
+    if depth <= 1:
+        return _one_way(declared, cohort, dimensions, source, policy)
+    places = [name for name in dimensions if DIMENSIONS[name].rows is Rows.PLACES]
+    cells = finest_cells(
+        declared.id,
+        cohort,
+        [name for name in dimensions if name not in places],
+        persons=source.persons,
+        facts=source.facts,
+        as_of=source.as_of,
+        owners=source.owners,
+        coverage=source.coverage,
+        code_lists=source.code_lists,
+        thresholds=source.thresholds,
+    )
+    cube = protect_cube(cells, policy, depth)
+    beside = _one_way(declared, cohort, places, source, policy)[1:] if places else []
+    return [*(cube.table(by).to_document() for by in cube.plan), *beside]
+
+
+def _one_way(
+    declared: Indicator, cohort: str, dimensions: Sequence[str], source: Source, policy: Policy
 ) -> list[Document]:
     tables = tabulate_plan(
         declared.id,
@@ -100,13 +151,7 @@ def _rates(
         thresholds=source.thresholds,
     )
     cube = protect(tables, policy)
-    documents = [cube.table(by).to_document() for by in cube.plan]
-    if declared.disclosure == "bands":
-        figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
-        documents[0]["bands"] = figure["rows"]
-    if isinstance(declared.measure, FoundInQuarter):
-        documents = with_linkage_error(documents, source, quality)
-    return documents
+    return [cube.table(by).to_document() for by in cube.plan]
 
 
 def with_linkage_error(
