@@ -25,11 +25,22 @@ def request(
     cohort: Annotated[str, typer.Option(help="Such as 2022-23, or 2020-21..2023-24.")],
     api_key_file: KeyFile,
     by: Annotated[list[str] | None, typer.Option(help="Dimension to group by.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Only within one group: DIMENSION=CODE.")] = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
     """Ask for an indicator of a cohort; the answer is protected, and recorded before it is given."""
-    question = {"indicator": indicator, "cohort": cohort, "by": by or [], "where": {}}
+    filters = [item.partition("=") for item in where or []]
+    if any(not mark for _, mark, _ in filters):
+        raise typer.BadParameter("A filter is written DIMENSION=CODE.", param_hint="--where")
+    if len({name for name, _, _ in filters}) < len(filters):
+        raise typer.BadParameter("A dimension is filtered by one code.", param_hint="--where")
+    question = {
+        "indicator": indicator,
+        "cohort": cohort,
+        "by": by or [],
+        "where": {name: code for name, _, code in filters},
+    }
     with ServiceClient(url, api_key_file) as client:
         release = client.post(f"/agreements/{agreement}/releases", question)
     _show(release, as_json=as_json)

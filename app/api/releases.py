@@ -19,7 +19,7 @@ Word = Annotated[str, Field(min_length=1, max_length=80)]
 
 
 class ReleaseRequest(Body):
-    """A question: an indicator of a cohort, by at most one dimension."""
+    """A question: an indicator of a cohort, by dimensions, within one code of each dimension in `where`."""
 
     indicator: Word = Field(examples=["employed_q4"])
     cohort: Word = Field(examples=["2020-21..2023-24"])

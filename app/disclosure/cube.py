@@ -125,7 +125,9 @@ def _finish(
     return ProtectedTable(cells.about, margin, rows, total, additive, policy.to_document(), tuple(notes))
 
 
-def derive(tables: Sequence[Mapping[str, Any]], by: Sequence[str], where: Mapping[str, str]) -> Document:
+def derive(
+    tables: Sequence[Mapping[str, Any]], by: Sequence[str], where: Mapping[str, str | None]
+) -> Document:
     """Answer ``by`` within ``where`` from the published tables alone.
 
     Parameters
@@ -133,8 +135,8 @@ def derive(tables: Sequence[Mapping[str, Any]], by: Sequence[str], where: Mappin
     tables : sequence of mapping
         Documents of the plan.
     by : sequence of str
-    where : mapping of str to str
-        Dimension to one code. A code that is in no list is answered as a group that is withheld.
+    where : mapping of str to str or None
+        Dimension to one code. A code that is in no list (or None) is answered as a group that is withheld.
 
     Returns
     -------
@@ -169,11 +171,18 @@ def derive(tables: Sequence[Mapping[str, Any]], by: Sequence[str], where: Mappin
     return {
         **source,
         "by": list(by),
-        "where": dict(where),
+        # A code that no list holds may be anything, so it is not repeated.
+        "where": {
+            name: code if code in _codes(tables, name) else None for name, code in sorted(where.items())
+        },
         "rows": order,
         "total": {**total, "key": {}, "label": "Total"},
         "additive": grid["additive"],
     }
+
+
+def _codes(tables: Sequence[Mapping[str, Any]], name: str) -> set[str]:
+    return {row["key"][name] for row in _find(tables, {name})["rows"]}
 
 
 def _order(source: Mapping[str, Any], by: tuple[str, ...]) -> Any:

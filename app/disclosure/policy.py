@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 #: DOMAIN.md and PRIVACY.md: the default, settable upward by agreement.
 DEFAULT_MIN_CELL = 10
 
-#: Non-zeros of linear programs that a proof may solve; about an hour on one core.
-DEFAULT_WORK = 100_000_000
+#: Non-zeros of linear programs that a proof may solve; some minutes on one core.
+DEFAULT_WORK = 200_000_000
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 1. **Authorise.** The caller's organization is a recipient; the agreement is in force; it permits the
    indicator (else INDICATOR_NOT_PERMITTED) and every dimension (else DIMENSION_NOT_PERMITTED).
-2. **Within the plan.** The plan of an agreement is, for a cohort and indicator, the total and every one-way
-   table of the permitted dimensions. Filters, crossed dimensions, and a cohort that overlaps a published one
-   without being the same are not in it (else NOT_IN_PLAN): two answers about overlapping groups could be
-   subtracted from one another.
+2. **Within the plan.** The plan of an agreement is, for a cohort and indicator, the total and every table of
+   up to ``max_dimensions`` permitted dimensions. A filter is one code of one dimension and counts as one of
+   these; lists, ranges, a dimension that is filtered and grouped by, and a cohort that overlaps a published
+   one without being the same are not in the plan (else NOT_IN_PLAN): two answers about overlapping groups
+   could be subtracted from one another. So are cohorts whose persons another agreement has published.
 3. **Frozen?** If the ledger holds this cohort and indicator, its cube answers, however often and by whomever
    it is asked: the same bytes. Go to 7.
 4. **Tabulate** the whole plan from the newest run that succeeded, with the keys of facts and links alone.
@@ -33,10 +34,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.auth import Caller, Role
+from app.disclosure.cube import derive
 from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError, ServiceError
 from app.flows import load_thresholds, seal_log
+from app.flows.agreement_terms import Terms, parse_terms
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing, in_force, standing, unknown, visible
 from app.outcomes.cohort import Cohort
@@ -46,7 +49,7 @@ from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS
 from app.outcomes.publishable import plan_documents
 from app.outcomes.question import CoverageCounts
-from app.store import Plane, Tx, agreements, batches, holds, releases, runs
+from app.store import Plane, Tx, agreements, batches, holds, log, releases, runs
 from app.store.models import Batch, BatchState, LedgerEntry, Release, Run
 from crypto.canonical import digest_of
 from crypto.wire import parse_manifest
@@ -56,13 +59,16 @@ REFUSED: Final = "REFUSED"
 IN_REVIEW: Final = "IN_REVIEW"
 OBJECTED: Final = "OBJECTED"
 
+#: Characters of a code in a filter.
+MAX_CODE: Final = 80
+
 #: Facts that indicators are made of, and the pairs of known truth by which errors of linkage are measured.
 FACTS: Final = ("completion", "wage", "participation", "truth")
 
 
 @dataclass(frozen=True)
 class Question:
-    """An indicator of a cohort, by at most one dimension; ``where`` filters, and no plan has filters."""
+    """An indicator of a cohort, by some dimensions; ``where`` holds one code of each of others."""
 
     indicator: str
     cohort: str
@@ -126,7 +132,7 @@ def _answer(
     with service.store.reading("authorise release") as tx:
         found = in_force(tx, agreement_id, service.now(), lock=False)
         _authorise(found, caller, question)
-        cohort = _within_plan(question, releases.ledger_of_agreement(tx, agreement_id))
+        cohort = _within_plan(question, found, releases.ledger_of_agreement(tx, agreement_id))
         _require_period(found, cohort)
         frozen = releases.ledger(tx, agreement_id, question.indicator, cohort)
         run = runs.latest_succeeded(tx, agreement_id)
@@ -152,7 +158,7 @@ def _authorise(found: Standing, caller: Caller, question: Question) -> None:
     if question.indicator not in terms.indicators or question.indicator not in INDICATORS:
         raise ForbiddenError("The agreement does not permit this indicator.", "INDICATOR_NOT_PERMITTED")
     permitted = _dimensions(found, question.indicator)
-    if any(dimension not in permitted for dimension in question.by):
+    if any(dimension not in permitted for dimension in (*question.by, *(question.where or {}))):
         raise ForbiddenError("The agreement does not permit this dimension.", "DIMENSION_NOT_PERMITTED")
 
 
@@ -164,12 +170,16 @@ def _dimensions(found: Standing, indicator: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(d for d in found.terms.dimensions if d in known))
 
 
-def _within_plan(question: Question, decided: Sequence[LedgerEntry]) -> str:
+def _within_plan(question: Question, found: Standing, decided: Sequence[LedgerEntry]) -> str:
     """The cohort in its one spelling, if the question is in the plan."""
-    if question.where:
-        raise RefusedError("NOT_IN_PLAN", "Filters are not part of this agreement's plan of tables.")
-    if len(question.by) > 1:
-        raise RefusedError("NOT_IN_PLAN", "The plan holds the total and tables by one dimension each.")
+    where = question.where or {}
+    if any(not isinstance(code, str) or len(code) > MAX_CODE for code in where.values()):
+        raise RefusedError("NOT_IN_PLAN", "A filter names one code; lists and ranges are not in the plan.")
+    named = [*question.by, *where]
+    if len(set(named)) < len(named):
+        raise RefusedError("NOT_IN_PLAN", "A dimension is named twice.")
+    if len(named) > found.terms.document.max_dimensions:
+        raise RefusedError("NOT_IN_PLAN", "The plan of this agreement does not cross so many dimensions.")
     try:
         cohort = Cohort.parse(question.cohort)
     except OutcomesError as error:
@@ -241,6 +251,7 @@ def make_cube(
                 thresholds=load_thresholds.current(service),
             ),
             Policy(min_cell=found.terms.min_cell, secret=service.release_secret()),
+            depth=found.terms.document.max_dimensions,
             permitted=found.terms.dimensions,
             quality=(run.report or {}).get("quality"),
         )
@@ -296,7 +307,7 @@ def _decide(
         found = in_force(tx, agreement_id, now)
         _authorise(found, caller, question)
         decided = releases.ledger_of_agreement(tx, agreement_id)
-        _within_plan(question, decided)
+        _within_plan(question, found, decided)
         _require_period(found, cohort)
         entry = releases.ledger(tx, agreement_id, question.indicator, cohort)
         if entry is None:
@@ -305,6 +316,7 @@ def _decide(
                 raise AssertionError("the ledger lost an entry")
             if made.agreement_version != found.agreement.version:
                 raise ConflictError("AGREEMENT_CHANGED", "The agreement changed meanwhile; ask again.")
+            _require_unpublished_elsewhere(tx, found, cohort)
             _require_no_near_twin(made.cube, decided, cohort, found.terms.min_cell)
             entry = _charge(tx, found, question.indicator, cohort, made, now)
             _log_charge(tx, entry, caller, decided, now)
@@ -313,8 +325,10 @@ def _decide(
                 "NOT_IN_PLAN",
                 "This cohort was published under a smaller minimum cell and is not asked again.",
             )
-        table = pick(entry.cube, question.by)
-        document = question.to_document()
+        table = pick(entry.cube, question.by, question.where)
+        asked = question.to_document()
+        # Reviewed and repeated is the whole question; the log's form of it has no place for the filter yet.
+        document = asked | ({"where": table["where"]} if "where" in table else {})
         visible_at = _visible_at(tx, found, digest_of(document), now)
         row = releases.add(
             tx,
@@ -336,7 +350,7 @@ def _decide(
             "release": row.id,
             "ledger": entry.id,
             "run": entry.run_id,
-            "question": document,
+            "question": asked,
             "table_sha256": row.document_sha256,
             "cube_sha256": entry.cube_sha256,
             "min_cell": entry.min_cell,
@@ -397,18 +411,63 @@ def _log_charge(
     seal_log.append(tx, "ledger.charged", entry.agreement_id, caller.organization, body, now)
 
 
-def pick(cube: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
+def pick(
+    cube: Mapping[str, Any], by: Sequence[str], where: Mapping[str, str | None] | None = None
+) -> dict[str, Any]:
     """The answer to a question, out of the cube alone.
+
+    Parameters
+    ----------
+    cube : mapping
+    by : sequence of str
+    where : mapping, optional
+        Dimension to code. None stands for a code that no list holds.
 
     Raises
     ------
     RefusedError
         ``NOT_IN_PLAN``: the agreement permitted the dimension only after the cohort was frozen.
     """
-    for table in cube["tables"]:
-        if list(table["by"]) == list(by):
-            return dict(table)
-    raise RefusedError("NOT_IN_PLAN", "This cohort was published without that dimension and stays as it is.")
+    if not where:
+        for table in cube["tables"]:
+            if list(table["by"]) == list(by):
+                return dict(table)
+    try:
+        return derive(cube["tables"], by, where or {})
+    except DisclosureError:
+        raise RefusedError(
+            "NOT_IN_PLAN", "This cohort was published without such a table and stays as it is."
+        ) from None
+
+
+def _require_unpublished_elsewhere(tx: Tx, found: Standing, cohort: str) -> None:
+    """Refuse a cohort of which another agreement has published persons: the ledger is per population.
+
+    Persons are taken to be the same where an organization submits completions under both agreements and the
+    cohorts share months. Nobody proves such tables together, so the second one is not made.
+    """
+    # Whoever appends to the log is alone: two agreements cannot both find the population unpublished.
+    log.lock_head(tx)
+    mine = Cohort.parse(cohort)
+    owners = _education(found.terms)
+    for entry in releases.ledger_of_others(tx, found.agreement.id):
+        other = Cohort.parse(entry.cohort)
+        if mine.last_month < other.first_month or other.last_month < mine.first_month:
+            continue
+        agreement = agreements.find(tx, entry.agreement_id)
+        assert agreement is not None
+        for number in range(1, agreement.version + 1):
+            version = agreements.version(tx, entry.agreement_id, number)
+            if version is not None and owners & _education(parse_terms(version.document)):
+                raise RefusedError(
+                    "NOT_IN_PLAN",
+                    "Figures on persons of this cohort are published under another agreement; the two could "
+                    "be subtracted.",
+                )
+
+
+def _education(terms: Terms) -> frozenset[str]:
+    return frozenset(item.organization for item in terms.document.datasets if item.kind == "completion")
 
 
 def _require_no_near_twin(

@@ -24,6 +24,7 @@ def to_csv(release: Mapping[str, Any]) -> str:
         ("indicator", table["indicator"]),
         ("definition", table["definition"]),
         ("cohort", table["cohort"]),
+        *(("where", f"{name} is {code}") for name, code in table.get("where", {}).items()),
         ("vintage", table["vintage"]),
         ("policy", f"{table['policy']['method']}, minimum cell {table['policy']['min_cell']}"),
         ("coverage", table["coverage"]["text"]),

@@ -73,7 +73,7 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
         cubes.append({"ledger": entry.id, "cube_sha256": digest_of(cube)})
         checks.append(_check(f"cube {entry.id}", entry.cube_sha256, digest_of(cube)))
         for each in granted:
-            answer = digest_of(pick(cube, each.query["by"]))
+            answer = digest_of(pick(cube, each.query["by"], each.query.get("where")))
             checks.append(_check(f"release {each.id}", each.document_sha256, answer))
     same = all(check["same"] for check in checks)
     body: dict[str, Any] = {

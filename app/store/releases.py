@@ -100,6 +100,15 @@ def ledger_of_agreement(tx: Tx, agreement_id: str) -> Sequence[LedgerEntry]:
     ).all()
 
 
+def ledger_of_others(tx: Tx, agreement_id: str) -> Sequence[LedgerEntry]:
+    """What all other agreements have decided, oldest first."""
+    return tx.session.scalars(
+        select(LedgerEntry)
+        .where(LedgerEntry.agreement_id != agreement_id)
+        .order_by(LedgerEntry.created_at, LedgerEntry.id)
+    ).all()
+
+
 def charge(
     tx: Tx,
     ledger_id: str,

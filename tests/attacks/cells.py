@@ -30,7 +30,7 @@ def axis(name: str, size: int, **more: Any) -> Axis:
 def random_cells(
     seed: int, persons: int, sizes: Sequence[int], skew: float, rate: float, *, twice: float = 0.0
 ) -> FinestCells:
-    """A cohort; with ``twice``, the first axis overlaps and this share of persons stands in two of its codes."""
+    """A cohort; the first axis overlaps for a share ``twice`` of persons, who stand in two of its codes."""
     rng = np.random.default_rng(seed)
 
     def split(size: int) -> np.ndarray:

@@ -70,6 +70,6 @@ def test_pattern_mining_finds_companions_of_plain_bits_and_none_of_diffused_ones
 
 
 @pytest.mark.parametrize(("score", "is_void"), [(0.9499, True), (0.95, False)])
-def test_run_whose_attack_on_the_plain_clk_is_too_weak_is_void(score: float, is_void: bool) -> None:
+def test_attack_that_is_too_weak_on_the_plain_clk_is_void(score: float, is_void: bool) -> None:
     figures = {"plain CLK": {"graph matching, 50%": score, "known pairs, 50%": 1.0}}
     assert void(figures) == (["graph matching, 50%"] if is_void else [])

@@ -117,7 +117,10 @@ def test_release_when_the_agreement_is_revoked_is_refused_and_what_was_published
         (Question("employed_q4", COHORTS, ("county",)), "DIMENSION_NOT_PERMITTED"),
         (Question("employed_q4", COHORTS, ("last_name",)), "DIMENSION_NOT_PERMITTED"),
         (Question("employed_q4", COHORTS, ("pathway", "sex")), "NOT_IN_PLAN"),
-        (Question("employed_q4", COHORTS, (), {"pathway": "ASSOCIATE"}), "NOT_IN_PLAN"),
+        (Question("employed_q4", COHORTS, (), {"pathway": ["ASSOCIATE"]}), "NOT_IN_PLAN"),
+        (Question("employed_q4", COHORTS, (), {"pathway": {"from": "ASSOCIATE"}}), "NOT_IN_PLAN"),
+        (Question("employed_q4", COHORTS, ("sex",), {"pathway": "Miller"}), "NOT_IN_PLAN"),
+        (Question("employed_q4", COHORTS, (), {"county": "Miller"}), "DIMENSION_NOT_PERMITTED"),
         (Question("employed_q4", "Miller 1999-01-01"), "BAD_COHORT"),
     ],
 )
