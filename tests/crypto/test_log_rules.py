@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -308,3 +309,8 @@ def test_a_body_that_its_kind_does_not_declare_is_refused_without_its_value(
         check_body(kind, agreement, body)
     assert refusal.value.code == code
     assert "0000" not in str(refusal.value)
+
+
+def test_every_kind_is_described_in_the_data_model() -> None:
+    words = (Path(__file__).parent.parent.parent / "docs" / "data-model.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in words] == []
