@@ -19,7 +19,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,8 +33,11 @@ from app.flows.service import Service
 from app.flows.sign_agreement import in_force, unknown
 from app.store import Plane, Tx, agreements, batches, run_ownership, runs
 from app.store.models import Batch, BatchState, Run, RunInput, RunState
+from crypto.encoding.types import LinkSpec
 from crypto.wire import ENCODINGS_NAME, read_encodings
-from linkage.run import Source, link
+
+if TYPE_CHECKING:
+    from linkage.run import LinkResult, Progress, Source
 
 #: What may follow what; a transition that is not here is a bug.
 TRANSITIONS: Final[Mapping[RunState, frozenset[RunState]]] = {
@@ -229,6 +232,9 @@ def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, o
         terms = in_force(tx, run.agreement_id, service.now()).terms
         inputs = runs.inputs(tx, run_id)
         links.create_key(tx, run_id, run.agreement_id, service.now())
+    # The engine is loaded where it links: a process that only answers requests stays small.
+    from linkage.run import Source
+
     spec = terms.profile().link_spec()
     sources = []
     for number, each in enumerate(inputs):
@@ -273,6 +279,13 @@ def table_bytes(table: pa.Table) -> bytes:
 def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
     data = table_bytes(table)
     return {"path": links.write(run_id, name, [data]), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def link(sources: Sequence[Source], spec: LinkSpec, *, progress: Progress) -> LinkResult:
+    """`linkage.run.link`, loaded when it is called."""
+    from linkage import run
+
+    return run.link(sources, spec, progress=progress)
 
 
 class _Watch:
