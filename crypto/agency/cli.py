@@ -418,6 +418,9 @@ def validate(
     profile: Annotated[
         Path | None, typer.Option(help="Profile that the agreement fixed; default: the one in the package.")
     ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="File to write with every refused row of --facts, by number.")
+    ] = None,
     delimiter: Delimiter = ",",
     encoding: Encoding = "utf-8",
     as_json: Json = False,
@@ -434,7 +437,9 @@ def validate(
 
         if package is not None:
             return validate_package(package, profile, _today())
-        return validate_facts_files(files, id_column or "", _today(), delimiter=delimiter, encoding=encoding)
+        return validate_facts_files(
+            files, id_column or "", _today(), delimiter=delimiter, encoding=encoding, rejects=rejects
+        )
 
     def show(result: Mapping[str, Any]) -> None:
         if "persons" in result:

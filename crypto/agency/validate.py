@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crypto.agency.encode import read_facts
 from crypto.encoding.profile import Profile
-from crypto.errors import PackageError
-from crypto.facts import validate_facts
+from crypto.errors import InputError, PackageError
+from crypto.facts import MAX_PROBLEMS, MAX_REJECTS, validate_facts, write_rejects
+from crypto.tabular import read_table
 from crypto.wire import PROFILE_NAME, Manifest, read_encodings, verify_package
 
 
@@ -78,13 +78,44 @@ def _summary(manifest: Manifest, profile: Profile) -> dict[str, Any]:
 
 
 def validate_facts_files(
-    files: dict[str, Path], id_column: str, today: date, *, delimiter: str, encoding: str
+    files: dict[str, Path],
+    id_column: str,
+    today: date,
+    *,
+    delimiter: str,
+    encoding: str,
+    rejects: Path | None = None,
 ) -> dict[str, Any]:
-    """Check files of facts against their closed schemas before encoding; see ``encode.read_facts``."""
-    rows = {
-        kind: read_facts(
-            kind, path, id_column, submitted_on=today, delimiter=delimiter, encoding=encoding
-        ).num_rows
-        for kind, path in files.items()
-    }
+    """Check files of facts against their closed schemas before encoding.
+
+    Parameters
+    ----------
+    files : dict of str to Path
+        By kind.
+    id_column : str
+        The agency's own id of a person.
+    today : date
+        Facts may not lie after it.
+    rejects : Path, optional
+        File to write with every problem of all files by row number; also where there is none.
+
+    Raises
+    ------
+    InputError
+        Of the first file that is refused, as ``facts.validate_facts``; the others were checked as well.
+    """
+    rows: dict[str, int] = {}
+    refused: list[tuple[str, InputError]] = []
+    for kind, path in files.items():
+        try:
+            table = read_table(path, delimiter=delimiter, encoding=encoding)
+            limit = MAX_PROBLEMS if rejects is None else MAX_REJECTS
+            valid = validate_facts(kind, table, submitted_on=today, reference=id_column, limit=limit)
+            rows[kind] = valid.num_rows
+        except InputError as error:
+            refused.append((kind, error))
+    if rejects is not None:
+        write_rejects(rejects, refused)
+    if refused:
+        raise refused[0][1]
     return {"status": "valid", "facts": rows}

@@ -24,7 +24,12 @@ _NOT_FOR_DELETION = frozenset({"award_kind", "award_date"})
 
 
 def validate_facts(
-    kind: str, table: pa.Table, *, submitted_on: date, reference: str = "record_ref"
+    kind: str,
+    table: pa.Table,
+    *,
+    submitted_on: date,
+    reference: str = "record_ref",
+    limit: int = MAX_PROBLEMS,
 ) -> pa.Table:
     """Check every rule of the schema ``kind`` and return the table typed.
 
@@ -38,6 +43,8 @@ def validate_facts(
     reference : str
         The column that ties facts to encodings. At the agency, before encoding, it is the agency's own id
         column, taken as it is; ``record_ref`` must be 32 lowercase hexadecimal digits.
+    limit : int
+        Most problems that are listed one by one.
 
     Returns
     -------
@@ -48,7 +55,7 @@ def validate_facts(
     ------
     InputError
         ``UNKNOWN_KIND``, ``NO_HEADER``, ``PII_COLUMN``, ``PII_VALUE``, ``UNKNOWN_COLUMN``,
-        ``DUPLICATE_COLUMN``, ``MISSING_COLUMN``, or ``INVALID_ROWS`` with at most ``MAX_PROBLEMS`` problems
+        ``DUPLICATE_COLUMN``, ``MISSING_COLUMN``, or ``INVALID_ROWS`` with at most ``limit`` problems
         by row and column. No message repeats a value.
     """
     schema = SCHEMAS.get(kind)
@@ -67,7 +74,7 @@ def validate_facts(
         breaches = [_spare_deletions(breach, mask(columns["is_deleted"])) for breach in breaches]
     breaches.extend(RULES[kind](columns, submitted_on))
     breaches.append(_duplicates(schema, columns, reference))
-    _raise_if_any(kind, breaches)
+    _raise_if_any(kind, breaches, limit)
     return pa.table(columns, schema=schema.arrow(reference))
 
 
@@ -154,18 +161,16 @@ def _duplicates(schema: Schema, columns: dict[str, pa.Array], reference: str) ->
     return Breach(again, shown, "DUPLICATE_KEY", f"An earlier row has the same {parts}.")
 
 
-def _raise_if_any(kind: str, breaches: Sequence[Breach]) -> None:
+def _raise_if_any(kind: str, breaches: Sequence[Breach], limit: int) -> None:
     total = sum(int(np.count_nonzero(breach.rows)) for breach in breaches)
     if not total:
         return
     problems = [
         RowProblem(int(row) + 1, breach.column, breach.code, breach.detail)
         for breach in breaches
-        for row in np.flatnonzero(breach.rows)[:MAX_PROBLEMS]
+        for row in np.flatnonzero(breach.rows)[:limit]
     ]
     problems.sort(key=lambda problem: (problem.row or 0, problem.column or ""))
-    first, listed = problems[0], min(total, MAX_PROBLEMS)
+    first, listed = problems[0], min(total, limit)
     detail = f"{total} problem(s) in the '{kind}' facts, {listed} listed. First: {first.detail}"
-    raise InputError(
-        "INVALID_ROWS", detail, row=first.row, column=first.column, problems=problems[:MAX_PROBLEMS]
-    )
+    raise InputError("INVALID_ROWS", detail, row=first.row, column=first.column, problems=problems[:limit])
