@@ -137,28 +137,58 @@ def link_command(
     report: Annotated[
         Path | None, typer.Option(help="Also write the figures of quality to this file.")
     ] = None,
+    within: Annotated[
+        bool,
+        typer.Option(
+            "--within",
+            help="A package may hold a person several times: also look for duplicates within each. "
+            "One package is then enough.",
+        ),
+    ] = False,
+    threshold: Annotated[
+        float, typer.Option(help="Probability from which two records count as one person, in (0, 1].")
+    ] = 0.5,
+    memory: Annotated[
+        int | None,
+        typer.Option(help="Megabytes for the candidates of each two packages; default: as needed."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
-    """Link packages offline and write which records are one person."""
+    """Link packages offline and write which records are one person.
+
+    With COHORTLINK_DASK_ADDRESS (tls://…) and COHORTLINK_DASK_CA, _CERT and _KEY a Dask cluster compares.
+    """
     # Not at the top: compiled kernels and their libraries take longer to load than most commands take to run.
-    from linkage.run import Source, link
+    from linkage.distributed import Cluster
+    from linkage.errors import LinkageError
+    from linkage.run import Options, Source, link
 
     packages = name_packages(directories)
-    if len(packages) < 2:
-        raise PackageError("TOO_FEW_PACKAGES", "linking needs at least two packages")
+    if len(packages) < 2 and not within:
+        raise PackageError(
+            "TOO_FEW_PACKAGES", "linking needs at least two packages, or --within to find duplicates in one"
+        )
     manifests = {name: verify_package(directory) for name, directory in packages.items()}
     check_same_keys(manifests)
     spec = find_profile(manifests, packages, profile).link_spec()
     sources = [
-        Source(name=name, encodings=read_encodings(directory / ENCODINGS_NAME, spec))
+        Source(
+            name=name,
+            encodings=read_encodings(directory / ENCODINGS_NAME, spec),
+            deduplicated=not within,
+        )
         for name, directory in packages.items()
     ]
-    with open_progress() as progress:
-        result = link(sources, spec, progress=progress)
+    try:
+        options = Options(threshold=threshold, memory_mb=memory, cluster=Cluster.from_environment(os.environ))
+        with open_progress() as progress:
+            result = link(sources, spec, options=options, progress=progress)
+    except LinkageError as error:
+        raise PackageError(error.code, error.detail) from error
     write_links(result.persons, out)
     if report is not None:
         report.write_text(json.dumps(result.report, indent=2, sort_keys=True) + "\n")
-    summary = summary_of_links(result.persons, packages, out)
+    summary = summary_of_links(result.persons, packages, out) | {"doubts": result.report["doubts"]}
     if as_json:
         typer.echo(json.dumps(summary))
         return
@@ -166,6 +196,8 @@ def link_command(
         f"{summary['records']} records of {len(packages)} batches are {summary['persons']} persons; "
         f"{summary['persons_in_several_batches']} of them are in several batches. Written to {out}."
     )
+    for doubt in summary["doubts"]:
+        typer.echo(f"Do not rely on this: {doubt}", err=True)
 
 
 # --------------------------------------------------------------------------- evaluate

@@ -19,6 +19,9 @@ from linkage.patterns import Patterns
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: A doubt that is also raised where no link is made in the end.
+NO_MATCHES = "The model finds no matches."
+
 #: Shares of categories by class, comparison and category.
 Classes = tuple[tuple[Floats, ...], ...]
 
@@ -211,7 +214,7 @@ def doubts(
     p = fit.parameters
     warnings = [] if fit.converged else ["The estimation did not converge."]
     if p.matches < 0.5:
-        warnings.append("The model finds no matches.")
+        warnings.append(NO_MATCHES)
     elif p.matches > 1.05 * most_matches:
         warnings.append("The model expects more matches than there are records to match.")
     for g, score in enumerate(scores):

@@ -231,6 +231,15 @@ def refine_by_frequency(
     return replace(second, warnings=fit.warnings), odds, model.weights(inside, second.parameters)
 
 
+def _late_doubts(probability: Floats, known: Sequence[str]) -> list[str]:
+    """Doubts that only the links themselves raise."""
+    if not len(probability):
+        return [] if model.NO_MATCHES in known else [model.NO_MATCHES]
+    if float(probability.mean()) < 0.8:
+        return ["Fewer than four in five links are believed to be true."]
+    return []
+
+
 def link_pair(
     a: Source,
     b: Source,
@@ -293,6 +302,7 @@ def link_pair(
     )
     chosen = wanted[taken & (probability[wanted] >= threshold)]
     missed = believed_missed(found, probability)
+    fit = replace(fit, warnings=(*fit.warnings, *_late_doubts(probability[chosen], fit.warnings)))
     report: dict[str, object] = {
         "sources": [a.name, b.name],
         "records": [len(a.encodings), len(b.encodings)],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -90,7 +90,7 @@ class LinkResult:
     links : pyarrow.Table
         batch_a, record_ref_a, batch_b, record_ref_b string, probability, weight float64.
     report : dict
-        JSON-able figures; no record_ref and no encoding in it.
+        JSON-able figures, without record_refs or encodings; ``doubts`` are reasons not to call the run good.
     learned : dict
         JSON-able; with links and report what a later run goes on from (`linkage.increment.Past`).
     """
@@ -180,6 +180,11 @@ def link(
     if past is not None:
         made.report["incremental"] = told
     return replace(made, learned=increment.learned(plan, borrowed, ordered, about))
+
+
+def _doubts(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why the run is not to be called good, by source pair; empty if nothing speaks against it."""
+    return [f"{' × '.join(p['sources'])}: {warning}" for p in pairs for warning in p["warnings"]]
 
 
 def _taken_over(
@@ -312,5 +317,6 @@ def _assemble(
         "persons": int(number.max(initial=-1)) + 1,
         "links": len(first),
         "links_dropped_for_consistency": int((~kept).sum()),
+        "doubts": _doubts([r.report for r in results.values()]),
     }
     return LinkResult(table, links, report)
