@@ -6,7 +6,10 @@ import argparse
 import importlib
 
 #: Modules of this package with a ``run()``, in the order of the report.
-BENCHMARKS = ("encoding_speed", "kernels",)
+BENCHMARKS = (
+    "encoding_speed",
+    "kernels",
+)
 
 
 def main() -> None:

@@ -241,7 +241,7 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
 
 
 def _is_plain(cells: pa.Array) -> bool:
-    """Whether no cell can be too long or hold a NUL, told from the bytes alone; nearly always so, and fast."""
+    """Whether no cell can be too long or hold a NUL, told from the bytes alone; nearly always so."""
     _, ends, data = cells.buffers()
     if data is None or not len(cells):
         return True

@@ -22,7 +22,7 @@ from crypto.interop.clk_values import Values, buffers, tokens_of
 from crypto.tabular import MAX_PROBLEMS
 
 #: Records at a time.
-CHUNK: Final = 1 << 17
+CHUNK: Final = 1 << 18
 _ROWS: Final = 2048  # values OR-ed at once: a quarter of a megabyte, which stays in the cache, at 1024 bits
 _TABLE_BYTES: Final = 64 << 20  # of token filters per column
 _ASCII: Final = 128
