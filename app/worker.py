@@ -229,7 +229,9 @@ def _left_behind(run_id: str, me: str) -> bool:
     return status is not None and status.status == "PENDING" and status.executor_id != me
 
 
-def serve_runs(settings: Settings, *, parent: int | None = None) -> None:
+def serve_runs(
+    settings: Settings, *, parent: int | None = None, tick: float = TICK, silence: float = SILENCE
+) -> None:
     """Run a worker until SIGTERM or SIGINT.
 
     Parameters
@@ -237,11 +239,13 @@ def serve_runs(settings: Settings, *, parent: int | None = None) -> None:
     parent : int, optional
         Process that this one belongs to: it also stops when that one is gone, so that a killed `serve`
         leaves no worker behind.
+    tick, silence : float
+        As of `Worker`.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = Worker(open_service(settings))
+    worker = Worker(open_service(settings), tick=tick, silence=silence)
     worker.start()
     if parent is not None:
         threading.Thread(target=_watch_parent, args=(parent, stop), daemon=True).start()

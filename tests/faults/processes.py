@@ -1,0 +1,132 @@
+"""Real API and worker processes that can be killed and are back in a fraction of a second.
+
+They are forked from a server process that has imported everything (`multiprocessing`'s forkserver): what
+runs in them is what `cohortlink serve` and `cohortlink worker` run, without the seconds of importing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.settings import Settings
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["app.main", "app.worker", "tests.faults.processes"])
+#: Of the worker: shorter than in production, so that a campaign of hundreds ends.
+TICK, SILENCE = 0.1, 1.5
+
+
+def _enter(environ: dict[str, str], log: str) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    for name in [name for name in os.environ if name.startswith("COHORTLINK_")]:
+        del os.environ[name]
+    os.environ.update(environ)
+
+
+def _api(environ: dict[str, str], log: str, port: int) -> None:
+    import uvicorn
+
+    from app.logs import configure
+    from app.main import create_app
+
+    _enter(environ, log)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    configure()
+    application = create_app(Settings.from_env())
+    uvicorn.run(application, host="127.0.0.1", port=port, access_log=False, log_config=None)
+
+
+def _worker(environ: dict[str, str], log: str) -> None:
+    from app.logs import configure
+    from app.worker import serve_runs
+
+    _enter(environ, log)
+    configure()
+    serve_runs(Settings.from_env(), parent=os.getppid(), tick=TICK, silence=SILENCE)
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Victim:
+    """One process that is killed and started again, any number of times."""
+
+    def __init__(self, target: Any, settings: Settings, log: Path, *arguments: Any) -> None:
+        environ = settings.to_environ()
+        self._arguments = (environ, str(log), *arguments)
+        self._target = target
+        self.kills = 0
+        self.process: Any = None
+        self.start()
+
+    def start(self) -> None:
+        self.process = CONTEXT.Process(target=self._target, args=self._arguments, daemon=True)
+        self.process.start()
+
+    def kill(self) -> None:
+        """`kill -9`, and wait until it is gone."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+        self.process.close()
+        self.process = None
+
+    def kill_and_restart(self) -> None:
+        self.kill()
+        self.kills += 1
+        self.start()
+
+    def send(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.kill()
+
+
+class Node:
+    """An API and its workers over one data folder."""
+
+    def __init__(self, settings: Settings, log: Path, *, workers: int = 1) -> None:
+        self.log = log
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.api = Victim(_api, settings, log, self.port)
+        self.workers = [Victim(_worker, settings, log) for _ in range(workers)]
+
+    def ready(self, stop: threading.Event | None = None) -> bool:
+        """Wait until the API answers; False if `stop` is set before."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (stop is not None and stop.is_set()):
+            try:
+                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
+                    return True
+            except httpx.TransportError:
+                time.sleep(0.02)
+        if stop is not None and stop.is_set():
+            return False
+        raise AssertionError(f"the API does not answer:\n{self.log.read_text()[-3000:]}")
+
+    def close(self) -> None:
+        for victim in (self.api, *self.workers):
+            victim.stop()
