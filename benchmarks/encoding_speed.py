@@ -27,10 +27,11 @@ import pyarrow as pa
 from benchmarks.results import PEERS, table, versions, write_section
 
 ROUNDS = 3
+CLK_ROUNDS = 7
 PEER_ROWS = 10_000  # that clkhash encodes in a round; its speed does not depend on their number
 ROWS = 200_000
-PROFILE_ROWS = 20_000
-MEMORY_PERSONS = (50_000, 150_000)
+PROFILE_ROWS = 10_000
+MEMORY_PERSONS = (30_000, 120_000)
 _PIECE = 100_000
 
 _SALT = base64.b64encode(b"salt").decode()
@@ -182,16 +183,16 @@ def _clk_rows(folder: Path) -> list[list[str]]:
                                 ("blakeHash", "bitsPerFeature")):  # fmt: skip
             document = schema(hash_, strategy)
             theirs, ours = [], []
-            for _ in range(ROUNDS):
+            for _ in range(CLK_ROUNDS):
                 answer = peer.ask(do="measure", path=str(path), schema=document, rows=PEER_ROWS)
                 rate, digest = _ours(path, document)
                 if digest != answer["digest"]:
                     raise SystemExit("the CLKs differ from clkhash's: this run is void")
                 theirs.append(answer["rate"])
                 ours.append(rate)
-            ratio = median(ours) / median(theirs)
+            ratio = max(ours) / max(theirs)
             rows.append(
-                [f"{hash_}, {strategy}", f"{median(theirs):,.0f}", f"{median(ours):,.0f}", f"{ratio:.0f} ×"]
+                [f"{hash_}, {strategy}", f"{max(theirs):,.0f}", f"{max(ours):,.0f}", f"{ratio:.0f} ×"]
             )
             print("  ", *rows[-1], flush=True)
     finally:
@@ -216,14 +217,15 @@ def run(persons: tuple[int, ...] = MEMORY_PERSONS) -> None:
             megabytes, rate, seconds = _largest_memory(folder, count)
             memory.append([f"{count:,}", f"{megabytes:,.0f}", f"{rate:,.0f}", f"{seconds:,.0f}"])
             print("  ", *memory[-1], flush=True)
-    text = f"""One core, processor time (reading the file included), median of {ROUNDS}, contestants in turn.
+    text = f"""One core, processor time (reading the file included), contestants in turn, each
+by its best of {CLK_ROUNDS} rounds, since other work on the machine slows some of them.
 clkhash's own random names and schema (free name as bigrams, date of birth, gender; 1024 bits): it encodes
 {PEER_ROWS:,} rows a round, ours {ROWS:,}, and the CLKs are compared bit for bit in the same run; a difference
 voids it.
 
 {table(["schema", "clkhash 0.18.3, records/s", "`cohortlink-agency clk`, records/s", "ratio"], clk_rows)}
 Our own profiles, {PROFILE_ROWS:,} persons with nine columns, from CSV to the finished package (normalise,
-encode, diffuse, sort by reference, compress, write):
+encode, diffuse, sort by reference, compress, write), median of {ROUNDS}:
 
 {table(["profile", "records/s"], own)}
 Largest memory of the process, `record-hardened`, a whole package from CSV:
