@@ -95,6 +95,21 @@ PUBLIC = {
 }
 
 
+ROW: dict[str, Any] = {"label": "All", "status": "published", "n": 100, "found": 50, "rate": "50.0"}
+TABLE: dict[str, Any] = {
+    "indicator": "employed_q4",
+    "title": "…",
+    "definition": "…",
+    "cohort": "2021-22",
+    "by": [],
+    "rows": [],
+    "total": ROW | {"key": {}},
+    "additive": True,
+    "coverage": {"text": "…"},
+    "vintage": "FINAL",
+    "policy": {"min_cell": 15, "method": "suppression"},
+    "notes": [],
+}
 NOTHING = {
     "organization": "nobody",
     "credential": "cred_0",
@@ -133,7 +148,7 @@ class Stage:
             runs.add(tx, "run-1", AGREEMENT, 1, OPERATOR, rows, {}, now).state = RunState.FAILED
             releases.add(
                 tx, "rel-1", AGREEMENT, 1, PARTNERSHIP, GRANTED, question, digest_of(question), now,
-                document={"rows": []}, visible_at=world.service.clock().replace(year=2030),
+                document=TABLE, visible_at=world.service.clock().replace(year=2030),
             )  # fmt: skip
             certificate = agreements.add_certificate_request(tx, AGREEMENT, OPERATOR, now)
             certificate.document, certificate.signature = {}, {}
@@ -199,7 +214,7 @@ class Stage:
 
 
 def seen(answer: Any) -> str:
-    return {403: "F", 404: "N", 401: "U"}.get(answer.status_code, "Y")
+    return {403: "F", 404: "N", 401: "U"}.get(answer.status_code, "Y" if answer.status_code < 500 else "E")
 
 
 #: Calls that end something come last.
