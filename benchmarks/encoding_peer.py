@@ -1,4 +1,4 @@
-"""clkhash in the peers' environment: makes its own test population, times itself. Started by encoding_speed."""
+"""clkhash in the peers' environment: makes its test population, times itself. Started by encoding_speed."""
 
 import hashlib
 import io
