@@ -7,6 +7,7 @@ and the section says so.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def run(
         results.write_section(
             title,
             section(population, figures),
-            command="make bench-attacks",
+            command=" ".join(["python -m benchmarks.attacks", *sys.argv[1:]]),
             software=results.versions(["numpy", "scipy"]),
         )
         for weak in void(figures):
