@@ -28,7 +28,7 @@ from app.auth import Caller, Role
 from app.errors import ConflictError, NotFoundError, RefusedError, ServiceError
 from app.flows import seal_log
 from app.flows.agreement_terms import Terms
-from app.flows.run_report import coarse_report
+from app.flows.run_report import coarse_report, logged_report
 from app.flows.service import Service
 from app.flows.sign_agreement import in_force, unknown
 from app.store import Plane, Tx, agreements, batches, run_ownership, runs
@@ -360,7 +360,7 @@ def finish(service: Service, run_id: str, owner: str, produced: Mapping[str, Any
                 "parameters": run.parameters,
                 "persons_sha256": produced["persons"]["sha256"],
                 "links_sha256": produced["links"]["sha256"],
-                "quality": produced["report"],
+                "quality": logged_report(produced["report"]),
             }
             entry = seal_log.append(tx, "run.finished", run.agreement_id, seal_log.SERVICE, body, now)
             run.log_index = entry.index

@@ -14,7 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Final
+
+from crypto.canonical import canonical_json, digest_of
+
+#: Of an entry's 65,535 bytes, the rest being for inputs and parameters.
+_LOGGED_BYTES: Final = 40_000
 
 
 def coarse(count: int, min_cell: int) -> int:
@@ -63,6 +68,24 @@ def coarse_report(report: Mapping[str, Any], min_cell: int) -> dict[str, Any]:
         "links": coarse(report["links"], min_cell),
         "pairs": [_pair(pair, organizations, min_cell) for pair in report["pairs"]],
     }
+
+
+def logged_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A coarse report as the log can hold it: an entry has 64 KiB at most, and pairs grow with the square.
+
+    What does not fit is named by the digest of the whole report, which the service shows.
+    """
+    if len(canonical_json(report)) <= _LOGGED_BYTES:
+        return dict(report)
+    short = {name: value for name, value in report.items() if name != "pairs"}
+    pairs = [
+        {name: value for name, value in pair.items() if name not in ("histogram", "model")}
+        for pair in report["pairs"]
+    ]
+    short |= {"report_sha256": digest_of(report), "pairs": pairs}
+    if len(canonical_json(short)) > _LOGGED_BYTES:
+        short["pairs"] = []
+    return short
 
 
 def _pair(pair: Mapping[str, Any], organizations: Mapping[str, str | None], k: int) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from app.flows.audit_views import Selection
 from app.flows.check_log import check_log
 from app.flows.publish_release import Question
 from app.flows.replay_run import replay_run
+from app.flows.run_report import logged_report
 from app.flows.seal_log import inclusion, verifier_key
 from app.flows.service import open_service
 from app.settings import Settings
 from app.store import runs
+from crypto.canonical import canonical_json, digest_of
 from crypto.errors import LogError
 from crypto.log.entry import Entry
 from crypto.log.export import verify_export
@@ -153,3 +155,12 @@ def test_a_run_whose_stored_digest_was_changed_does_not_repeat(region: World) ->
 def test_an_unknown_run_is_not_repeated(region: World, tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="RUN_UNKNOWN"):
         replay_run(region.service, "run-0")
+
+
+@pytest.mark.parametrize("count", [1, 100, 3000])
+def test_a_report_of_any_number_of_pairs_fits_into_an_entry(count: int) -> None:
+    pair = {"batches": ["a", "b"], "model": ["0.123"] * 100, "histogram": {"weights": [10] * 60}}
+    report = {"persons": 10, "pairs": [pair] * count}
+    logged = logged_report(report)
+    assert len(canonical_json(logged)) < 41_000
+    assert logged == report if count == 1 else logged["report_sha256"] == digest_of(report)
