@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from crypto.encoding.profile import Profile
 from crypto.errors import InputError, PackageError
-from crypto.facts import MAX_PROBLEMS, MAX_REJECTS, validate_facts, write_rejects
+from crypto.facts import MAX_PROBLEMS, MAX_REJECTS, SCHEMAS, validate_facts, write_rejects
 from crypto.tabular import read_table
 from crypto.wire import PROFILE_NAME, Manifest, read_encodings, verify_package
 
@@ -108,6 +108,8 @@ def validate_facts_files(
     refused: list[tuple[str, InputError]] = []
     for kind, path in files.items():
         try:
+            if kind not in SCHEMAS:
+                raise InputError("FACTS_KIND_UNKNOWN", f"kinds of facts are {', '.join(SCHEMAS)}")
             table = read_table(path, delimiter=delimiter, encoding=encoding)
             limit = MAX_PROBLEMS if rejects is None else MAX_REJECTS
             valid = validate_facts(kind, table, submitted_on=today, reference=id_column, limit=limit)

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from app.flows import run_linkage
-from app.flows.organizations import authenticate
 from app.outcomes.indicators import INDICATORS
 from app.settings import Settings
 from tests.world import (
