@@ -122,7 +122,7 @@ def run() -> None:
                 print(" | ".join(rows[-1]), flush=True)
     text = (
         "Share of the demo's Ohio graduates with wages in the fourth quarter after their first award, in "
-        "percent; the difference from the truth, in points, in brackets. Links at p ≥ .5 each counted as one; "
+        "percent; in brackets the difference from the truth in points. Links at p ≥ .5 counted as one each; "
         f"expected counts over pairs with p ≥ {_FAINT}; these times the believed share of matches missed.\n\n"
     )
     head = ["profile and group", "graduates", "true", "hard links", "expected counts", "with missed mass"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from crypto.encoding.types import Encodings
 from linkage import candidates, comparison
 from linkage.plan import Compared, Plan
 
@@ -32,6 +35,22 @@ def level_shares(compared: Compared, plan: Plan, probability: Floats) -> list[di
             }
         )
     return out
+
+
+def comparable_share(encodings: Encodings, names: Sequence[str]) -> float:
+    """Share of records that have at least one of the filters, in [0, 1]; the others can match nobody."""
+    if not len(encodings):
+        return 0.0
+    return float(np.logical_or.reduce([encodings.filters[n].present for n in names]).mean())
+
+
+def beyond_comparison(matches: float, comparable: Sequence[float]) -> float:
+    """Matches believed among records without any filter in common with the other source.
+
+    Supposes that those who lack them match as often as the others (missing at random).
+    """
+    share = float(np.prod(comparable))
+    return matches * (1.0 / share - 1.0) if share > 0 else 0.0
 
 
 def believed_missed(found: candidates.Candidates, probability: Floats) -> float:

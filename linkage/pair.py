@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from linkage import assignment, frequency, learning, model, patterns, scoring
 from linkage.errors import LinkageError
-from linkage.figures import believed_missed, level_shares
+from linkage.figures import believed_missed, beyond_comparison, comparable_share, level_shares
 from linkage.plan import Compared, Plan, categories, scores_of
 from linkage.records import Source
 
@@ -301,7 +301,9 @@ def link_pair(
         found.left[wanted], found.right[wanted], gain, left_once=left_once, right_once=right_once
     )
     chosen = wanted[taken & (probability[wanted] >= threshold)]
+    comparable = [comparable_share(s.encodings, names) for s in (a, b)]
     missed = believed_missed(found, probability)
+    missed += beyond_comparison(float(probability.sum()) + missed, comparable)
     fit = replace(fit, warnings=(*fit.warnings, *_late_doubts(probability[chosen], fit.warnings)))
     report: dict[str, object] = {
         "sources": [a.name, b.name],
@@ -322,6 +324,7 @@ def link_pair(
         "threshold": threshold,
         "model": level_shares(compared, plan, probability),
         "histogram": scoring.histogram(probability, weight),
+        "comparable": [round(share, 6) for share in comparable],
         "believed_missed": round(missed, 3),
         "thresholds": scoring.thresholds_table(probability, missed),
         "components_solved_greedily": greedy,

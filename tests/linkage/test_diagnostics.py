@@ -85,3 +85,16 @@ def test_link_with_little_memory_for_candidates_keeps_to_it_and_still_finds_most
         bounded.links["record_ref_a"].to_pylist(), bounded.links["record_ref_b"].to_pylist(), strict=True
     )
     assert compare_pairs(pairs, world.truth(*PAIR)).f1 > 0.9
+
+
+def test_matches_among_records_without_a_common_filter_are_believed_missed(world: World) -> None:
+    plain = [Source(n, world.encodings[n]) for n in PAIR]
+    ssn = plain[1].encodings.filters["ssn"]
+    spec = LinkSpec(tuple(f for f in field_level_spec().filters if f.name == "ssn"), "one-to-one")
+    half = ssn.present & (np.arange(len(ssn.present)) % 2 == 0)
+    column = FilterColumn(np.where(half[:, None], ssn.words, np.uint64(0)), half)
+    gappy = Source(PAIR[1], Encodings(plain[1].encodings.record_refs, {"ssn": column}))
+    report = link([plain[0], gappy], spec).report["pairs"][0]  # type: ignore[index]
+    true = len(world.truth(*PAIR))
+    assert report["comparable"][1] < 0.55
+    assert abs(report["matches"] + report["believed_missed"] - true) < 0.1 * true
