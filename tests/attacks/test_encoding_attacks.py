@@ -37,10 +37,12 @@ def test_known_pairs_of_half_the_persons_when_hardened_give_away_few() -> None:
     assert known(HARDENED) < 0.15
 
 
+@pytest.mark.slow
 def test_graph_matching_of_equal_groups_when_the_clk_is_plain_names_nearly_everybody() -> None:
     assert matched(demo(1500), PLAIN, 1.0) >= LEAST_ON_PLAIN
 
 
+@pytest.mark.slow
 def test_graph_matching_of_equal_groups_when_hardened_names_hardly_anybody() -> None:
     assert matched(PEOPLE, HARDENED, 1.0) < 0.02
 
