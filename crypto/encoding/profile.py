@@ -64,7 +64,7 @@ class TokenRule:
 
     ``positions`` holds one number, or three for dates (year, month, day), or one for each level of a
     hierarchical code; ``q`` is 0 but for q-grams. ``levels`` are the lengths of a code's prefixes. Numbers
-    that lie ``distance`` or more apart share no token; ``resolution`` is the number of tokens on each side.
+    more than ``distance`` apart share no token; ``resolution`` is the number of tokens on each side.
     """
 
     kind: TokenKind
