@@ -49,8 +49,9 @@ def run(populations: int = 2000, seed: int = 1) -> None:
     ]
     write_section(
         "Disclosure: the adversary's campaign",
-        f"{populations:,} random populations of up to 900 persons (seed {seed}), all tables to\ndepth 1–3, an "
-        "overlapping dimension in half of them; she knows which finest cells are empty.\nPopulations in which she "
+        f"{populations:,} random populations of up to 900 persons (seed {seed}), all tables\n"
+        "to depth 1–3, an overlapping dimension in half of them; she knows which finest cells are\n"
+        "empty. Populations in which she "
         f"recovered anything below {K}:\n\n"
         + table(["attack", "small-cell rule alone", "whole protection"], rows)
         + f"\n{counts['published']:,} of {counts['rows']:,} rows were published with a rate.\n"

@@ -189,8 +189,8 @@ def run() -> None:
         )
     peers = []
     if PEERS.exists():
-        peers = single_tables(1500, (6, 8), [["d0", "d1"]])
-        peers += single_tables(1500, (4, 5, 4), [["d0", "d1"], ["d0", "d2"], ["d1", "d2"]])
+        peers = single_tables(800, (4, 5), [["d0", "d1"]])
+        peers += single_tables(800, (3, 4, 3), [["d0", "d1"], ["d0", "d2"], ["d1", "d2"]])
     titles = [
         "persons · codes · tables", "method", "rows with a rate", "persons",
         "small groups read", "the same, knowing every N", "s",

@@ -1,7 +1,8 @@
 """What the peers make of tables of persons found and not found; in their environment, JSON in and out.
 
 In: ``{"columns": {name: [code, ...]}, "tables": [[name, ...], ...], "k": int}``; the column ``f`` tells
-who was found. Out: by method and table, ``[[code, ...], n or null, found or null]`` per row, and processor seconds.
+who was found.
+Out: by method and table, ``[[code, ...], n or null, found or null]`` per row, and processor seconds.
 """
 
 from __future__ import annotations

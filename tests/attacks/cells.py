@@ -135,7 +135,13 @@ def joint(cells: FinestCells, documents: Sequence[Document], *, know_n: bool) ->
 
     hits = []
     candidates = [*matrix, *np.eye(size)]
-    shown = [row["found"] is not None for row in rows] + [False] * size
+    shown = [row["found"] is not None for row in rows]
+    alone = {
+        int(member.argmax())
+        for member, known in zip(matrix, shown, strict=True)
+        if known and member.sum() == 1
+    }
+    shown += [cell in alone for cell in range(size)]
     for i, (member, is_shown) in enumerate(zip(candidates, shown, strict=True)):
         if is_shown:
             continue
