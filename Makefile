@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo-data
 SCALE  ?= 1
 
-.PHONY: demo serve test lint bench bench-attacks lock clean
+.PHONY: demo serve test lint faults bench bench-attacks lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -36,6 +36,10 @@ test: lint
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
+
+# The faults suite in full; `make test` runs its short form.
+faults: $(VENV)/.installed
+	@FAULTS=full $(BIN)/pytest tests/faults
 
 bench: $(VENV)/.installed .venv-bench/.installed
 	@$(BIN)/python -m benchmarks

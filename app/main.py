@@ -58,6 +58,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     )
     app.state.service = service
     app.state.identity = Identity(settings.oidc, clock) if settings.oidc else None
+    app.state.blob_probe = health.Remembered(service.store.blobs.probe)
     app.state.limits = Limits(settings.rate_limit)
     for module in (organizations, agreements, batches, runs, releases, objections, indicators, log, health):
         app.include_router(module.router)

@@ -25,14 +25,19 @@ _seconds = Histogram(
 _things = Gauge("cohortlink_things", "How many there are", ["thing"], registry=_registry)
 
 
+_runs = Gauge("cohortlink_runs", "Runs by state; QUEUED is the queue", ["state"], registry=_registry)
+
+
 def observe(method: str, route: str, status: int, seconds: float) -> None:
     """Count one request."""
     _requests.labels(method, route, str(status)).inc()
     _seconds.labels(method, route).observe(seconds)
 
 
-def render(counts: Mapping[str, int]) -> bytes:
+def render(counts: Mapping[str, int], runs: Mapping[str, int]) -> bytes:
     """The exposition text."""
     for thing, count in counts.items():
         _things.labels(thing).set(count)
+    for state, count in runs.items():
+        _runs.labels(state).set(count)
     return generate_latest(_registry)

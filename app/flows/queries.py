@@ -11,8 +11,10 @@ from app.errors import ServiceError
 from app.flows.seal_log import rfc3339
 from app.flows.service import Service
 from app.flows.sign_agreement import describe, standing, visible
-from app.store import agreements, batches, log, releases, runs, schema
+from app.store import agreements, log, schema
+from app.store import counts as store_counts
 from app.store.keystore import PLANES
+from app.store.models import RunState
 from crypto.errors import CohortlinkError
 
 
@@ -57,23 +59,26 @@ def list_versions(service: Service, caller: Caller, agreement_id: str) -> list[d
 def counts(service: Service) -> dict[str, int]:
     """How many things there are, for metrics; nothing of what is in them."""
     with service.store.reading("counts") as tx:
-        found = agreements.every(tx)
-        ids = [row.id for row in found]
-        return {
-            "agreements": len(ids),
-            "batches": sum(len(batches.of_agreement(tx, item)) for item in ids),
-            "runs": sum(len(runs.of_agreement(tx, item)) for item in ids),
-            "releases": sum(len(releases.of_agreement(tx, item)) for item in ids),
-            "log_entries": log.size(tx),
-        }
+        return store_counts.things(tx) | {"log_entries": log.size(tx)}
 
 
-def checks(service: Service) -> list[tuple[str, str | None]]:
-    """Whether everything that a request needs is there: (what, what is wrong or None)."""
+def runs_by_state(service: Service) -> dict[str, int]:
+    """How many runs wait, run and have ended, and how; states without a run are there with 0."""
+    with service.store.reading("runs by state") as tx:
+        return {str(state): 0 for state in RunState} | store_counts.runs_by_state(tx)
+
+
+def checks(
+    service: Service, *, probe_blobs: Callable[[], object] | None = None
+) -> list[tuple[str, str | None]]:
+    """Whether everything that a request needs is there: (what, what is wrong or None).
+
+    `probe_blobs` may stand in for the probe of blobs, which writes: strangers must not have us write.
+    """
     return [
         ("database", _problem(service.store.ping)),
         ("migrations", _problem(lambda: _check_schema(service))),
-        ("blobs", _problem(service.store.blobs.probe)),
+        ("blobs", _problem(probe_blobs or service.store.blobs.probe)),
         *((f"{name} keyring", _problem(partial(service.plane, name))) for name in PLANES),
         ("release secret", _problem(service.release_secret)),
         ("log", _problem(lambda: _check_log(service))),
