@@ -6,10 +6,7 @@ import argparse
 import importlib
 
 #: Modules of this package with a ``run()``, in the order of the report.
-BENCHMARKS = (
-    "encoding_speed",
-    "kernels",
-)
+BENCHMARKS = ("encoding_speed", "kernels", "tabulation", "load")
 
 
 def main() -> None:
