@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
 # Two stages: the first installs from the hash-locked list, the second holds only what runs.
+# Runs with a read-only root file system: all that is written lies in the volume and in /tmp.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/cohortlink
@@ -12,13 +13,16 @@ COPY migrations/ migrations/
 RUN /opt/cohortlink/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.13-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /var/lib/cohortlink --create-home cohortlink
+RUN useradd --system --uid 10001 --home-dir /var/lib/cohortlink --create-home cohortlink \
+    && mkdir -m 0700 /var/lib/cohortlink/keys \
+    && chown cohortlink: /var/lib/cohortlink/keys
 COPY --from=build /opt/cohortlink /opt/cohortlink
 ENV PATH=/opt/cohortlink/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    NUMBA_CACHE_DIR=/var/lib/cohortlink/numba \
+    PYTHONDONTWRITEBYTECODE=1 \
+    NUMBA_CACHE_DIR=/tmp/numba \
     COHORTLINK_DATA=/var/lib/cohortlink
-USER cohortlink
+USER 10001
 VOLUME /var/lib/cohortlink
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from app import cli_link, cli_release, cli_run, cli_thresholds
+from app import cli_doctor, cli_keys, cli_link, cli_release, cli_run, cli_thresholds
 from app.cli_http import ServiceClient
 from app.errors import ServiceError
 from app.settings import Settings
@@ -34,6 +34,8 @@ app.add_typer(agreement, name="agreement")
 app.add_typer(log, name="log")
 app.add_typer(cli_run.app, name="run")
 app.add_typer(cli_release.app, name="release")
+app.add_typer(cli_keys.app, name="keys")
+app.command("doctor")(cli_doctor.doctor)
 app.command("link")(cli_link.link_command)
 app.command("evaluate")(cli_link.evaluate_command)
 app.command("thresholds")(cli_thresholds.load_command)
@@ -105,27 +107,6 @@ def migrate(
     finally:
         engine.dispose()
     _show({"before": before, "after": after}, as_json=as_json)
-
-
-@app.command()
-def doctor(data: Data = None, as_json: AsJson = False) -> None:
-    """Check configuration, database, storage, keys and log, and say what to do."""
-    from app.flows import queries
-    from app.flows.service import open_service
-
-    settings = Settings.from_env(data=data)
-    service = open_service(settings)
-    try:
-        found = queries.checks(service)
-    finally:
-        service.close()
-    if as_json:
-        _show({name: problem or "ok" for name, problem in found}, as_json=True)
-    else:
-        for name, problem in found:
-            _print(f"{name:20} {problem or 'ok'}")
-    if any(problem for _, problem in found):
-        raise typer.Exit(1)
 
 
 @app.command()

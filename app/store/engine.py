@@ -37,6 +37,13 @@ def create_engine(settings: Settings, *, pool_size: int = 10) -> Engine:
     return sa.create_engine(url, pool_size=pool_size, max_overflow=40, pool_pre_ping=True)
 
 
+def database_time(engine: Engine) -> float:
+    """The time of PostgreSQL's clock, in seconds since 1970."""
+    with engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+        return float(found)
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # The driver must not begin transactions on its own: _begin_sqlite does.
     connection.isolation_level = None

@@ -25,7 +25,8 @@ CONTEXT.set_forkserver_preload(["app.main", "app.worker", "tests.faults.processe
 TICK, SILENCE = 0.1, 1.5
 
 
-def _enter(environ: dict[str, str], log: str) -> None:
+def _enter(environ: dict[str, str], log: str, teller: int) -> None:
+    threading.Thread(target=_end_with, args=(teller,), daemon=True).start()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -34,30 +35,30 @@ def _enter(environ: dict[str, str], log: str) -> None:
     os.environ.update(environ)
 
 
-def _api(environ: dict[str, str], log: str, port: int) -> None:
+def _api(environ: dict[str, str], log: str, teller: int, port: int) -> None:
     import uvicorn
 
     from app.logs import configure
     from app.main import create_app
 
-    _enter(environ, log)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    _enter(environ, log, teller)
     configure()
     application = create_app(Settings.from_env())
     uvicorn.run(application, host="127.0.0.1", port=port, access_log=False, log_config=None)
 
 
-def _worker(environ: dict[str, str], log: str) -> None:
+def _worker(environ: dict[str, str], log: str, teller: int) -> None:
     from app.logs import configure
     from app.worker import serve_runs
 
-    _enter(environ, log)
+    _enter(environ, log, teller)
     configure()
     serve_runs(Settings.from_env(), parent=os.getppid(), tick=TICK, silence=SILENCE)
 
 
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
+def _end_with(teller: int) -> None:
+    """Whoever tells the story may be killed as well: then nobody is left behind."""
+    while Path(f"/proc/{teller}").exists():
         time.sleep(0.5)
     os._exit(1)
 
@@ -74,7 +75,7 @@ class Victim:
 
     def __init__(self, target: Any, settings: Settings, log: Path, *arguments: Any) -> None:
         environ = settings.to_environ()
-        self._arguments = (environ, str(log), *arguments)
+        self._arguments = (environ, str(log), os.getpid(), *arguments)
         self._target = target
         self.kills = 0
         self.process: Any = None
