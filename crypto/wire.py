@@ -205,7 +205,7 @@ def read_encodings(source: Path | str | bytes | pa.NativeFile, link_spec: LinkSp
     )
 
 
-def encoding_pieces(source: pa.NativeFile, link_spec: LinkSpec, rows: int = 16_384) -> Iterator[Encodings]:
+def encoding_pieces(source: pa.NativeFile, link_spec: LinkSpec, rows: int = 4_096) -> Iterator[Encodings]:
     """A file of encodings a piece at a time, for readers that only look: memory stays at one piece.
 
     Parameters
