@@ -16,6 +16,7 @@ from app.flows.agreement_states import NOT_IN_FORCE, Who, after, by_the_clock
 from app.flows.agreement_states import Action as Action
 from app.flows.agreement_states import State as State
 from app.flows.agreement_terms import Terms, parse_terms
+from app.flows.retention import due_on
 from app.flows.seal_log import append, rfc3339, seal
 from app.flows.service import Service
 from app.flows.signing import verify_signed
@@ -358,5 +359,14 @@ def describe(tx: Tx, agreement: Agreement, now: datetime) -> dict[str, Any]:
             {"organization": row.organization_id, "since": rfc3339(row.since)}
             for row in holds.standing(tx, agreement.id)
         ],
+        "destruction": _destruction(tx, agreement, found, now),
         "document": found.version.document,
     }
+
+
+def _destruction(tx: Tx, agreement: Agreement, found: Standing, now: datetime) -> dict[str, Any]:
+    """When the data must be destroyed at the latest, and whether that day has passed."""
+    revoked = [row.revoked_at.date() for row in agreements.revocations(tx, agreement.id)]
+    due = due_on(found.terms, min(revoked, default=None))
+    overdue = due is not None and now.date() > due and found.state is not State.DESTROYED
+    return {"due_on": due.isoformat() if due else None, "overdue": overdue}
