@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo-data
 SCALE  ?= 1
 
-.PHONY: demo serve test lint faults bench bench-attacks lock clean
+.PHONY: demo serve test lint faults bench bench-attacks bench-disclosure attack lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -28,8 +28,13 @@ lint: $(VENV)/.installed
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: lint
+# The environment of the peers is for the tests that hold ours to theirs; the identity provider for bearer tokens.
+test: lint .venv-bench/.installed tests/idp/node_modules/.package-lock.json
 	@$(BIN)/pytest -n 2
+
+tests/idp/node_modules/.package-lock.json: tests/idp/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/idp && npm ci --silent --no-audit --no-fund; \
+	else echo "No npm here: the tests against a real identity provider will be skipped."; fi
 
 # The peers have an environment of their own: their pins contradict ours, and each other's.
 .venv-bench/.installed: benchmarks/requirements.lock
@@ -46,6 +51,13 @@ bench: $(VENV)/.installed .venv-bench/.installed
 
 bench-attacks: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.attacks
+
+bench-disclosure: $(VENV)/.installed .venv-bench/.installed
+	@$(BIN)/python -m benchmarks disclosure
+
+# A long campaign of the adversary against random populations.
+attack: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.attack_campaign 2000
 
 # Needs uv; the lock holds hashes and no addresses.
 lock:

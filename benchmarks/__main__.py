@@ -6,7 +6,17 @@ import argparse
 import importlib
 
 #: Modules of this package with a ``run()``, in the order of the report.
-BENCHMARKS = ("encoding_speed", "kernels", "tabulation", "load")
+BENCHMARKS = (
+    "encoding_speed",
+    "kernels",
+    "linkage_quality",
+    "linkage_bias",
+    "linkage_scale",
+    "tabulation",
+    "disclosure",
+    "log",
+    "load",
+)
 
 
 def main() -> None:

@@ -90,7 +90,8 @@ def main() -> int:
     write_section(
         "Faults: killed processes",
         report(tally, stories, problems),
-        command=f"python -m benchmarks.faults --kills {given.kills} --minutes {given.minutes} --seed {given.seed}",
+        command=f"python -m benchmarks.faults --kills {given.kills} --minutes {given.minutes} "
+        f"--seed {given.seed}",
         software=versions(["dbos", "sqlalchemy"]),
     )
     return 1 if problems else 0

@@ -34,7 +34,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.auth import Caller, Role
-from app.disclosure.cube import derive
 from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError, ServiceError
@@ -45,10 +44,7 @@ from app.flows.sign_agreement import Standing, in_force, standing, unknown, visi
 from app.outcomes.cohort import Cohort
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
-from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS
-from app.outcomes.publishable import plan_documents
-from app.outcomes.question import CoverageCounts
 from app.store import Plane, Tx, agreements, batches, holds, log, releases, runs
 from app.store.models import Batch, BatchState, LedgerEntry, Release, Run
 from crypto.canonical import digest_of
@@ -225,6 +221,11 @@ def make_cube(
     dict
         ``{"tables": [<ProtectedTable document>, …]}``: the total's first, then one per dimension.
     """
+    # Loaded where it tabulates: a process that answers from the ledger alone stays small.
+    from app.outcomes.figures import Source
+    from app.outcomes.publishable import plan_documents
+    from app.outcomes.question import CoverageCounts
+
     assert (facts.name, links.name) == ("facts", "links")
     assert run.links_path is not None
     assert run.links_sha256 is not None
@@ -432,6 +433,8 @@ def pick(
         for table in cube["tables"]:
             if list(table["by"]) == list(by):
                 return dict(table)
+    from app.disclosure.cube import derive
+
     try:
         return derive(cube["tables"], by, where or {})
     except DisclosureError:
