@@ -196,5 +196,10 @@ _KNOWN = frozenset(
         "OIDC_ORGANIZATION_CLAIM",
         "OIDC_ROLE_CLAIM",
         "RATE_LIMIT",
+        # Read where a run links (`linkage.distributed`), from the same environment.
+        "DASK_ADDRESS",
+        "DASK_CA",
+        "DASK_CERT",
+        "DASK_KEY",
     }
 )

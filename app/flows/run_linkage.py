@@ -14,6 +14,7 @@ leaves a finished run. The same inputs give the same bytes, whoever finishes.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import time
@@ -57,6 +58,10 @@ _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{2,59}\Z")
 _FAILURES: Final[Mapping[str, str]] = {
     "CANCELLED": "The run was cancelled before anything of it was kept.",
     "BATCH_WITHDRAWN": "A batch that the run reads was withdrawn or replaced; start a new run.",
+    "CLUSTER_CREDENTIALS": "A Dask cluster is named without its certificates; see docs/operations.md.",
+    "CLUSTER_FAILED": "The Dask cluster lost a block of comparisons too often; look at its workers' memory.",
+    "CLUSTER_NOT_TLS": "COHORTLINK_DASK_ADDRESS must begin with tls://; nothing was sent.",
+    "CLUSTER_UNREACHABLE": "The Dask cluster did not answer, or refused our certificate.",
     "INPUT_ALTERED": "Stored encodings do not have the digest that was accepted.",
     "INPUT_DESTROYED": "The key of a batch that the run reads was destroyed.",
     "WORKER_LOST": f"{MAX_ATTEMPTS} workers died over this run; look at their memory and their logs.",
@@ -282,10 +287,18 @@ def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[
 
 
 def link(sources: Sequence[Source], spec: LinkSpec, *, progress: Progress) -> LinkResult:
-    """`linkage.run.link`, loaded when it is called."""
-    from linkage import run
+    """`linkage.run.link`, loaded when it is called; on the Dask cluster that the environment names, if any.
 
-    return run.link(sources, spec, progress=progress)
+    Raises
+    ------
+    LinkageError
+        Those of `linkage.run.link` and `linkage.distributed.Cluster`.
+    """
+    from linkage import run
+    from linkage.distributed import Cluster
+
+    options = run.Options(cluster=Cluster.from_environment(os.environ))
+    return run.link(sources, spec, options=options, progress=progress)
 
 
 class _Watch:

@@ -67,13 +67,16 @@ def coarse_report(report: Mapping[str, Any], min_cell: int) -> dict[str, Any]:
         "persons": coarse(report["persons"], min_cell),
         "links": coarse(report["links"], min_cell),
         "pairs": [_pair(pair, organizations, min_cell) for pair in report["pairs"]],
+        # The engine's own sentences, out of a fixed list: they name batches and filters, and hold no figure.
+        "doubts": list(report["doubts"]),
     }
 
 
 def logged_report(report: Mapping[str, Any]) -> dict[str, Any]:
     """A coarse report as the log can hold it: an entry has 64 KiB at most, and pairs grow with the square.
 
-    What does not fit is named by the digest of the whole report, which the service shows.
+    What does not fit is named by the digest of the whole report, which the service shows. Doubts are never
+    left out altogether: at last each is said once, without the pairs of batches that it is about.
     """
     if len(canonical_json(report)) <= _LOGGED_BYTES:
         return dict(report)
@@ -85,6 +88,7 @@ def logged_report(report: Mapping[str, Any]) -> dict[str, Any]:
     short |= {"report_sha256": digest_of(report), "pairs": pairs}
     if len(canonical_json(short)) > _LOGGED_BYTES:
         short["pairs"] = []
+        short["doubts"] = sorted({doubt.partition(": ")[2] for doubt in report["doubts"]})
     return short
 
 
@@ -100,6 +104,11 @@ def _pair(pair: Mapping[str, Any], organizations: Mapping[str, str | None], k: i
         "candidates": coarse(int(pair["candidates"]), k),
         "matches": coarse(matches, k),
         "match_rate": rate(matches, min(records), k),
+        # Share of each side's records that have any of the filters compared here; the rest can match nobody.
+        "comparable": [
+            rate(round(share * count), count, k)
+            for share, count in zip(pair["comparable"], records, strict=True)
+        ],
         "converged": bool(pair["converged"]),
         "iterations": int(pair["iterations"]),
         "warnings": list(pair["warnings"]),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +13,18 @@ from typer.main import get_command
 
 from app.cli import app as cli
 from app.settings import Settings
+from linkage.distributed import Cluster
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
+CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.dask.yaml").read_text())
 OURS = {name: item for name, item in SERVICES.items() if item["image"].startswith("cohortlink:")}
 
 
 def accepted(command: list[str]) -> None:
     """The installed program takes this command line: each command and option exists."""
-    if command[0] == "dask":
-        assert (Path(sys.executable).parent / "dask").exists() or shutil.which("dask")
-        assert command[1] in ("scheduler", "worker")
-        return
     assert command[0] == "cohortlink"
     chosen = get_command(cli).commands[command[1]]  # type: ignore[attr-defined]
     chosen.make_context(command[1], list(command[2:]), resilient_parsing=False)
@@ -70,8 +66,6 @@ def test_there_are_two_of_each_and_everything_that_they_need() -> None:
     commands = [item["command"][:2] for item in OURS.values()]
     assert commands.count(["cohortlink", "serve"]) == commands.count(["cohortlink", "worker"]) == 2
     assert commands.count(["cohortlink", "migrate"]) == 1
-    assert ["dask", "scheduler"] in commands
-    assert SERVICES["compute"]["deploy"]["replicas"] == 2
     for name in ("database", "objects", "proxy"):
         assert name in SERVICES
 
@@ -92,3 +86,30 @@ def test_no_secret_stands_in_the_files() -> None:
     for name, value in OURS["api-1"]["environment"].items():
         if "SECRET" in name or "PASSWORD" in name or "ACCESS_KEY" in name:
             assert str(value).startswith("${"), name
+
+
+def test_the_cluster_speaks_tls_alone_and_keeps_filters_off_the_disk() -> None:
+    """Its settings are read by Dask itself, its command lines by Dask's programs."""
+    from dask.config import collect_env, get
+    from distributed.cli import dask_scheduler, dask_worker
+
+    assert "dask" not in SERVICES and "scheduler" not in SERVICES
+    for name, program in (("scheduler", dask_scheduler.main), ("compute", dask_worker.main)):
+        item = CLUSTER["services"][name]
+        assert item["command"][:2] == ["dask", "worker" if name == "compute" else "scheduler"]
+        program.make_context(name, list(item["command"][2:]), resilient_parsing=True)
+        assert item["command"][item["command"].index("--protocol") + 1] == "tls"
+        assert item["read_only"] is True and item["cap_drop"] == ["ALL"]
+        assert "ports" not in item
+        read = collect_env(item["environment"])
+        assert get("distributed.comm.require-encryption", config=read) is True
+        assert get("distributed.worker.memory.spill", config=read) is False
+        assert get("distributed.worker.memory.target", config=read) is False
+        for path in ("ca-file", "scheduler.cert", "scheduler.key", "worker.cert", "worker.key"):
+            secret = get(f"distributed.comm.tls.{path}", config=read).removeprefix("/run/secrets/")
+            assert secret in item["secrets"] and secret in CLUSTER["secrets"]
+    for name in ("worker-1", "worker-2"):
+        assert OURS[name]["command"] == ["cohortlink", "worker"]
+        given = CLUSTER["services"][name]["environment"]
+        Settings.from_env(given)
+        assert Cluster.from_environment(given) is not None

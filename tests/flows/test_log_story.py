@@ -160,7 +160,9 @@ def test_an_unknown_run_is_not_repeated(region: World, tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 100, 3000])
 def test_a_report_of_any_number_of_pairs_fits_into_an_entry(count: int) -> None:
     pair = {"batches": ["a", "b"], "model": ["0.123"] * 100, "histogram": {"weights": [10] * 60}}
-    report = {"persons": 10, "pairs": [pair] * count}
+    doubts = [f"a{n} × b{n}: The estimation did not converge." for n in range(count)]
+    report = {"persons": 10, "pairs": [pair] * count, "doubts": doubts}
     logged = logged_report(report)
+    assert all(any(said in doubt for doubt in doubts) for said in logged["doubts"]) and logged["doubts"]
     assert len(canonical_json(logged)) < 41_000
     assert logged == report if count == 1 else logged["report_sha256"] == digest_of(report)

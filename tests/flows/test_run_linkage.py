@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,9 @@ from app.flows.run_report import coarse, rate
 from app.flows.service import Service, open_service
 from app.store import batches, log, run_ownership, runs
 from crypto.log.entry import Entry
+from linkage.errors import LinkageError
 from tests.flows.linkage_world import AGREEMENT, PARTNERSHIP, Packages, World, populate
+from tests.linkage.dask_cluster import Running
 
 
 @pytest.fixture
@@ -181,6 +185,55 @@ def test_linker_when_the_key_of_the_facts_is_not_there_does_its_work(sqlite_regi
         counts = [pair["matches"], pair["candidates"], pair["compared"]]
         counts += pair["histogram"]["probability_tenths"] + pair["histogram"]["weights"]
         assert [count for count in counts if count % 10] == []
+        assert len(pair["comparable"]) == 2
+        assert all(share is None or re.fullmatch(r"[01]\.\d\d", share) for share in pair["comparable"])
+    assert all(not re.search(r"\d", doubt.partition(": ")[2]) for doubt in quality["doubts"])
+    assert [w for pair in quality["pairs"] for w in pair["warnings"]] == [
+        doubt.partition(": ")[2] for doubt in quality["doubts"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [("tcp://127.0.0.1:8786", "CLUSTER_NOT_TLS"), ("tls://127.0.0.1:8786", "CLUSTER_CREDENTIALS")],
+)
+def test_run_when_the_cluster_it_is_given_is_not_safe_fails_and_says_so(
+    sqlite_region: World, monkeypatch: pytest.MonkeyPatch, address: str, code: str
+) -> None:
+    region = sqlite_region
+    monkeypatch.setenv("COHORTLINK_DASK_ADDRESS", address)
+    run_id = start(region)
+    owner = begin(region, run_id)
+    with pytest.raises(LinkageError) as refused:
+        link(region, run_id, owner)
+    assert run_linkage.code_of(refused.value) == code
+    run_linkage.fail(region.service, run_id, owner, code)
+    error = show(region, run_id)["error"]
+    assert error["code"] == code and "worker's log" not in error["detail"]
+
+
+@pytest.mark.slow
+def test_run_on_a_cluster_gives_the_links_of_a_run_on_this_machine(
+    sqlite_region: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    region = sqlite_region
+    run_id = start(region)
+    owner = begin(region, run_id)
+    here = link(region, run_id, owner)
+    cluster = Running(tmp_path, workers=1)
+    try:
+        cluster.wait(1)
+        monkeypatch.setenv("COHORTLINK_DASK_ADDRESS", cluster.cluster.address)
+        for name, path in cluster.files.items():
+            monkeypatch.setenv(f"COHORTLINK_DASK_{name.upper()}", path)
+        there = link(region, run_id, owner)
+        assert there["persons"]["sha256"] == here["persons"]["sha256"]
+        assert there["links"]["sha256"] == here["links"]["sha256"]
+        cluster.stop()
+        with pytest.raises(LinkageError, match="CLUSTER_UNREACHABLE"):
+            link(region, run_id, owner)
+    finally:
+        cluster.stop()
 
 
 def test_stored_encodings_when_altered_fail_the_run(sqlite_region: World) -> None:
