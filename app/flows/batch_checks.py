@@ -6,7 +6,8 @@ Content is checked in the clear in this process's memory and nowhere else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -112,8 +113,13 @@ class _Content:
     paths: Sequence[str]
     part_size: int
 
-    def open(self, plane: Plane, batch_id: str) -> pa.PythonFile:
-        """The file, decrypted where it is read, after its digest was checked from end to end."""
+    @contextmanager
+    def open(self, plane: Plane, batch_id: str) -> Iterator[pa.PythonFile]:
+        """The file, decrypted where it is read, after its digest was checked from end to end.
+
+        If the store fails meanwhile, its failure is what is raised, whatever the reader made of it: a batch
+        is refused for what it is and never for our disk.
+        """
         hashing = hashlib.sha256()
         for path in self.paths:
             for piece in plane.read(batch_id, path):
@@ -122,7 +128,13 @@ class _Content:
             raise RefusedError(
                 "DIGEST_MISMATCH", f"{self.row.name} is not the file that the manifest announced."
             )
-        return pa.PythonFile(plane.open_parts(batch_id, self.paths, self.part_size, self.row.size), mode="r")
+        parts = plane.open_parts(batch_id, self.paths, self.part_size, self.row.size)
+        try:
+            yield pa.PythonFile(parts, mode="r")
+        except Exception:
+            if parts.failure is not None:
+                raise parts.failure from None
+            raise
 
 
 def _check_encodings(
@@ -131,9 +143,10 @@ def _check_encodings(
     """Returns the references as 16 bytes each, shape (n,), ascending, and the figures of the screening."""
     screening, refs = Screening(), []
     try:
-        for piece in encoding_pieces(content.open(plane, batch_id), spec):
-            screening.add(piece)
-            refs.append(_packed(piece.record_refs.tolist()))
+        with content.open(plane, batch_id) as file:
+            for piece in encoding_pieces(file, spec):
+                screening.add(piece)
+                refs.append(_packed(piece.record_refs.tolist()))
     except CohortlinkError as error:
         raise from_crypto(error) from None
     figures = screening.figures()
@@ -157,10 +170,11 @@ def _check_facts(
 ) -> None:
     row = content.row
     assert row.facts is not None
-    try:
-        table = pq.read_table(content.open(plane, batch_id))
-    except (pa.ArrowException, OSError):
-        raise RefusedError("FILE_UNREADABLE", f"{row.name} is not a Parquet file.") from None
+    with content.open(plane, batch_id) as file:
+        try:
+            table = pq.read_table(file)
+        except (pa.ArrowException, OSError):
+            raise RefusedError("FILE_UNREADABLE", f"{row.name} is not a Parquet file.") from None
     if table.num_rows != row.rows:
         raise RefusedError("FILE_ROWS", f"{row.name} does not have the announced number of rows.")
     try:

@@ -143,11 +143,18 @@ class Parts(io.RawIOBase):
         Of the parts, in order; all but the last hold `part_size` bytes.
     size : int
         Bytes of the whole.
+
+    Attributes
+    ----------
+    failure : Exception or None
+        What the store did wrong. Readers such as Parquet's say only that the file is not theirs; without
+        this, a disk that stumbled once would look like an agency that sent rubbish.
     """
 
     KEPT = 2
 
     def __init__(self, plane: Plane, owner: str, paths: Sequence[str], part_size: int, size: int) -> None:
+        self.failure: Exception | None = None
         self._plane, self._owner, self._paths = plane, owner, tuple(paths)
         self._part_size, self._size, self._at = part_size, size, 0
         self._held: OrderedDict[int, bytes] = OrderedDict()
@@ -186,7 +193,11 @@ class Parts(io.RawIOBase):
 
     def _part(self, number: int) -> bytes:
         if number not in self._held:
-            self._held[number] = b"".join(self._plane.read(self._owner, self._paths[number]))
+            try:
+                self._held[number] = b"".join(self._plane.read(self._owner, self._paths[number]))
+            except Exception as error:
+                self.failure = error
+                raise
             while len(self._held) > self.KEPT:
                 self._held.popitem(last=False)
         self._held.move_to_end(number)
