@@ -47,7 +47,7 @@ def _api(environ: dict[str, str], log: str, teller: int, port: int) -> None:
     uvicorn.run(application, host="127.0.0.1", port=port, access_log=False, log_config=None)
 
 
-def _worker(environ: dict[str, str], log: str, teller: int) -> None:
+def work(environ: dict[str, str], log: str, teller: int) -> None:
     from app.logs import configure
     from app.worker import serve_runs
 
@@ -113,7 +113,7 @@ class Node:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = Victim(_api, settings, log, self.port)
-        self.workers = [Victim(_worker, settings, log) for _ in range(workers)]
+        self.workers = [Victim(work, settings, log) for _ in range(workers)]
 
     def ready(self, stop: threading.Event | None = None) -> bool:
         """Wait until the API answers; False if `stop` is set before."""

@@ -23,12 +23,14 @@ from app.flows.rotate_keys import rotate_keys
 from app.flows.service import Service, open_service
 from app.flows.sign_agreement import State
 from app.settings import Settings
-from app.store import agreements, batches, datakeys, log, runs
+from app.store import agreements, batches, datakeys, log, releases, runs
 from app.store.models import BatchState, RunState
 from tests.faults.failing import Fault, install
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, make_packages, populate
 
 STEP = 1 if os.environ.get("FAULTS") == "full" else 4
+#: A rotation or a question that broke off and is repeated is told twice: both happened.
+TOLD_AGAIN = ("keys.rotated", "release.requested", "release.granted")
 QUESTION = publish_release.Question("employed_q4", COHORTS, ("pathway",), {})
 
 
@@ -130,6 +132,8 @@ def summary(service: Service) -> dict[str, Any]:
         keys = datakeys.of_agreement(tx, AGREEMENT)
         found = agreements.find(tx, AGREEMENT)
         certificate = agreements.certificate(tx, AGREEMENT)
+        granted = [row for row in releases.of_agreement(tx, AGREEMENT) if row.status == "GRANTED"]
+        charged = len(releases.ledger_of_agreement(tx, AGREEMENT))
         kinds = Counter(json.loads(leaf)["kind"] for leaf in log.leaves(tx, 0, log.size(tx)))
     assert found is not None
     assert named <= set(service.store.blobs.list("")), "a row names a blob that is not there"
@@ -137,6 +141,8 @@ def summary(service: Service) -> dict[str, Any]:
     assert len(accepted) == kinds["batch.accepted"]
     assert all(batch.state in (BatchState.ACCEPTED, BatchState.DESTROYED) for batch in accepted)
     assert kinds["run.finished"] == sum(run.state == RunState.SUCCEEDED for run in linked)
+    assert kinds["release.granted"] == len(granted)
+    assert kinds["ledger.charged"] == charged
     destroyed = found.state == State.DESTROYED
     issued = certificate is not None and certificate.document is not None
     assert destroyed == issued == bool(kinds["destruction.done"])
@@ -153,8 +159,10 @@ def summary(service: Service) -> dict[str, Any]:
         "batches": Counter(batch.state for batch in held),
         "runs": Counter((run.state, run.links_sha256) for run in linked),
         "keys": Counter(row.plane for row in keys),
-        # A rotation or a question that broke off and is repeated is told twice: both happened.
-        "log": {k: n for k, n in kinds.items() if k not in ("keys.rotated", "release.requested")},
+        "charged": charged,
+        # Whoever asks again, having lost the first answer, gets the same one, and another record of it.
+        "answers": {row.document_sha256 for row in granted},
+        "log": {kind: count for kind, count in kinds.items() if kind not in TOLD_AGAIN},
     }
 
 
