@@ -108,16 +108,18 @@ def _known_denominators(system: System, order: list[CellId], k: int) -> Iterator
     for i, cell_id in enumerate(order):
         if cell_id not in system.found_hidden:
             continue
-        open_enough = _open_enough(system.cells[cell_id].n, k)
-        if open_enough(least[i], most[i]):
+        is_open = open_enough(system.cells[cell_id].n, k)
+        if is_open(least[i], most[i]):
             continue
         highest = note(worlds.best({i: 1.0}, maximize=True))
         lowest = note(worlds.best({i: 1.0}, maximize=False))
-        if not (highest and lowest) or not open_enough(least[i], most[i]):
+        if not (highest and lowest) or not is_open(least[i], most[i]):
             yield Unproven(cell_id, n=False)
 
 
-def _open_enough(n: int, k: int) -> Callable[[float, float], bool]:
+def open_enough(n: int, k: int) -> Callable[[float, float], bool]:
+    """What R3 asks of the interval of a hidden m, for somebody who knows ``n``."""
+
     def check(least: float, most: float) -> bool:
         if least > most:
             return False

@@ -1,7 +1,8 @@
 """A release: a question to an agreement's data, and the protected answer.
 
-1. **Authorise.** The caller's organization is a recipient; the agreement is in force; it permits the
-   indicator (else INDICATOR_NOT_PERMITTED) and every dimension (else DIMENSION_NOT_PERMITTED).
+1. **Authorise.** ``release.requested`` is logged: the question in words that are known here. The caller's
+   organization is a recipient; the agreement is in force; it permits the indicator (else
+   INDICATOR_NOT_PERMITTED) and every dimension (else DIMENSION_NOT_PERMITTED).
 2. **Within the plan.** The plan of an agreement is, for a cohort and indicator, the total and every table of
    up to ``max_dimensions`` permitted dimensions. A filter is one code of one dimension and counts as one of
    these; lists, ranges, a dimension that is filtered and grouped by, and a cohort that overlaps a published
@@ -10,16 +11,19 @@
 3. **Frozen?** If the ledger holds this cohort and indicator, its cube answers, however often and by whomever
    it is asked: the same bytes. Go to 7.
 4. **Tabulate** the whole plan from the newest run that succeeded, with the keys of facts and links alone.
-5. **Protect** all tables of the plan together.
+5. **Protect** all tables of the plan together, beside what is published of the cohort's other indicators:
+   where found persons of one lie within another's, the second one published hides what could be subtracted.
 6. **Lock and look again.** The agreement is locked, so revocations and other releases wait. In force still?
-   Has another request frozen this cohort meanwhile? Then its cube answers and ours is dropped.
+   Has another request frozen this cohort meanwhile? Then its cube answers and ours is dropped. Or published
+   another indicator of it? Then ours was not made beside that, and the question is to be asked again.
    (Tabulating under the lock would stop everybody for as long as it takes; since the ledger decides here, it
-   need not be held before.) Otherwise the ledger is charged with our cube.
-7. **Record** the release, and **append** to the log what was asked, the digests of cube and answer, and how
-   many cells are shown: functions of the answer alone.
+   need not be held before.) Otherwise the ledger is charged with our cube, and ``ledger.charged`` is logged.
+7. **Record** the release, and **append** ``release.granted`` to the log: what was asked, the digests of cube
+   and answer, and how many cells are shown: functions of the answer alone.
 8. **Commit**, seal the log, and only then answer.
 
-A refusal is recorded and logged as well: its code and the known names that it concerns, nothing else.
+A refusal is recorded and logged as well (``release.refused``): its code and the known names that it
+concerns, nothing else.
 """
 
 from __future__ import annotations
@@ -82,12 +86,13 @@ class Question:
 
 @dataclass(frozen=True)
 class _Made:
-    """A cube that nobody has decided on yet, and by which run and terms it was made."""
+    """A cube that nobody has decided on yet, and by which run and terms, beside which ledger entries."""
 
     run_id: str
     min_cell: int
     agreement_version: int
     cube: dict[str, Any]
+    beside: tuple[str, ...]
 
 
 def request_release(
@@ -128,7 +133,8 @@ def _answer(
     with service.store.reading("authorise release") as tx:
         found = in_force(tx, agreement_id, service.now(), lock=False)
         _authorise(found, caller, question)
-        cohort = _within_plan(question, found, releases.ledger_of_agreement(tx, agreement_id))
+        decided = releases.ledger_of_agreement(tx, agreement_id)
+        cohort = _within_plan(question, found, decided)
         _require_period(found, cohort)
         frozen = releases.ledger(tx, agreement_id, question.indicator, cohort)
         run = runs.latest_succeeded(tx, agreement_id)
@@ -137,8 +143,10 @@ def _answer(
         if run is None:
             raise ConflictError("RUN_MISSING", "No linkage run of this agreement has succeeded yet.")
         facts, links = service.plane("facts"), service.plane("links")
-        cube = make_cube(service, facts, links, run, question.indicator, cohort, found)
-        made = _Made(run.id, found.terms.min_cell, found.agreement.version, cube)
+        published = beside(decided, cohort)
+        cube = make_cube(service, facts, links, run, question.indicator, cohort, found, published)
+        names = tuple(entry.id for entry in published)
+        made = _Made(run.id, found.terms.min_cell, found.agreement.version, cube, names)
     return _decide(service, caller, agreement_id, release_id, question, cohort, made)
 
 
@@ -211,10 +219,24 @@ def _known_cohort(text: str) -> str | None:
 # ------------------------------------------------------------------ 4 and 5
 
 
+def beside(decided: Sequence[LedgerEntry], cohort: str) -> list[LedgerEntry]:
+    """What is published of a cohort, in one order: a further indicator is protected beside it."""
+    return sorted((entry for entry in decided if entry.cohort == cohort), key=lambda entry: entry.id)
+
+
 def make_cube(
-    service: Service, facts: Plane, links: Plane, run: Run, indicator: str, cohort: str, found: Standing
+    service: Service,
+    facts: Plane,
+    links: Plane,
+    run: Run,
+    indicator: str,
+    cohort: str,
+    found: Standing,
+    published: Sequence[LedgerEntry],
 ) -> dict[str, Any]:
     """Tabulate and protect the whole plan; the tabulator's two planes are all that it is given.
+
+    ``published`` is what :func:`beside` gives.
 
     Returns
     -------
@@ -255,6 +277,7 @@ def make_cube(
             depth=found.terms.document.max_dimensions,
             permitted=found.terms.dimensions,
             quality=(run.report or {}).get("quality"),
+            published=[entry.cube["tables"] for entry in published],
         )
     except (OutcomesError, DisclosureError) as error:
         raise RefusedError(error.code, error.detail) from None
@@ -317,6 +340,11 @@ def _decide(
                 raise AssertionError("the ledger lost an entry")
             if made.agreement_version != found.agreement.version:
                 raise ConflictError("AGREEMENT_CHANGED", "The agreement changed meanwhile; ask again.")
+            if made.beside != tuple(each.id for each in beside(decided, cohort)):
+                raise ConflictError(
+                    "AGREEMENT_CHANGED",
+                    "Another indicator of this cohort was published meanwhile; ask again.",
+                )
             _require_unpublished_elsewhere(tx, found, cohort)
             _require_no_near_twin(made.cube, decided, cohort, found.terms.min_cell)
             entry = _charge(tx, found, question.indicator, cohort, made, now)
@@ -328,7 +356,7 @@ def _decide(
             )
         table = pick(entry.cube, question.by, question.where)
         asked = question.to_document()
-        # Reviewed and repeated is the whole question; the log's form of it has no place for the filter yet.
+        # As the table repeats it: a code that no list holds is not written down.
         document = asked | ({"where": table["where"]} if "where" in table else {})
         visible_at = _visible_at(tx, found, digest_of(document), now)
         row = releases.add(
@@ -351,7 +379,7 @@ def _decide(
             "release": row.id,
             "ledger": entry.id,
             "run": entry.run_id,
-            "question": asked,
+            "question": document,
             "table_sha256": row.document_sha256,
             "cube_sha256": entry.cube_sha256,
             "min_cell": entry.min_cell,

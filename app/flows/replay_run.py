@@ -14,7 +14,7 @@ from typing import Any
 from app.errors import ConflictError, NotFoundError
 from app.flows import seal_log
 from app.flows.agreement_terms import parse_terms
-from app.flows.publish_release import make_cube, pick
+from app.flows.publish_release import beside, make_cube, pick
 from app.flows.run_linkage import SOFTWARE, stored_encodings, table_bytes
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing, standing
@@ -54,7 +54,13 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
         if run.state != RunState.SUCCEEDED or run.report is None:
             raise ConflictError("RUN_NOT_FINISHED", "Only a run that succeeded can be repeated.")
         found = _terms_then(tx, service, run, run.agreement_version)
-        charged = [e for e in releases.ledger_of_agreement(tx, run.agreement_id) if e.run_id == run_id]
+        decided = releases.ledger_of_agreement(tx, run.agreement_id)
+        charged = [entry for entry in decided if entry.run_id == run_id]
+        # The log tells which of two charges within one second came first.
+        since: dict[str | None, int] = {}
+        for row in releases.of_agreement(tx, run.agreement_id):
+            if row.log_index is not None:
+                since[row.ledger_id] = min(row.log_index, since.get(row.ledger_id, row.log_index))
     result = _link_again(service, run, found, progress)
     checks = [
         _check("persons", run.links_sha256, hashlib.sha256(table_bytes(result.persons)).hexdigest()),
@@ -69,7 +75,9 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
             ]
             terms = _terms_then(tx, service, run, granted[0].agreement_version)
         facts, links = service.plane("facts"), service.plane("links")
-        cube = make_cube(service, facts, links, run, entry.indicator, entry.cohort, terms)
+        earlier = [each for each in decided if since[each.id] < since[entry.id]]
+        before = beside(earlier, entry.cohort)
+        cube = make_cube(service, facts, links, run, entry.indicator, entry.cohort, terms, before)
         cubes.append({"ledger": entry.id, "cube_sha256": digest_of(cube)})
         checks.append(_check(f"cube {entry.id}", entry.cube_sha256, digest_of(cube)))
         for each in granted:

@@ -67,6 +67,11 @@ class Indicator:
         Which rules of the disclosure room apply.
     horizon : str
         What must be over before the figure can be made.
+    within : tuple of str
+        Indicators among whose found persons this one's are. The one that is published second is protected
+        beside the first (``app.disclosure.nested``).
+    of : str or None
+        The indicator whose found persons are the denominator. Of the two only one is published for a cohort.
     """
 
     id: str
@@ -79,6 +84,8 @@ class Indicator:
     additivity: str
     disclosure: Treatment = "proportion"
     horizon: str = "the fourth quarter after the last award of the cohort"
+    within: tuple[str, ...] = ()
+    of: str | None = None
 
     def to_document(self) -> dict[str, object]:
         """Return what ``GET /v1/indicators`` and the documents show."""
@@ -136,6 +143,14 @@ _PRESETS: dict[Preset, str] = {
 }
 
 
+#: Three quarters of four may leave out the second or fourth; four do not. Both sums exceed 3,000 dollars.
+_ATTACHED_WITHIN: dict[Preset, tuple[str, ...]] = {
+    "pseo": ("attached_kystats",),
+    "kystats": (),
+    "erdc": ("attached_kystats", "employed_q2", "employed_q4"),
+}
+
+
 def _attached(preset: Preset) -> Indicator:
     return Indicator(
         id=f"attached_{preset}",
@@ -149,6 +164,7 @@ def _attached(preset: Preset) -> Indicator:
         measure=Attached(1, 4, preset=preset),
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
+        within=_ATTACHED_WITHIN[preset],
     )
 
 
@@ -209,6 +225,8 @@ _DECLARED: tuple[Indicator, ...] = (
         measure=Retained(2, 4),
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
+        within=("employed_q4",),
+        of="employed_q2",
     ),
     _percentiles(1),
     _percentiles(5),
@@ -230,6 +248,7 @@ _DECLARED: tuple[Indicator, ...] = (
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
         disclosure="bands",
+        within=("employed_q4",),
     ),
     Indicator(
         id="continued_education",

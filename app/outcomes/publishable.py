@@ -5,19 +5,21 @@ The one place that knows which treatment leads to which figures. What comes out 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from app.disclosure.cube import protect_cube
+from app.disclosure.nested import Beside, figures
 from app.disclosure.policy import Policy
-from app.disclosure.protect import protect
+from app.disclosure.protect import WITHHELD, protect
 from app.disclosure.protect_figures import (
     protect_bands,
     protect_contribution,
     protect_flows,
     protect_quantiles,
 )
-from app.disclosure.table import Rows
+from app.disclosure.system import CellId
+from app.disclosure.table import Rows, Table
 from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source, bands, contribution, flows, quantiles
@@ -41,6 +43,7 @@ def plan_documents(
     depth: int = 1,
     permitted: Sequence[str] = (),
     quality: Mapping[str, Any] | None = None,
+    published: Sequence[Sequence[Mapping[str, Any]]] = (),
 ) -> list[Document]:
     """Documents of the plan: the total's first, then one per combination of up to ``depth`` dimensions.
 
@@ -57,11 +60,15 @@ def plan_documents(
         All dimensions of the agreement: a contribution is not published beside tables by program.
     quality : mapping, optional
         The run's coarse report, for model-based rates of linkage where there are no pairs of known truth.
+    published : sequence of sequence of mapping
+        Documents of the cohort's other indicators that are published already, one sequence for each. They
+        stay as they are; what is made here is protected beside them.
 
     Raises
     ------
     OutcomesError
-        As :func:`tabulate`; ``OTHER_TREATMENT`` for gap and trend, which are made from published tables;
+        As :func:`tabulate`; ``NOT_IN_PLAN``: not beside what is
+        published; ``OTHER_TREATMENT`` for gap and trend, which are made from published tables;
         ``NOT_WITH_PROGRAMS``.
     DisclosureError
         As :func:`protect`.
@@ -71,7 +78,7 @@ def plan_documents(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     match declared.disclosure:
         case "proportion" | "bands":
-            return _rates(declared, cohort, dimensions, source, policy, depth, quality)
+            return _rates(declared, cohort, dimensions, source, policy, depth, quality, published)
         case "quantiles":
             return _quantiles(declared, cohort, dimensions, source, policy)
         case "contribution":
@@ -93,10 +100,15 @@ def _rates(
     policy: Policy,
     depth: int,
     quality: Mapping[str, Any] | None,
+    published: Sequence[Sequence[Mapping[str, Any]]],
 ) -> list[Document]:
-    documents = _shares(declared, cohort, dimensions, source, policy, depth)
+    documents = _shares(declared, cohort, dimensions, source, policy, depth, published)
     if declared.disclosure == "bands":
         figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
+        if documents[0]["total"]["found"] is None:
+            # The first band is the total's numerator, and the others together are a difference from it.
+            empty = {"status": WITHHELD, "n": None, "share": None}
+            figure["rows"] = [{**row, **empty} for row in figure["rows"]]
         documents[0]["bands"] = figure["rows"]
     if isinstance(declared.measure, FoundInQuarter):
         documents = with_linkage_error(documents, source, quality)
@@ -110,13 +122,18 @@ def _shares(
     source: Source,
     policy: Policy,
     depth: int,
+    published: Sequence[Sequence[Mapping[str, Any]]],
 ) -> list[Document]:
     """Tables of shares: one-way ones as a system of rows, deeper ones as a cube over finest cells.
 
     Rows by place are no parts of a cohort and stay one-way, beside the cube.
     """
+    nested = _nested(declared, published)
     if depth <= 1:
-        return _one_way(declared, cohort, dimensions, source, policy)
+        return _one_way(declared, cohort, dimensions, source, policy, nested, _withheld(published))
+    if nested:
+        # Nobody proves two cubes over finest cells together.
+        raise _not_beside(nested[0][0])
     places = [name for name in dimensions if DIMENSIONS[name].rows is Rows.PLACES]
     cells = finest_cells(
         declared.id,
@@ -135,23 +152,71 @@ def _shares(
     return [*(cube.table(by).to_document() for by in cube.plan), *beside]
 
 
-def _one_way(
-    declared: Indicator, cohort: str, dimensions: Sequence[str], source: Source, policy: Policy
-) -> list[Document]:
-    tables = tabulate_plan(
-        declared.id,
-        cohort,
-        dimensions,
-        persons=source.persons,
-        facts=source.facts,
-        as_of=source.as_of,
-        owners=source.owners,
-        coverage=source.coverage,
-        code_lists=source.code_lists,
-        thresholds=source.thresholds,
+def _nested(
+    declared: Indicator, published: Sequence[Sequence[Mapping[str, Any]]]
+) -> list[tuple[Indicator, Sequence[Mapping[str, Any]], bool]]:
+    """Published indicators that this one is subtracted from or taken from; whether it lies inside them."""
+    found = []
+    for documents in published:
+        other = INDICATORS[documents[0]["indicator"]]
+        if declared.of == other.id or other.of == declared.id:
+            raise _not_beside(other)
+        if other.id in declared.within or declared.id in other.within:
+            found.append((other, documents, other.id in declared.within))
+    return found
+
+
+def _not_beside(other: Indicator) -> OutcomesError:
+    return OutcomesError(
+        "NOT_IN_PLAN", f"{other.id} of this cohort is published, and the two could be subtracted."
     )
-    cube = protect(tables, policy)
+
+
+def _withheld(published: Sequence[Sequence[Mapping[str, Any]]]) -> set[CellId]:
+    """Groups whose denominators some published table of shares withholds: another must not show them."""
+    return {
+        cell
+        for documents in published
+        if INDICATORS[documents[0]["indicator"]].disclosure in ("proportion", "bands")
+        for cell, row in figures(documents)
+        if row["n"] is None
+    }
+
+
+def _one_way(
+    declared: Indicator,
+    cohort: str,
+    dimensions: Sequence[str],
+    source: Source,
+    policy: Policy,
+    nested: Sequence[tuple[Indicator, Sequence[Mapping[str, Any]], bool]] = (),
+    withheld: Collection[CellId] = (),
+) -> list[Document]:
+    beside = []
+    for other, documents, inside in nested:
+        shared = [name for name in dimensions if name in other.dimensions]
+        # A dimension that the other has not (state of work) has rows by place, which are not compared.
+        counted = _tables(other, cohort, shared, source)
+        beside.append(Beside(counted, documents, inside=inside))
+    cube = protect(_tables(declared, cohort, dimensions, source), policy, beside, withheld)
     return [cube.table(by).to_document() for by in cube.plan]
+
+
+def _tables(declared: Indicator, cohort: str, dimensions: Sequence[str], source: Source) -> list[Table]:
+    return list(
+        tabulate_plan(
+            declared.id,
+            cohort,
+            dimensions,
+            persons=source.persons,
+            facts=source.facts,
+            as_of=source.as_of,
+            owners=source.owners,
+            coverage=source.coverage,
+            code_lists=source.code_lists,
+            thresholds=source.thresholds,
+        )
+    )
 
 
 def with_linkage_error(

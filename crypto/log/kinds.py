@@ -78,7 +78,20 @@ def _parameters(value: Any) -> bool:
 
 _FILE = _fields(name=_text, sha256=_hex, rows=_count)
 _INPUT = _fields(batch=_text, organization=_text, manifest_sha256=_hex)
-_QUESTION = _fields(indicator=_or_none(_text), cohort=_or_none(_text), by=_list_of(_text))
+_ASKED = _fields(indicator=_or_none(_text), cohort=_or_none(_text), by=_list_of(_text))
+
+
+def _where(value: Any) -> bool:
+    return type(value) is dict and all(_text(name) and _or_none(_text)(value[name]) for name in value)
+
+
+def _question(value: Any) -> bool:
+    """A question; ``where`` (dimension to code) stands in it only if it has a filter."""
+    if type(value) is not dict:
+        return False
+    return _where(value.get("where", {})) and _ASKED({name: value[name] for name in value if name != "where"})
+
+
 _VERSION: Final[Mapping[str, Check]] = {"version": _positive, "hash": _hex}
 _BATCH: Final[Mapping[str, Check]] = {"batch": _text, "manifest_sha256": _hex}
 _CREDENTIAL: Final[Mapping[str, Check]] = {
@@ -142,18 +155,18 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
         "cubes": _list_of(_fields(ledger=_text, cube_sha256=_hex)),
         "software": _text,
     },
-    "release.requested": {"release": _text, "question": _QUESTION},
+    "release.requested": {"release": _text, "question": _question},
     "release.granted": {
         "release": _text,
         "ledger": _text,
         "run": _text,
-        "question": _QUESTION,
+        "question": _question,
         "table_sha256": _hex,
         "cube_sha256": _hex,
         "min_cell": _positive,
         "cells": _counts,
     },
-    "release.refused": {"release": _text, "question": _QUESTION, "code": _code},
+    "release.refused": {"release": _text, "question": _question, "code": _code},
     "release.objected": {"release": _text},
     "ledger.charged": {
         "ledger": _text,
