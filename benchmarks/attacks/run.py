@@ -93,11 +93,16 @@ def section(population: Population, figures: Mapping[str, Figures]) -> str:
         if weak
         else "Valid: the attacks break the plain CLK.\n\n"
     )
+    graphs = (
+        f"graph matching is played on the first {GRAPH_PERSONS:,} persons"
+        if any("graph" in name for name in names)
+        else "graph matching was not played"
+    )
     return (
         f"{len(population.numbers):,} persons of {population.name}, clean text on both sides. Shares of "
         "persons re-identified; chance is one in the number of persons. Overlaps are shares of the "
         "attacker's register that are among the encoded; known pairs are shares of the persons whose "
-        f"encoding she knows to begin with; graph matching is played on the first {GRAPH_PERSONS:,} persons. "
+        f"encoding she knows to begin with; {graphs}. "
         f"She knows the profile and adapts to every t.\n\n{verdict}"
         + results.table(["attack", *figures], rows)
     )
