@@ -62,7 +62,7 @@ attack: $(VENV)/.installed
 # Needs uv; the lock holds hashes and no addresses.
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
-	  --python-version 3.11 --extra dev --extra cluster --custom-compile-command "make lock" \
+	  --python-version 3.11 --extra dev --extra cluster --extra tracing --custom-compile-command "make lock" \
 	  pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
 	  --python-version 3.11 --custom-compile-command "make lock" --override benchmarks/overrides.txt \
