@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from tests import postgres
 from tests.faults.stage import Stage
 from tests.faults.story import tell
 from tests.flows.linkage_world import Packages, make_packages
+
+KILLS = 6 if os.environ.get("FAULTS") == "full" else 3
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,6 @@ def test_processes_killed_at_random_moments_lose_nothing_and_do_nothing_twice(
 ) -> None:
     stage: Stage = request.getfixturevalue(f"{database}_stage")
     seed = {"sqlite": 1, "postgres": 2}[database]
-    tally = tell(stage.copy(tmp_path / "data"), stage.cast, tmp_path, seed=seed, kills=6)
+    tally = tell(stage.copy(tmp_path / "data"), stage.cast, tmp_path, seed=seed, kills=KILLS)
     assert tally.clean, tally
     assert sum(tally.kills.values()) > 0

@@ -1,6 +1,6 @@
 """Every storage call of every flow fails once, before and after it took effect: old state or new.
 
-By default every fourth call is tried, on SQLite; `FAULTS=full` (as `make faults` sets it) tries all.
+By default every eighth outcome is tried, on SQLite; `FAULTS=full` (as `make faults` sets it) tries all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from app.store.models import BatchState, RunState
 from tests.faults.failing import Fault, install
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, make_packages, populate
 
-STEP = 1 if os.environ.get("FAULTS") == "full" else 4
+STEP = 1 if os.environ.get("FAULTS") == "full" else 8
 #: A rotation or a question that broke off and is repeated is told twice: both happened.
 TOLD_AGAIN = ("keys.rotated", "release.requested", "release.granted")
 QUESTION = publish_release.Question("employed_q4", COHORTS, ("pathway",), {})
