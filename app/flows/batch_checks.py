@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from app.errors import Problem, RefusedError, ServiceError, from_crypto
 from app.flows.agreement_terms import Dataset, Terms
 from app.flows.periods import Period, covers, month_number, read_periods
-from app.flows.screening import Screening, refuse_by_policy
+from app.flows.screening import refuse_by_policy
 from app.flows.service import Service
 from app.store import Plane, Tx, batches
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
-from crypto.encoding.types import LinkSpec
+from crypto.encoding.screening import LEAST_RECORDS, Screening, same_key
+from crypto.encoding.types import FilterColumn, LinkSpec
 from crypto.errors import CohortlinkError
 from crypto.facts import validate_facts
 from crypto.wire import Manifest, encoding_pieces
@@ -33,6 +34,8 @@ from crypto.wire import Manifest, encoding_pieces
 # Batches whose key check value binds the others of their epoch.
 BINDING = (BatchState.ACCEPTED, BatchState.SUPERSEDED, BatchState.WITHDRAWN)
 MAX_PROBLEMS = 20
+#: Batches of other agencies with which the secret is compared: enough to know, few enough to be quick.
+MAX_COMPARED = 2
 #: The column by which a row belongs to a period. (Truth pairs have no time.)
 _DATED_BY = {"completion": "award_date", "wage": "quarter", "participation": "entry_date"}
 
@@ -66,11 +69,33 @@ def check_manifest(tx: Tx, manifest: Manifest, agreement_id: str, organization: 
             )
 
 
+@dataclass(frozen=True)
+class Stored:
+    """The encodings of a batch that is here, as rows of the database tell of them."""
+
+    batch: Batch
+    file: BatchFile
+    paths: Sequence[str]
+
+
+def batches_to_compare(tx: Tx, batch: Batch) -> list[Stored]:
+    """The latest batch of each other agency under the agreement and epoch, the latest first, at most two."""
+    found: dict[str, Stored] = {}
+    for other in reversed(batches.of_agreement(tx, batch.agreement_id, (BatchState.ACCEPTED,))):
+        if other.organization_id in (batch.organization_id, *found) or other.epoch != batch.epoch:
+            continue
+        file = next(row for row in batches.files(tx, other.id) if row.kind == "encodings")
+        paths = [part.path for part in batches.parts(tx, other.id, file.name)]
+        found[other.organization_id] = Stored(other, file, paths)
+    return list(found.values())[:MAX_COMPARED]
+
+
 def check_content(
     service: Service,
     batch: Batch,
     files: Sequence[BatchFile],
     parts: Sequence[BatchPart],
+    others: Sequence[Stored],
     terms: Terms,
     submitted_on: date,
 ) -> dict[str, Any]:
@@ -94,7 +119,7 @@ def check_content(
     }
     encodings_file = next(row for row in files if row.kind == "encodings")
     refs, figures = _check_encodings(
-        service.plane("encodings"), batch.id, content[encodings_file.name], profile.link_spec()
+        service.plane("encodings"), batch.id, content[encodings_file.name], others, profile.link_spec()
     )
     figures["facts"] = {}
     for row in files:
@@ -138,7 +163,7 @@ class _Content:
 
 
 def _check_encodings(
-    plane: Plane, batch_id: str, content: _Content, spec: LinkSpec
+    plane: Plane, batch_id: str, content: _Content, others: Sequence[Stored], spec: LinkSpec
 ) -> tuple[NDArray[np.bytes_], dict[str, Any]]:
     """Returns the references as 16 bytes each, shape (n,), ascending, and the figures of the screening."""
     screening, refs = Screening(), []
@@ -152,8 +177,34 @@ def _check_encodings(
     figures = screening.figures()
     if figures["records"] != content.row.rows:
         raise RefusedError("FILE_ROWS", f"{content.row.name} does not have the announced number of rows.")
-    refuse_by_policy(figures)
+    sample = screening.sample()
+    figures["others"] = [
+        {"batch": other.batch.id, "key": same_key(sample, stored, spec)}
+        for other in others
+        if (stored := _stored_sample(plane, other, spec)) is not None
+    ]
+    refuse_by_policy(figures, spec)
     return np.concatenate(refs) if refs else np.empty(0, "S16"), figures
+
+
+def _stored_sample(plane: Plane, other: Stored, spec: LinkSpec) -> dict[str, FilterColumn] | None:
+    """The first records of a batch that is here; None if it was withdrawn or destroyed meanwhile."""
+    screening, seen = Screening(), 0
+    parts = plane.open_parts(other.batch.id, other.paths, other.batch.part_size, other.file.size)
+    try:
+        for piece in encoding_pieces(pa.PythonFile(parts, mode="r"), spec):
+            screening.add(piece)
+            seen += len(piece)
+            if seen >= LEAST_RECORDS:
+                break
+    except CohortlinkError:
+        if isinstance(parts.failure, (KeyError, FileNotFoundError)):
+            return None
+        # The storage's trouble is not a reason to compare with nobody.
+        raise (
+            parts.failure or ServiceError("BATCH_UNREADABLE", 500, "A stored batch is unreadable.")
+        ) from None
+    return screening.sample()
 
 
 def _packed(refs: Sequence[str]) -> NDArray[np.bytes_]:

@@ -255,10 +255,11 @@ def complete(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
     with service.store.reading("content to check") as tx:
         found = in_force(tx, batch.agreement_id, service.now(), lock=False)
         files, parts = batches.files(tx, batch_id), batches.parts(tx, batch_id)
+        others = batch_checks.batches_to_compare(tx, batch)
     _require_all(batch, files, parts)
     try:
         figures = batch_checks.check_content(
-            service, batch, files, parts, found.terms, batch.created_at.date()
+            service, batch, files, parts, others, found.terms, batch.created_at.date()
         )
     except ServiceError as refusal:
         if refusal.status != 422:

@@ -1,21 +1,22 @@
 """Figures by which whoever receives encodings sees that something is wrong with them, without any key.
 
-Pure: filters in, figures out. With 2,500 records or more (`tests/crypto/test_hardening_screening.py`), the
-frequencies of the bits of diffused filters hardly vary, those of plain ones do. Batches under one secret have
-records that are far more alike than chance where they share persons, batches under two secrets have none. Bit
-frequencies of plain filters also correlate between batches under one secret; those of well diffused filters
-do not any more, which is as it should be.
+Pure: filters in, figures out; nothing here needs or tells a secret. From 2,500 records on
+(`tests/crypto/test_screening.py`) the frequencies of the bits of diffused filters hardly vary and those of
+plain ones do, which tells an upload without hardening; bit frequencies of plain filters agree between batches
+under one secret and do not under two; and batches of diffused filters that share persons have pairs of
+records far more alike than chance under one secret, and none under two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.encoding.types import FilterColumn
+from crypto.encoding.types import Encodings, FilterColumn, LinkSpec
 
 #: Records from which the figures can tell a wrong key or a missing diffusion.
 LEAST_RECORDS: Final = 2_500
@@ -23,112 +24,242 @@ LEAST_RECORDS: Final = 2_500
 MOST_DIFFUSED_STD: Final = 0.05
 #: Standard deviations of chance from which two records are alike: one pair of 10^15 by chance.
 ALIKE: Final = 8.0
+#: Standard deviations of chance above which plain bit frequencies agree: another key reaches 4 at most.
+AGREES: Final = 6.0
 #: Weights further from the mean than this, in standard deviations, are outliers.
 OUTLIER: Final = 6.0
+#: Records among which near copies are looked for.
+NEAR_SAMPLE: Final = 1_000
 _ROWS: Final = 4096
+_WORDS: Final = 8
+
+#: What two batches' filters say of their secrets.
+SameKey = Literal["same", "another", "unknown"]
 
 
-@dataclass(frozen=True)
-class Screened:
-    """Figures of one filter of a batch.
+class Screening:
+    """The figures of a batch, a piece of its records at a time.
 
-    Attributes
-    ----------
-    records, present, empty : int
-        All records; those with the filter; those of them whose filter has no bit set.
-    fill : float
-        Mean share of set bits.
-    frequencies : ndarray of float, shape (width,)
-        Share of records that set each bit.
-    outliers : int
-        Records whose number of set bits is far from the others'.
-    repeated : int
-        Records beyond the first of every group of equal filters.
-    near : int
-        Of a sample of records, those with a near copy in it: fewer bits apart than a third of chance.
+    What is kept between pieces is two counts per bit, 8 bytes per record and the first 2,500 records.
     """
 
-    records: int
-    present: int
-    empty: int
-    fill: float
-    frequencies: NDArray[np.float64]
-    outliers: int
-    repeated: int
-    near: int
+    def __init__(self) -> None:
+        self._records = 0
+        self._filters: dict[str, _Counts] = {}
+        self._digests: list[NDArray[np.uint64]] = []
+        self._random = np.random.default_rng()
+        self._factors: NDArray[np.uint64] | None = None
+        self._sample: list[Encodings] = []
 
-    @property
-    def bit_std(self) -> float:
-        """Standard deviation over bits of their frequencies: .18 for a plain CLK, .01 when diffused."""
-        return float(self.frequencies.std())
+    def add(self, encodings: Encodings) -> None:
+        """Look at some more records."""
+        if self._records < LEAST_RECORDS:
+            self._sample.append(_head(encodings, LEAST_RECORDS - self._records))
+        self._records += len(encodings)
+        for name, column in encodings.filters.items():
+            self._filters.setdefault(name, _Counts(column.width)).add(column)
+        self._digests.append(self._digest(encodings))
 
-    @property
-    def looks_plain(self) -> bool:
-        """Whether, of enough records, the filter was certainly not diffused."""
-        return self.present >= LEAST_RECORDS and self.bit_std > MOST_DIFFUSED_STD
+    def sample(self) -> dict[str, FilterColumn]:
+        """The first 2,500 records. Their order is that of their random references, so nobody's choice."""
+        return {
+            name: FilterColumn(
+                np.concatenate([piece.filters[name].words for piece in self._sample]),
+                np.concatenate([piece.filters[name].present for piece in self._sample]),
+            )
+            for name in self._filters
+        }
+
+    def figures(self) -> dict[str, Any]:
+        """What was seen, as counts and decimal strings.
+
+        Returns
+        -------
+        dict
+            ``records``; ``duplicates``: records beyond the first of every group of equal ones; ``near``: of
+            ``near_of`` records, those with a near copy among them; and for every filter ``present``,
+            ``empty`` (present without a set bit), ``fill`` (mean share of set bits), ``bit_std`` (standard
+            deviation over bits of the share of records that set the bit: .177 for a plain CLK, .009 when
+            diffused, PRIVACY 2), ``outliers`` (records whose number of set bits is far from the others')
+            and ``constant`` (every record has the same filter).
+        """
+        digests = np.concatenate(self._digests) if self._digests else np.empty(0, np.uint64)
+        digests.sort()
+        sample = self.sample() if self._sample else {}
+        return {
+            "records": self._records,
+            "duplicates": int((digests[1:] == digests[:-1]).sum()) if self._filters else 0,
+            "near": near_copies(list(sample.values())),
+            "near_of": min(self._records, NEAR_SAMPLE),
+            "filters": {name: counts.figures() for name, counts in self._filters.items()},
+        }
+
+    def _digest(self, encodings: Encodings) -> NDArray[np.uint64]:
+        """64 bits of each record's filters, shape (n,): equal records have equal ones, others by chance.
+
+        The factors are drawn anew each time, so nobody can prepare records that collide.
+        """
+        columns = list(encodings.filters.values())
+        words = [column.words.astype(np.uint64, copy=False) for column in columns]
+        words.append(np.stack([column.present for column in columns], axis=1).astype(np.uint64))
+        width = sum(part.shape[1] for part in words)
+        if self._factors is None:
+            self._factors = self._random.integers(0, 2**64, (2, width), dtype=np.uint64) | np.uint64(1)
+        total = np.zeros(len(encodings), np.uint64)
+        at = 0
+        for part in words:
+            for number in range(part.shape[1]):
+                mixed = (part[:, number] ^ self._factors[0, at]) * self._factors[1, at]
+                mixed ^= mixed >> np.uint64(29)
+                mixed *= self._factors[0, at]
+                total += mixed ^ (mixed >> np.uint64(32))
+                at += 1
+        return total
 
 
-def screen_filter(column: FilterColumn, sample: int = 1_000) -> Screened:
-    """All figures of one filter; near copies are looked for in the first ``sample`` records that have it."""
-    words = column.words[column.present]
-    weights = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
-    spread = float(weights.std()) if len(weights) else 0.0
-    distinct = len({row.tobytes() for row in words})
-    return Screened(
-        records=len(column.present),
-        present=len(words),
-        empty=int((weights == 0).sum()),
-        fill=float(weights.mean() / column.width) if len(words) else 0.0,
-        frequencies=bit_frequencies(words),
-        outliers=int((np.abs(weights - weights.mean()) > OUTLIER * spread).sum()) if spread else 0,
-        repeated=len(words) - distinct,
-        near=_near(words[:sample]),
-    )
+def same_key(one: Mapping[str, FilterColumn], other: Mapping[str, FilterColumn], spec: LinkSpec) -> SameKey:
+    """Whether samples of two batches were encoded under one secret.
+
+    Parameters
+    ----------
+    one, other : mapping of filter name to FilterColumn
+        From :meth:`Screening.sample`.
+    spec : LinkSpec
+        Tells plain filters (compared by Dice) from diffused ones.
+
+    Returns
+    -------
+    {"same", "another", "unknown"}
+        ``another`` only of plain filters of enough records with some structure: their bit frequencies are
+        the language's under one secret. Diffused batches without a pair alike may have nobody in common.
+    """
+    scores = []
+    for item in spec.filters:
+        first, second = one[item.name], other[item.name]
+        if item.similarity == "agreement":
+            if alike_pairs(first, second):
+                return "same"
+        elif min(int(first.present.sum()), int(second.present.sum())) >= LEAST_RECORDS // 2:
+            frequencies = [bit_frequencies(column.words[column.present]) for column in (first, second)]
+            # Without structure, as of random identifiers, frequencies say nothing under any secret.
+            if min(float(counts.std()) for counts in frequencies) > MOST_DIFFUSED_STD:
+                scores.append(cohort_z(frequencies[0], frequencies[1]))
+    if not scores:
+        return "unknown"
+    return "same" if max(scores) > AGREES else "another"
 
 
 def bit_frequencies(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Share of rows that set each bit, shape (width,); zeros of no rows."""
-    counts = np.zeros(words.shape[1] * 64, np.int64)
-    for start in range(0, len(words), _ROWS):
-        packed = words[start : start + _ROWS].astype(">u8").view(np.uint8)
-        counts += np.unpackbits(packed, axis=1).sum(axis=0, dtype=np.int64)
-    return np.asarray(counts / max(len(words), 1))
+    return np.asarray(_bit_counts(words) / max(len(words), 1))
 
 
-def _near(words: NDArray[np.uint64]) -> int:
-    """Rows that differ from some other row in less than a third of the bits that strangers differ in."""
-    if len(words) < 3:
-        return 0
-    packed = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=1).astype(np.float32)
-    sizes = packed.sum(axis=1)
-    apart = sizes[:, None] + sizes[None, :] - 2 * (packed @ packed.T)
-    np.fill_diagonal(apart, np.inf)
-    return int((apart.min(axis=1) * 3 < np.median(apart)).sum())
-
-
-def cohort_z(one: Screened, other: Screened) -> float:
+def cohort_z(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Correlation of two batches' bit frequencies, in standard deviations of chance.
 
     Large for plain filters under one secret, within a few of zero under two. Diffused filters of fill near
     one half tell nothing by it whatever their secret; see :func:`alike_pairs`.
     """
-    if one.frequencies.std() == 0 or other.frequencies.std() == 0:
+    if one.std() == 0 or other.std() == 0:
         return 0.0
-    correlation = float(np.corrcoef(one.frequencies, other.frequencies)[0, 1])
-    return float(np.arctanh(np.clip(correlation, -0.999999, 0.999999)) * np.sqrt(len(one.frequencies) - 3))
+    correlation = float(np.corrcoef(one, other)[0, 1])
+    return float(np.arctanh(np.clip(correlation, -0.999999, 0.999999)) * np.sqrt(len(one) - 3))
 
 
-def alike_pairs(one: FilterColumn, other: FilterColumn, sample: int = LEAST_RECORDS) -> int:
-    """Pairs of a record of each batch far more alike than chance, among the first ``sample`` of each.
+def alike_pairs(one: FilterColumn, other: FilterColumn) -> int:
+    """Pairs of a record of each batch far more alike than chance, among the first 2,500 of each.
 
     Batches of overlapping populations have some under one secret, and none under two. None does not prove two
     secrets: the batches may have nobody in common.
     """
-    parts = []
-    for column in (one, other):
-        words = column.words[column.present][:sample]
-        packed = np.unpackbits(words.astype(">u8").view(np.uint8), axis=1)
-        signs = 1 - 2 * packed.astype(np.float32)
-        parts.append(signs - signs.mean(axis=0) if len(signs) else signs)
-    alike = parts[0] @ parts[1].T / np.sqrt(np.float32(one.width))
-    return int((alike > ALIKE).sum())
+    words = [column.words[column.present][:LEAST_RECORDS] for column in (one, other)]
+    if not min(len(words[0]), len(words[1])):
+        return 0
+    alike = np.zeros((len(words[0]), len(words[1])), np.float32)
+    for at in range(0, words[0].shape[1], _WORDS):
+        signs = [1 - 2 * _bits(part[:, at : at + _WORDS]) for part in words]
+        first, second = (part - part.mean(axis=0) for part in signs)
+        alike += first @ second.T
+    return int((alike > ALIKE * np.sqrt(np.float32(one.width))).sum())
+
+
+def near_copies(columns: Sequence[FilterColumn]) -> int:
+    """Of the first 1,000 records, those with a near copy among them.
+
+    A near copy differs in less than a third of the bits that strangers differ in, over all filters together.
+    """
+    if not columns:
+        return 0
+    words = np.concatenate(
+        [np.where(column.present[:, None], column.words, 0)[:NEAR_SAMPLE] for column in columns], axis=1
+    )
+    words = words[words.any(axis=1)]  # who has no filter at all is nobody's copy
+    if len(words) < 3:
+        return 0
+    apart = np.zeros((len(words), len(words)), np.float32)
+    for at in range(0, words.shape[1], _WORDS):
+        bits = _bits(words[:, at : at + _WORDS])
+        sizes = bits.sum(axis=1)
+        apart += sizes[:, None] + sizes[None, :] - 2 * (bits @ bits.T)
+    np.fill_diagonal(apart, np.inf)
+    return int((apart.min(axis=1) * 3 < np.median(apart)).sum())
+
+
+@dataclass
+class _Counts:
+    """Counts of one filter."""
+
+    width: int
+
+    def __post_init__(self) -> None:
+        self.present = 0
+        self.bits = np.zeros(self.width, np.int64)
+        self.weights = np.zeros(self.width + 1, np.int64)
+
+    def add(self, column: FilterColumn) -> None:
+        words = column.words[column.present]
+        self.present += len(words)
+        self.weights += np.bincount(np.bitwise_count(words).sum(axis=1), minlength=self.width + 1)
+        self.bits += _bit_counts(words)
+
+    def figures(self) -> dict[str, Any]:
+        if not self.present:
+            zero = {"fill": "0.0000", "bit_std": "0.0000"}
+            return {"present": 0, "empty": 0, **zero, "outliers": 0, "constant": False}
+        sizes = np.arange(self.width + 1)
+        mean = float(self.weights @ sizes) / self.present
+        spread = float(np.sqrt(self.weights @ (sizes - mean) ** 2 / self.present))
+        outliers = int(self.weights[np.abs(sizes - mean) > OUTLIER * spread].sum()) if spread else 0
+        return {
+            "present": self.present,
+            "empty": int(self.weights[0]),
+            "fill": f"{mean / self.width:.4f}",
+            "bit_std": f"{(self.bits / self.present).std():.4f}",
+            "outliers": outliers,
+            "constant": bool(np.isin(self.bits, (0, self.present)).all()),
+        }
+
+
+def _head(encodings: Encodings, rows: int) -> Encodings:
+    """The first records, copied, so that the piece they came in can go."""
+    return Encodings(
+        encodings.record_refs[:rows].copy(),
+        {
+            name: FilterColumn(column.words[:rows].copy(), column.present[:rows].copy())
+            for name, column in encodings.filters.items()
+        },
+    )
+
+
+def _bits(words: NDArray[np.uint64]) -> NDArray[np.float32]:
+    packed = np.ascontiguousarray(words.astype(">u8")).view(np.uint8)
+    return np.unpackbits(packed, axis=1).astype(np.float32)
+
+
+def _bit_counts(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Rows that set each bit, in slices: a matrix of all bits would be 8 times the size of the filters."""
+    counts = np.zeros(words.shape[1] * 64, np.int64)
+    for start in range(0, len(words), _ROWS):
+        packed = np.ascontiguousarray(words[start : start + _ROWS].astype(">u8")).view(np.uint8)
+        counts += np.unpackbits(packed, axis=1).sum(axis=0, dtype=np.int64)
+    return counts

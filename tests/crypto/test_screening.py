@@ -1,0 +1,129 @@
+"""Screening of filters: what it tells of plain, diffused and wrongly keyed batches, without any key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.attacks.clk import plain_clk
+from benchmarks.attacks.encodings import secret
+from benchmarks.attacks.populations import Population, demo
+from crypto.encoding.encode import encode_table
+from crypto.encoding.keys import Keys
+from crypto.encoding.profile import Profile, default_profile
+from crypto.encoding.screening import (
+    LEAST_RECORDS,
+    MOST_DIFFUSED_STD,
+    Screening,
+    alike_pairs,
+    bit_frequencies,
+    cohort_z,
+    same_key,
+)
+from crypto.encoding.types import Encodings, FilterColumn
+
+PLAIN, HARDENED = plain_clk(), default_profile("record-hardened")
+
+
+def encoded(people: Population, profile: Profile, key: int) -> Encodings:
+    return encode_table(people.table, profile, Keys(secret(key), profile))
+
+
+def test_bit_frequencies_of_known_words_when_counted_follow_the_bit_order() -> None:
+    words = np.array([[1 << 63], [(1 << 63) | 1]], np.uint64)
+    found = bit_frequencies(words)
+    assert found[0] == 1.0
+    assert found[63] == 0.5
+    assert found[1:63].sum() == 0
+    assert bit_frequencies(words[:0]).sum() == 0
+
+
+def test_upload_without_diffusion_of_2500_persons_when_screened_is_told_from_a_diffused_one() -> None:
+    people = demo(LEAST_RECORDS)
+    plain = bit_frequencies(encoded(people, PLAIN, 1).filters["clk"].words)
+    diffused = bit_frequencies(encoded(people, HARDENED, 1).filters["person"].words)
+    assert diffused.std() < MOST_DIFFUSED_STD / 2 < 2 * MOST_DIFFUSED_STD < plain.std()
+
+
+def test_hardened_batches_of_2500_with_persons_in_common_when_compared_show_whether_they_share_a_key() -> (
+    None
+):
+    people = demo(2 * LEAST_RECORDS - 50)
+    first = encoded(people.take(np.arange(LEAST_RECORDS)), HARDENED, 1).filters["person"]
+    rest = people.take(np.arange(LEAST_RECORDS - 50, 2 * LEAST_RECORDS - 50))
+    assert alike_pairs(first, encoded(rest, HARDENED, 1).filters["person"]) >= 50
+    assert alike_pairs(first, encoded(rest, HARDENED, 2).filters["person"]) == 0
+
+
+def test_plain_batches_of_2500_strangers_when_compared_by_bit_frequencies_show_whether_they_share_a_key() -> (
+    None
+):
+    spec = PLAIN.link_spec()
+    one, same, other = (
+        encoded(demo(LEAST_RECORDS, seed), PLAIN, key).filters for seed, key in ((1, 1), (2, 1), (2, 2))
+    )
+    assert same_key(one, same, spec) == "same"
+    assert same_key(one, other, spec) == "another"
+    z_same, z_other = (
+        cohort_z(*(bit_frequencies(column["clk"].words) for column in (one, rest))) for rest in (same, other)
+    )
+    assert z_same > 10
+    assert abs(z_other) < 5
+
+
+@pytest.mark.parametrize("family", ["field-level", "record-hardened"])
+def test_batches_of_a_default_profile_that_share_persons_when_compared_are_the_same_key_under_one_secret_only(
+    family: str,
+) -> None:
+    profile = default_profile(family)
+    people = demo(2 * LEAST_RECORDS - 50)
+    first = encoded(people.take(np.arange(LEAST_RECORDS)), profile, 1).filters
+    rest = people.take(np.arange(LEAST_RECORDS - 50, 2 * LEAST_RECORDS - 50))
+    assert same_key(first, encoded(rest, profile, 1).filters, profile.link_spec()) == "same"
+    # Diffused filters of strangers look like those under another secret.
+    expected = "another" if family == "field-level" else "unknown"
+    assert same_key(first, encoded(rest, profile, 2).filters, profile.link_spec()) == expected
+
+
+def test_batches_of_few_records_when_compared_are_not_judged() -> None:
+    few = demo(500)
+    one, other = (encoded(few, PLAIN, key).filters for key in (1, 2))
+    assert same_key(one, other, PLAIN.link_spec()) == "unknown"
+
+
+def screened(column: FilterColumn, pieces: int = 1) -> dict[str, Any]:
+    screening = Screening()
+    for index in np.array_split(np.arange(len(column.present)), pieces):
+        part = FilterColumn(column.words[index], column.present[index])
+        screening.add(Encodings(np.array([f"{at:032x}" for at in index]), {"clk": part}))
+    return screening.figures()
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_repeated_near_empty_and_outlying_filters_when_screened_are_counted(pieces: int) -> None:
+    words = np.random.default_rng(5).integers(0, 2**64, (500, 16), dtype=np.uint64)
+    words[1] = words[0]
+    words[3] = words[2]
+    words[3, 0] ^= np.uint64(7)
+    words[4] = 0
+    present = np.ones(500, np.bool_)
+    present[5] = False
+    found = screened(FilterColumn(words, present), pieces)
+    assert (found["records"], found["duplicates"], found["near"], found["near_of"]) == (500, 1, 4, 500)
+    clk = found["filters"]["clk"]
+    assert (clk["present"], clk["empty"], clk["outliers"], clk["constant"]) == (499, 1, 1, False)
+    assert float(clk["fill"]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_filter_that_is_the_same_for_everybody_when_screened_is_constant() -> None:
+    words = np.full((30, 2), 0x0F0F, np.uint64)
+    assert screened(FilterColumn(words, np.ones(30, np.bool_)))["filters"]["clk"]["constant"]
+
+
+def test_batch_without_the_filter_when_screened_has_empty_figures_and_is_not_judged() -> None:
+    nobody = FilterColumn(np.zeros((3, 2), np.uint64), np.zeros(3, np.bool_))
+    found = screened(nobody)
+    assert (found["filters"]["clk"]["present"], found["near"]) == (0, 0)
+    assert same_key({"clk": nobody}, {"clk": nobody}, PLAIN.link_spec()) == "unknown"

@@ -1,0 +1,90 @@
+"""Screening on arrival: a wrong secret or missing hardening is found whatever the manifest says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from app.errors import RefusedError
+from app.flows.screening import refuse_by_policy
+from crypto.encoding.profile import default_profile
+from crypto.encoding.screening import LEAST_RECORDS
+from crypto.wire import encodings_schema
+from tests.world import PROFILE, World, make_package, make_refs, parquet
+
+COUNT = LEAST_RECORDS // 2
+HARDENED = default_profile("record-hardened").link_spec()
+
+
+def structured(key: int, seed: int) -> bytes:
+    """Filters whose bits are as frequent as the secret makes them: what names do to plain filters."""
+    spec = PROFILE.link_spec()
+    secret, rng = np.random.default_rng(1000 + key), np.random.default_rng(seed)
+    columns: dict[str, Any] = {"record_ref": make_refs(COUNT, seed)}
+    for item in spec.filters:
+        frequency = secret.beta(2, 3, item.width)
+        bits = rng.random((COUNT, item.width), np.float32) < frequency
+        columns[item.name] = [row.tobytes() for row in np.packbits(bits, axis=1)]
+    return parquet(pa.table(columns, schema=encodings_schema(spec)))
+
+
+def test_batch_under_another_secret_with_the_right_check_value_is_rejected_and_says_what_to_do(
+    world: World,
+) -> None:
+    world.agree()
+    first = make_package(count=COUNT, encodings=structured(1, 1))
+    assert world.submit(world.education, first).json()["screening"]["others"] == []
+    wrong = make_package(kind="wage", count=COUNT, seed=2, encodings=structured(2, 2))
+    answer = world.submit(world.workforce, wrong)
+    assert (answer.status_code, answer.json()["code"]) == (422, "SCREENING_FAILED")
+    assert [problem["code"] for problem in answer.json()["problems"]] == ["WRONG_KEY"]
+    right = make_package(kind="wage", count=COUNT, seed=3, encodings=structured(1, 3))
+    accepted = world.submit(world.workforce, right).json()
+    assert accepted["state"] == "ACCEPTED"
+    assert [other["key"] for other in accepted["screening"]["others"]] == ["same"]
+
+
+def test_batches_of_one_agency_are_not_compared_with_each_other(world: World) -> None:
+    world.agree()
+    world.submit(world.education, make_package(count=COUNT, encodings=structured(1, 1)))
+    again = make_package(count=COUNT, seed=2, encodings=structured(2, 2))
+    assert world.submit(world.education, again).json()["screening"]["others"] == []
+
+
+def figures(**changes: Any) -> dict[str, Any]:
+    one = {"present": 5_000, "empty": 0, "fill": "0.5000", "bit_std": "0.0090"}
+    filters = {item.name: one | changes for item in HARDENED.filters}
+    return {"records": 5_000, "duplicates": 0, "filters": filters, "others": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"bit_std": "0.1770"}, "NOT_HARDENED"),
+        ({"empty": 1}, "EMPTY_FILTER"),
+        ({"fill": "0.9700"}, "FILL_TOO_HIGH"),
+    ],
+)
+def test_figures_that_no_sound_batch_has_when_judged_are_refused_by_filter(
+    changes: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        refuse_by_policy(figures(**changes), HARDENED)
+    assert {(problem.code, problem.column) for problem in refusal.value.problems} == {
+        (code, item.name) for item in HARDENED.filters
+    }
+
+
+def test_plain_filters_where_the_profile_says_plain_when_judged_pass() -> None:
+    plain = default_profile("field-level").link_spec()
+    one = {"present": 5_000, "empty": 0, "fill": "0.3000", "bit_std": "0.1770"}
+    filters = {item.name: dict(one) for item in plain.filters}
+    refuse_by_policy({"records": 5_000, "duplicates": 0, "filters": filters, "others": []}, plain)
+
+
+def test_sound_figures_of_a_hardened_batch_when_judged_pass() -> None:
+    refuse_by_policy(figures(), HARDENED)
+    refuse_by_policy(figures(present=2_000, bit_std="0.1770"), HARDENED)  # too few to tell
