@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from crypto import __version__
+from crypto.agency import statement
 from crypto.agency.console import run, say, table, warn
 from crypto.errors import CohortlinkError, InputError
 
@@ -37,6 +38,7 @@ for name, group in {
     "profile": profile_app,
     "receipt": receipt_app,
     "log": log_app,
+    "agreement": statement.app,
 }.items():
     app.add_typer(group, name=name)
 
