@@ -104,6 +104,7 @@ def search(
     until: datetime | None = None,
     start: int = 0,
     limit: int,
+    newest_first: bool = False,
 ) -> Sequence[LogEntry]:
     """Entries of [start, end) of an agreement, of a kind (or of all kinds ``kind.*``), of [since, until)."""
     query = select(LogEntry).where(LogEntry.index >= start, LogEntry.index < end)
@@ -117,7 +118,8 @@ def search(
         query = query.where(LogEntry.at >= since)
     if until is not None:
         query = query.where(LogEntry.at < until)
-    return tx.session.scalars(query.order_by(LogEntry.index).limit(limit)).all()
+    order = LogEntry.index.desc() if newest_first else LogEntry.index
+    return tx.session.scalars(query.order_by(order).limit(limit)).all()
 
 
 def checkpoint(tx: Tx, size: int) -> Checkpoint | None:
@@ -127,6 +129,11 @@ def checkpoint(tx: Tx, size: int) -> Checkpoint | None:
 def checkpoints(tx: Tx) -> Sequence[Checkpoint]:
     """All checkpoints, the smallest first."""
     return tx.session.scalars(select(Checkpoint).order_by(Checkpoint.size)).all()
+
+
+def newest_checkpoints(tx: Tx, limit: int) -> Sequence[Checkpoint]:
+    """The newest checkpoints, the largest first."""
+    return tx.session.scalars(select(Checkpoint).order_by(Checkpoint.size.desc()).limit(limit)).all()
 
 
 def first_checkpoint_over(tx: Tx, index: int) -> Checkpoint | None:
