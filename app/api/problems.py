@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -32,8 +32,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
-def answer(error: ServiceError, request: Request) -> JSONResponse:
-    """The problem document of an error."""
+def answer(error: ServiceError, request: Request) -> Response:
+    """The problem document of an error; a page for whoever asked for a page (`app.web.errors`)."""
+    page: Response | None = request.app.state.error_page(error, request)
+    if page is not None:
+        return page
     document = error.to_document()
     request_id = getattr(request.state, "request_id", None)
     if request_id:
@@ -41,7 +44,7 @@ def answer(error: ServiceError, request: Request) -> JSONResponse:
     return JSONResponse(document, error.status, headers=error.headers, media_type="application/problem+json")
 
 
-def unexpected(error: Exception, request: Request) -> JSONResponse:
+def unexpected(error: Exception, request: Request) -> Response:
     """The client learns a request id; the log learns where, never what (messages may quote data)."""
     log.error("unexpected error", error=type(error).__name__, where=_where(error))
     return answer(internal(), request)
@@ -57,12 +60,12 @@ def _where(error: BaseException) -> str:
     return " > ".join(places[-6:])
 
 
-async def _service(request: Request, error: Exception) -> JSONResponse:
+async def _service(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     return answer(error, request)
 
 
-async def _crypto(request: Request, error: Exception) -> JSONResponse:
+async def _crypto(request: Request, error: Exception) -> Response:
     assert isinstance(error, CohortlinkError)
     refusal = from_crypto(error)
     if refusal.status == 500:
@@ -70,7 +73,7 @@ async def _crypto(request: Request, error: Exception) -> JSONResponse:
     return answer(refusal, request)
 
 
-async def _validation(request: Request, error: Exception) -> JSONResponse:
+async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = [_invalid(item) for item in error.errors()]
     refusal = ServiceError("REQUEST_INVALID", 422, "The request is not as the API describes it.", problems)
@@ -85,7 +88,7 @@ def _invalid(item: dict[str, Any]) -> Problem:
     return Problem("INVALID", str(item["type"]).replace("_", " "), column=place)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "HTTP_ERROR")
     refusal = ServiceError(code, error.status_code, "The request cannot be answered.")

@@ -27,6 +27,8 @@ def get_session(request: Request, service: ServiceDep) -> Session:
         `UNAUTHENTICATED`, `RATE_LIMITED`, `CSRF`.
     """
     session = sessions.resume(service, request.cookies.get(COOKIE))
+    # For the page of an error, should there be one.
+    request.state.session = session
     get_limits(request).requests.take(session.caller.credential_id)
     if request.method not in ("GET", "HEAD"):
         require_own_origin(request)

@@ -1,35 +1,35 @@
-"""The first page and the API documentation.
+"""The first page, the API documentation, and all other pages put together.
 
-Both are public and say nothing of agreements, organizations or figures. The content policy allows nothing
-that is not named: the first page has no script at all, the documentation only the vendored ones.
+These two are public and say nothing of agreements, organizations or figures. The first page has no script at
+all, the documentation only the vendored ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from fastapi.templating import Jinja2Templates
 
 from app.api.dependencies import ServiceDep
 from app.flows import queries
 from app.flows.service import Service
+from app.web import errors, signing_in
+from app.web.site import HERE, render
 
-HERE: Final = Path(__file__).parent
-_NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-PAGE_POLICY: Final = f"{_NOTHING}; style-src 'self'; img-src 'self'"
-# The documentation calls the service itself ("Try it out") and draws small icons from data: addresses.
 DOCS_POLICY: Final = (
-    f"{_NOTHING}; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'"
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    # The documentation calls the service itself ("Try it out") and draws small icons from data: addresses.
+    "style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'"
 )
 
+#: The pages of each kind of user, in the order of their routes.
+ROUTERS: Final = (signing_in.router,)
+
 router = APIRouter(include_in_schema=False)
-_templates = Jinja2Templates(HERE / "templates")
 
 
 @dataclass(frozen=True)
@@ -77,26 +77,19 @@ def look(service: Service, url: str) -> FirstPage:
 def first_page(request: Request, service: ServiceDep) -> Response:
     """What this installation is, whether it is well, and where to go on."""
     state = look(service, str(request.base_url))
-    return _page(request, "first.html", PAGE_POLICY, state=state)
+    session = signing_in.signed_in(request, service) if state.ready else None
+    return render(request, "first.html", session, state=state)
 
 
 @router.get("/docs", response_class=HTMLResponse)
 def documentation(request: Request) -> Response:
     """The interface, call by call, from vendored files."""
-    return _page(request, "docs.html", DOCS_POLICY)
-
-
-def _page(request: Request, template: str, policy: str, **context: object) -> Response:
-    headers = {
-        "Content-Security-Policy": policy,
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return _templates.TemplateResponse(request, template, context, headers=headers)
+    return render(request, "docs.html", policy=DOCS_POLICY)
 
 
 def install(app: FastAPI) -> None:
     """Add the pages and their assets; ``app`` must have been made without documentation of its own."""
-    app.include_router(router)
+    for each in (router, *ROUTERS):
+        app.include_router(each)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.state.error_page = errors.answer
