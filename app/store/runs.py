@@ -80,6 +80,11 @@ def in_states(tx: Tx, states: Sequence[str]) -> Sequence[Run]:
     return tx.session.scalars(select(Run).where(Run.state.in_(states)).order_by(Run.created_at, Run.id)).all()
 
 
+def newest(tx: Tx, limit: int) -> Sequence[Run]:
+    """Runs of all agreements, the newest first."""
+    return tx.session.scalars(select(Run).order_by(Run.created_at.desc(), Run.id).limit(limit)).all()
+
+
 def latest_succeeded(tx: Tx, agreement_id: str) -> Run | None:
     return tx.session.scalar(
         select(Run)
