@@ -133,7 +133,7 @@ def agreement_view(service: Service, caller: Caller, agreement_id: str) -> Agree
         approved = _approved_by(tx, agreement, caller.organization)
         earlier = [number for number in approved if number < agreement.version]
         since = max(earlier, default=agreement.version - 1) or None
-        view = AgreementView(
+        return AgreementView(
             found=describe(tx, agreement, service.now()),
             name=caller.organization,
             current=_version(tx, agreement_id, agreement.version, since),
@@ -150,7 +150,6 @@ def agreement_view(service: Service, caller: Caller, agreement_id: str) -> Agree
             actions=_actions(tx, found, caller),
             certificate=_certificate(tx, agreement_id),
         )
-    return view
 
 
 def version_view(

@@ -1,4 +1,4 @@
-"""What pages show of runs and releases to operator and auditors: everything of one on one page, and the queue."""
+"""What pages show of runs and releases to operator and auditors: all of one on one page, and the queue."""
 
 from __future__ import annotations
 
