@@ -299,13 +299,16 @@ def _inputs(service: Service, run_id: str) -> list[Batch]:
 def _read_facts(
     service: Service, facts: Plane, inputs: Sequence[Batch]
 ) -> dict[str, list[tuple[str, pa.Table]]]:
+    from app.outcomes.facts import read_facts
+
     by_kind: dict[str, list[tuple[str, pa.Table]]] = {}
     for batch in inputs:
         with service.store.reading("read facts") as tx:
             for file in batches.files(tx, batch.id):
                 if file.facts in FACTS:
                     data = batches.read_file(tx, facts, batch.id, file.name)
-                    by_kind.setdefault(file.facts, []).append((batch.id, _table(data)))
+                    table = read_facts(file.facts, pa.BufferReader(data))
+                    by_kind.setdefault(file.facts, []).append((batch.id, table))
     return by_kind
 
 

@@ -10,46 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
+from app.outcomes.loading import Facts, Loaded, load_facts, load_wages, read_facts
 from app.outcomes.measures import Attached, ContinuedEducation, Earnings, Measure, SelfSufficient
 from app.outcomes.outcome_sql import create_outcome
 from app.outcomes.quarters import Quarter
 from app.outcomes.thresholds import DEFAULT_FAMILY, Thresholds, minimum_wages, require_minimum_wages
-from crypto.facts import SCHEMAS, code_list, validate_facts
 
-Facts = Mapping[str, Sequence[tuple[str, pa.Table]]]
-
-_KINDS = ("completion", "wage", "participation")
+__all__ = ["Facts", "Frame", "build_frame", "read_facts"]
 
 #: What DuckDB may take of the machine; facts beyond it are refused by an error, never spilled to a disk.
 MEMORY_LIMIT = "4GB"
-
-# Columns that some measure or dimension looks at, after the reference: others are not even read.
-_USED: Mapping[str, tuple[str, ...]] = {
-    "completion": tuple(
-        name for name in SCHEMAS["completion"].names if name not in ("credential_type", "hse_type")
-    ),
-    "wage": (
-        "state_fips",
-        "quarter",
-        "employer_token",
-        "account_token",
-        "report_version",
-        "wages",
-        "naics",
-        "source",
-    ),
-    "participation": SCHEMAS["participation"].names,
-}
-# Few distinct values, or long ones: as dictionaries, so that 48 million tokens fit.
-_DICTIONARIES = ("record_ref", "state_fips", "quarter", "employer_token", "account_token", "naics", "source")
 
 _LATEST_COMPLETIONS = """
 create table latest as
@@ -120,11 +96,10 @@ create table worked as
 select person, quarter, state_fips, {detail} sum(wages) as wages from (
     select n.person, n.quarter, f.state_fips, {fields} f.wages
     from wage f
-    join person_of p on p.kind = 'wage' and p.seq = f.seq and p.record_ref = f.record_ref
     join (
         select distinct person, quarter, quarter_name(quarter) as name
         from (select person, unnest(range(origin + $first, reference + 1)) as quarter from award)
-    ) n on n.person = p.person and n.name = f.quarter
+    ) n on n.person = f.person and n.name = f.quarter
     qualify rank() over (
         partition by n.person, f.state_fips, f.quarter, f.employer_token, f.account_token
         order by f.report_version desc, f.seq desc) = 1
@@ -192,16 +167,13 @@ def build_frame(
         "preserve_insertion_order = false",
     ):
         connection.execute(f"set {setting}")
-    _register(connection, persons, facts, owners)
+    loaded = load_facts(connection, persons, facts, owners)
     connection.register("thresholds", (thresholds or Thresholds.empty()).table)
     connection.register("minimum_wages", minimum_wages())
-    _refuse_unlinked(connection)
-    reported = connection.execute(
-        "select distinct state_fips, quarter from wage where source = 'UI'"
-    ).fetchall()
+    reported = sorted(loaded.reported)
     states = tuple(sorted({state for state, _ in reported}))
     _require_minimum_wages(measure, cohort, states)
-    _derive(connection, measure, cohort)
+    _derive(connection, measure, cohort, loaded)
     schools = _column(connection, "select distinct institution_id from completion")
     providers = _column(connection, "select distinct provider_id from participation")
     contributors = {
@@ -227,7 +199,7 @@ def _reporting(reported: Sequence[tuple[str, str]], ends: tuple[Quarter, Quarter
     )
 
 
-def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Cohort) -> None:
+def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Cohort, loaded: Loaded) -> None:
     for macro in (
         "quarter_name(q) as printf('%04dQ%d', q // 4, q % 4 + 1)",
         "quarter_end(q) as make_date((q + 1) // 4, ((q + 1) % 4) * 3 + 1, 1) - 1",
@@ -252,8 +224,7 @@ def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Coh
     wages = _WAGES.format(
         detail="".join(f"{name}, " for name in kept), fields="".join(f"f.{name}, " for name in kept)
     )
-    if isinstance(measure, ContinuedEducation):
-        wages = wages.replace("from wage f", "from (select * from wage limit 0) f")
+    load_wages(connection, loaded, needed=not isinstance(measure, ContinuedEducation))
     connection.execute(wages, {"first": measure.first})
     connection.execute(_EARNED, {"first": measure.first})
     create_outcome(connection, measure, DEFAULT_FAMILY)
@@ -278,128 +249,3 @@ def _require_minimum_wages(measure: Measure, cohort: Cohort, states: Sequence[st
         ends = cohort.references(measure)
         years = range(ends[0].index // 4, ends[1].index // 4 + 1)
         require_minimum_wages(states if preset == "erdc" else (), years)
-
-
-def _register(
-    connection: duckdb.DuckDBPyConnection, persons: pa.Table, facts: Facts, owners: Mapping[str, str]
-) -> None:
-    unknown = set(facts) - set(SCHEMAS)
-    if unknown:
-        raise OutcomesError("UNKNOWN_KIND", f"Kinds of facts are {', '.join(SCHEMAS)}.")
-    batches: list[dict[str, object]] = []
-    for kind in _KINDS:
-        given = [(batch, _typed(kind, table)) for batch, table in facts.get(kind, ())]
-        schema = _schema(kind, [table for _, table in given])
-        parts = [schema.empty_table()]
-        numbers, names = [0], [""]
-        for number, (batch, table) in enumerate(given):
-            if any(row["kind"] == kind and row["batch"] == batch for row in batches):
-                raise OutcomesError("DUPLICATE_BATCH", "A batch is given twice.")
-            batches.append({"kind": kind, "seq": number, "batch": batch})
-            parts.append(table.cast(schema))
-            numbers.append(number)
-            names.append(owners.get(batch, batch))
-        whole = pa.concat_tables(parts)
-        sizes = [part.num_rows for part in parts]
-        seq = _repeat(numbers, sizes, pa.int32())
-        owner = _repeat(names, sizes, pa.string())
-        connection.register(kind, whole.append_column("seq", seq).append_column("owner", owner))
-    schema = pa.schema([("kind", pa.string()), ("seq", pa.int32()), ("batch", pa.string())])
-    connection.register("batches", pa.Table.from_pylist(batches, schema=schema))
-    connection.register("persons", persons.select(["person", "batch", "record_ref"]))
-    connection.execute(
-        "create table person_of as select b.kind, b.seq, p.record_ref, p.person "
-        "from persons p join batches b on b.batch = p.batch"
-    )
-    connection.register("ways", _ways())
-
-
-def _typed(kind: str, table: pa.Table) -> pa.Table:
-    """The typed form of a batch, which may have been submitted as texts or without optional columns.
-
-    It was validated when it came; here nothing can be in the future any more.
-    """
-
-    def plain(field: pa.Field) -> pa.DataType:
-        return field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-
-    wanted = _used(kind)
-    given = {field.name: plain(field) for field in table.schema}
-    if any(given.get(field.name) != field.type for field in wanted):
-        table = validate_facts(kind, table, submitted_on=date.max)
-    return table.select(wanted.names)
-
-
-def _used(kind: str) -> pa.Schema:
-    whole = SCHEMAS[kind].arrow()
-    return pa.schema([whole.field(name) for name in ("record_ref", *_USED[kind])])
-
-
-def read_facts(kind: str, source: str | pa.NativeFile) -> pa.Table:
-    """Read a Parquet file of validated facts in the least memory, for :func:`tabulate`.
-
-    A file that holds all the columns of its schema is read without those that no figure looks at.
-    """
-    file = pq.ParquetFile(source, read_dictionary=list(_DICTIONARIES) if kind == "wage" else None)
-    names = list(_used(kind).names) if kind in _USED else []
-    whole = set(names) <= set(file.schema_arrow.names)
-    return file.read(columns=names if names and whole else None)
-
-
-def _schema(kind: str, tables: Sequence[pa.Table]) -> pa.Schema:
-    """The schema's types; a dictionary where all batches have one: 48 million tokens in full do not fit."""
-
-    def given(field: pa.Field) -> pa.Field:
-        types = {table.schema.field(field.name).type for table in tables}
-        (only,) = types if len(types) == 1 else (field.type,)
-        kept = pa.types.is_dictionary(only) and only.value_type == field.type
-        return field.with_type(only) if kept else field
-
-    return pa.schema([given(field) for field in _used(kind)])
-
-
-def _repeat(values: Sequence[object], sizes: Sequence[int], kind: pa.DataType) -> pa.ChunkedArray:
-    pairs = zip(values, sizes, strict=True)
-    return pa.chunked_array([pa.repeat(pa.scalar(value, kind), size) for value, size in pairs])
-
-
-def _ways() -> pa.Table:
-    """Pathway and rank of each kind and level of award, from the code lists."""
-    rows: list[dict[str, object]] = [
-        {
-            "award_kind": row["award_kind"],
-            "award_level": None,
-            "pathway": row["code"],
-            "rank": int(row["rank"]),
-        }
-        for row in code_list("pathways").rows
-        if row["award_kind"] != "POSTSEC"
-    ]
-    rows += [
-        {
-            "award_kind": "POSTSEC",
-            "award_level": row["code"],
-            "pathway": row["pathway"],
-            "rank": int(row["rank"]),
-        }
-        for row in code_list("award_levels").rows
-    ]
-    columns = [(name, pa.string()) for name in ("award_kind", "award_level", "pathway")]
-    return pa.Table.from_pylist(rows, schema=pa.schema([*columns, ("rank", pa.int32())]))
-
-
-def _refuse_unlinked(connection: duckdb.DuckDBPyConnection) -> None:
-    """Stop where a fact's record is in no cluster, or in two: a figure would silently miss or double it."""
-    twice = connection.execute(
-        "select count(*) from (select 1 from person_of group by kind, seq, record_ref having count(*) > 1)"
-    ).fetchone()
-    if twice != (0,):
-        raise OutcomesError("DUPLICATE_RECORD", "The persons table holds a record twice.")
-    for kind in _KINDS:
-        lost = connection.execute(
-            f"select count(*) from (select distinct seq, record_ref from {kind}) f "  # noqa: S608 (a constant)
-            "anti join person_of p on p.kind = $kind and p.seq = f.seq and p.record_ref = f.record_ref",
-            {"kind": kind},
-        ).fetchone()
-        if lost != (0,):
-            raise OutcomesError("FACTS_WITHOUT_PERSON", f"Some '{kind}' facts belong to no linked record.")
