@@ -1,10 +1,11 @@
 """Rotation of the keys at rest, plane by plane, while everything goes on.
 
 1. A new master key for the plane; the old ones still open. From here on whoever wraps, wraps with the new.
-2. Agreement by agreement, under its lock: a new key of its own, and its data keys wrapped anew. Whoever makes
-   a data key holds the same lock and reads the keys in it: its row is either seen here or wrapped anew.
+2. Agreement by agreement, under its lock: a new key of its own for each data key, which is wrapped anew.
+   Whoever makes a data key holds the same lock and reads the keys in it: its row is either seen here or
+   wrapped anew.
 3. Under the lock again, once no row needs them: the agreement's old keys are dropped. A backup of the
-   database from before, with data keys of withdrawn batches in it, opens nothing from here on.
+   database from before opens nothing from here on.
 4. When no row of any agreement needs them: the old master keys are dropped.
 5. The log says which keys came and went, by their ids.
 
@@ -50,7 +51,7 @@ def rotate_keys(service: Service) -> dict[str, Any]:
             before = keys.master()
             keys.save_master(before.with_new_key())
             for agreement_id in _agreements(service):
-                body["data_keys"] += _renew(service, keys, agreement_id)
+                body["data_keys"] += renew(service, keys, agreement_id)
                 _drop_agreement(service, keys, agreement_id)
             dropped = _drop_master(service, keys)
             body["planes"].append({"plane": plane, "key_id": keys.master().current, "dropped": dropped})
@@ -79,33 +80,34 @@ def _rows(tx: Tx, keys: KeyStore, agreement_id: str) -> list[DataKey]:
     return [row for row in datakeys.of_agreement(tx, agreement_id) if row.plane == keys.plane]
 
 
-def _renew(service: Service, keys: KeyStore, agreement_id: str) -> int:
+def renew(service: Service, keys: KeyStore, agreement_id: str) -> int:
     """Step 2 for one agreement; returns how many data keys were wrapped anew."""
     with service.store.transaction("rewrap data keys") as tx:
         # Destruction erases under this lock: a key that is gone does not come back here.
         agreements.lock(tx, agreement_id)
         rows = _rows(tx, keys, agreement_id)
-        old, own = keys.opening(agreement_id), keys.agreement(agreement_id)
+        old = keys.opening(agreement_id)
         if any(row.key_id not in old.keys for row in rows):
             raise ServiceError("KEYS_MISSING", 500, f"Restore {keys.plane}/{agreement_id}.json.")
-        if not rows and own is None:
+        if not rows:
             return 0
-        keys.save_agreement(agreement_id, Keyring.generate() if own is None else own.with_new_key())
-        # A crash from here to the commit: the file holds the old key still, and the rows name it.
-        new = keys.ring(agreement_id)
-        assert new is not None
-        return sum(rewrap(row, old, new) for row in rows)
+        fresh = [Keyring.generate() for _ in rows]
+        own = keys.agreement(agreement_id)
+        together = {name: key for ring in filter(None, [own, *fresh]) for name, key in ring.keys.items()}
+        keys.save_agreement(agreement_id, Keyring(together, fresh[-1].current))
+        # A crash from here to the commit: the file holds the old keys still, and the rows name them.
+        rings = keys.rings(agreement_id)
+        return sum(rewrap(row, old, rings[new.current]) for row, new in zip(rows, fresh, strict=True))
 
 
 def _drop_agreement(service: Service, keys: KeyStore, agreement_id: str) -> None:
     """Step 3 for one agreement."""
     with service.store.transaction("drop old keys") as tx:
         agreements.lock(tx, agreement_id)
-        own, ring = keys.agreement(agreement_id), keys.ring(agreement_id)
-        if own is None or ring is None:
-            return
-        if all(row.key_id == ring.current for row in _rows(tx, keys, agreement_id)):
-            keys.save_agreement(agreement_id, own.only_current())
+        used = {row.key_id for row in _rows(tx, keys, agreement_id)}
+        rings = keys.rings(agreement_id)
+        if used <= {ring.current for ring in rings.values()}:
+            keys.keep_keys(agreement_id, {name for name, ring in rings.items() if ring.current in used})
 
 
 def _drop_master(service: Service, keys: KeyStore) -> list[str]:
@@ -113,9 +115,9 @@ def _drop_master(service: Service, keys: KeyStore) -> list[str]:
     master = keys.master()
     with service.store.reading("are old master keys needed") as tx:
         used = [(item[1], item[2]) for item in datakeys.key_ids(tx) if item[0] == keys.plane]
-    for agreement_id, key_id in used:
-        ring = keys.ring(agreement_id)
-        if ring is None or ring.current != key_id:
+    for agreement_id in {name for name, _ in used}:
+        current = {ring.current for ring in keys.rings(agreement_id).values()}
+        if not {key_id for name, key_id in used if name == agreement_id} <= current:
             return []
     keys.save_master(master.only_current())
     return sorted(set(master.keys) - {master.current})

@@ -24,10 +24,11 @@ from typing import Any
 from app.auth import Caller, Role
 from app.errors import ConflictError, NotFoundError, Problem, RefusedError, ServiceError, from_crypto
 from app.flows import batch_checks
+from app.flows.erase_keys import erase_noted, note
 from app.flows.seal_log import append, receipt_proof, rfc3339, seal
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing, in_force, visible
-from app.flows.signing import verify_signed
+from app.flows.signing import verify_manifest
 from app.store import Tx, agreements, batches, datakeys
 from app.store.keystore import PlaneName
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
@@ -85,7 +86,8 @@ def begin(
         visible(tx, caller, agreement_id)
         found = in_force(tx, agreement_id, now)
         manifest = _parse(document)
-        verify_signed(tx, caller.organization, "batch-manifest", document, signature)
+        family = found.terms.profile().family
+        verify_manifest(tx, caller.organization, family, document, signature)
         batch_checks.check_manifest(tx, manifest, agreement_id, caller.organization, found.terms)
         digest = digest_of(document)
         # The agreement's lock makes "is it here already" and "add it" one step.
@@ -304,7 +306,8 @@ def _accept(
                 if [part.path for part in batches.parts(tx, batch_id)] != [part.path for part in parts]:
                     raise ConflictError("UPLOAD_CHANGED", "Parts were sent meanwhile; complete again.")
                 manifest = _parse(batch.manifest)
-                verify_signed(tx, batch.organization_id, "batch-manifest", batch.manifest, batch.signature)
+                family = found.terms.profile().family
+                verify_manifest(tx, batch.organization_id, family, batch.manifest, batch.signature)
                 batch_checks.check_manifest(
                     tx, manifest, batch.agreement_id, batch.organization_id, found.terms
                 )
@@ -395,15 +398,15 @@ def _reject(service: Service, batch_id: str, refusal: ServiceError) -> None:
             "problems": [problem.__dict__ for problem in refusal.problems],
         }
         body = {"batch": batch_id, "manifest_sha256": batch.manifest_sha256, "code": refusal.code}
-        paths = _drop_data(tx, batch_id)
+        paths = _drop_data(tx, batch, now)
         appended = append(tx, "batch.rejected", batch.agreement_id, batch.organization_id, body, now)
         batch.log_index = appended.index
-    service.store.blobs.delete(paths)
-    seal(service)
+    _clear_away(service, batch, paths)
 
 
 def withdraw(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
-    """Take a batch back: from the commit on its data cannot be decrypted. Repeating it is no error."""
+    """Take a batch back: from the commit on its data cannot be decrypted here, and when this returns not from
+    an old backup of the database either. Repeating it is no error."""
     now = service.now()
     with service.store.transaction("withdraw batch") as tx:
         agreements.lock(tx, _own(tx, caller, batch_id).agreement_id)
@@ -413,13 +416,12 @@ def withdraw(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
         if batch.state != State.WITHDRAWN:
             was_accepted = batch.state in (State.ACCEPTED, State.SUPERSEDED)
             batch.state, batch.closed_at = _step(batch, Action.WITHDRAW), now
-            paths = _drop_data(tx, batch_id)
+            paths = _drop_data(tx, batch, now)
             if was_accepted:
                 body = {"batch": batch_id, "manifest_sha256": batch.manifest_sha256}
                 append(tx, "batch.withdrawn", batch.agreement_id, caller.organization, body, now)
         result = describe(tx, batch)
-    service.store.blobs.delete(paths)
-    seal(service)
+    _clear_away(service, batch, paths)
     return result
 
 
@@ -480,10 +482,17 @@ def _step(batch: Batch, action: Action) -> State:
     return after
 
 
-def _drop_data(tx: Tx, batch_id: str) -> list[str]:
+def _drop_data(tx: Tx, batch: Batch, now: datetime) -> list[str]:
     """Delete wrapped keys and part rows; returns the blobs to remove after the commit."""
-    datakeys.destroy(tx, [batch_id])
-    return batches.forget_parts(tx, batch_id)
+    note(tx, batch.agreement_id, datakeys.destroy(tx, [batch.id]), now)
+    return batches.forget_parts(tx, batch.id)
+
+
+def _clear_away(service: Service, batch: Batch, paths: Sequence[str]) -> None:
+    """After the commit: keys are dropped from the key store, so that backups end with them; blobs removed."""
+    erase_noted(service, batch.agreement_id)
+    service.store.blobs.delete(paths)
+    seal(service)
 
 
 def _own(tx: Tx, caller: Caller, batch_id: str) -> Batch:

@@ -1,18 +1,19 @@
-"""The key store of one plane: its master keys, and for each agreement a key of its own that can be erased.
+"""The key store of one plane: its master keys, and for each agreement keys of its own that can be erased.
 
 A folder of files outside the database and outside its backups::
 
     <plane>.json                  master keys of the plane
-    <plane>/<agreement>.json      keys of one agreement in this plane
+    <plane>/<agreement>.json      keys of one agreement in this plane, one for each batch or run
 
-A data key is wrapped by a master key and the agreement's key *combined*. Deleting the wrapped data key from
-the database is not enough to destroy: a backup of the database has it still, and the master key lives on
-for the other agreements. Without the agreement's key neither opens anything (docs/adr).
+A data key is wrapped by a master key and one of the agreement's keys *combined*. Deleting the wrapped data
+key from the database is not enough to destroy: a backup of the database has it still, and the master key
+lives on for the other agreements. Without the agreement's key neither opens anything (docs/adr/0004).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from pathlib import Path
 from typing import Literal
 
@@ -73,17 +74,54 @@ class KeyStore:
         """Erase the keys of an agreement: what they wrapped is shut for good. Repeating it is no error."""
         erase_private(self._path(agreement_id))
 
-    def ring(self, agreement_id: str) -> Keyring | None:
-        """The keyring that wraps and unwraps the agreement's data keys; None without the agreement's keys."""
+    def add_key(self, agreement_id: str) -> Keyring:
+        """One more key of the agreement, on disk; the keyring that wraps with it. Under the agreement's lock.
+
+        A crash, or a transaction that is rolled back, leaves a key that wraps nothing: noise.
+        """
         own = self.agreement(agreement_id)
-        return None if own is None else self.master().combine(own, f"{self.plane}:{agreement_id}")
+        own = Keyring.generate() if own is None else own.with_new_key()
+        self.save_agreement(agreement_id, own)
+        return self.rings(agreement_id)[own.current]
+
+    def drop_keys(self, agreement_id: str, key_ids: Set[str]) -> None:
+        """Drop the agreement's keys that are part of these combined keys. Under the agreement's lock.
+
+        What they wrapped is shut for good, in backups of the database too. Repeating it is no error.
+        """
+        own, rings = self.agreement(agreement_id), self.rings(agreement_id)
+        if own is None:
+            return
+        self.keep_keys(agreement_id, {name for name, ring in rings.items() if not key_ids & set(ring.keys)})
+
+    def keep_keys(self, agreement_id: str, names: Set[str]) -> None:
+        """Drop all of the agreement's keys but these, by the ids they have in its file."""
+        own = self.agreement(agreement_id)
+        if own is None or set(own.keys) <= set(names):
+            return
+        kept = {name: key for name, key in own.keys.items() if name in names}
+        if kept:
+            self.save_agreement(agreement_id, Keyring(kept, max(kept)))
+        else:
+            self.erase_agreement(agreement_id)
+
+    def rings(self, agreement_id: str) -> dict[str, Keyring]:
+        """By the ids in the agreement's file: each key combined with all master keys, current with the current."""
+        own, master = self.agreement(agreement_id), self.master()
+        if own is None:
+            return {}
+        where = f"{self.plane}:{agreement_id}"
+        return {name: master.combine(Keyring({name: key}, name), where) for name, key in own.keys.items()}
 
     def opening(self, agreement_id: str) -> Keyring:
-        """The keyring that unwraps all that can still be unwrapped, also data keys of before the
-        agreement's key was made: those were wrapped by the master key alone, until the next rotation.
+        """The keyring that unwraps all that can still be unwrapped, also data keys of before agreements had
+        keys: those were wrapped by the master key alone, until the next rotation.
         """
-        master, ring = self.master(), self.ring(agreement_id)
-        return master if ring is None else Keyring({**master.keys, **ring.keys}, ring.current)
+        master = self.master()
+        combined = {
+            name: key for ring in self.rings(agreement_id).values() for name, key in ring.keys.items()
+        }
+        return Keyring({**master.keys, **combined}, master.current)
 
     def _path(self, agreement_id: str) -> Path:
         # It becomes the name of a file: whatever calls, it cannot name one elsewhere.

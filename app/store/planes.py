@@ -41,7 +41,7 @@ class Plane:
         self._keys = keys
 
     def create_key(self, tx: Tx, owner: str, agreement_id: str, now: datetime) -> None:
-        """Make the data key of a batch or run in this plane, unless it has one.
+        """Make the data key of a batch or run in this plane, unless it has one; a key of its own wraps it.
 
         Call it under the agreement's lock: the keys are read again in here, so that a rotation, which takes
         the same lock, either sees the new row or has changed the keys before. Commit before writing: a blob
@@ -55,14 +55,9 @@ class Plane:
         """
         if datakeys.find(tx, owner, self.name) is not None:
             return
-        ring = self._keys.ring(agreement_id)
-        if ring is None:
-            if self._was_here(tx, agreement_id):
-                raise ServiceError("KEYS_MISSING", 500, f"Restore {self.name}/{agreement_id}.json.")
-            self._keys.save_agreement(agreement_id, Keyring.generate())
-            ring = self._keys.ring(agreement_id)
-            assert ring is not None
-        wrapped = ring.wrap(new_data_key(), context(owner, self.name))
+        if self._keys.agreement(agreement_id) is None and self._was_here(tx, agreement_id):
+            raise ServiceError("KEYS_MISSING", 500, f"Restore {self.name}/{agreement_id}.json.")
+        wrapped = self._keys.add_key(agreement_id).wrap(new_data_key(), context(owner, self.name))
         datakeys.add(tx, owner, self.name, agreement_id, wrapped.key_id, wrapped.blob, now)
 
     def _was_here(self, tx: Tx, agreement_id: str) -> bool:
@@ -75,7 +70,7 @@ class Plane:
         """Encrypt and store a new object, durably, and return its path.
 
         The path is fresh each time: what a row points to never changes under a reader. An object that
-        a crash left without a row is noise that `orphans` of the store's sweep finds.
+        a crash left without a row is noise, which `app.flows.sweep_blobs` removes.
         """
         path = f"{self.name}/{owner}/{name}-{secrets.token_hex(8)}"
         self._store.blobs.put(path, encrypt(chunks, self._key(owner), path))

@@ -78,7 +78,7 @@ def test_rotation_ends_what_old_backups_of_the_database_could_open(sqlite_world:
         )
 
 
-@pytest.mark.parametrize("place", ["_renew", "_drop_agreement", "_drop_master", "append"])
+@pytest.mark.parametrize("place", ["renew", "_drop_agreement", "_drop_master", "append"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_rotation_that_breaks_off_anywhere_loses_nothing_and_the_next_one_tidies_up(
     sqlite_world: World, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
@@ -178,7 +178,7 @@ def test_data_keys_of_before_agreements_had_keys_are_read_and_rotated(sqlite_wor
 
 def test_a_key_store_names_no_file_outside_its_folder(sqlite_world: World) -> None:
     keys = KeyStore(sqlite_world.settings.keys, "facts")
-    calls: list[Callable[[str], object]] = [keys.agreement, keys.ring, keys.erase_agreement]
+    calls: list[Callable[[str], object]] = [keys.agreement, keys.add_key, keys.erase_agreement]
     for call in calls:
         with pytest.raises(ValueError, match="agreement"):
             call("../links")

@@ -15,9 +15,9 @@ from app.store.models.agreements import (
     Revocation,
 )
 from app.store.models.base import Base, UtcDateTime
-from app.store.models.batches import Batch, BatchFile, BatchPart, BatchState, DataKey
+from app.store.models.batches import Batch, BatchFile, BatchPart, BatchState, DataKey, KeyErasure
 from app.store.models.log import Checkpoint, Cosignature, LogEntry, LogHash, LogHead
-from app.store.models.organizations import Credential, Organization, SignIn
+from app.store.models.organizations import Attempts, Credential, Organization, SignIn
 from app.store.models.releases import LedgerEntry, Objection, Release
 from app.store.models.runs import Run, RunInput, RunState
 
@@ -27,6 +27,7 @@ __all__ = [
     "AgreementState",
     "AgreementVersion",
     "Approval",
+    "Attempts",
     "Base",
     "Batch",
     "BatchFile",
@@ -38,6 +39,7 @@ __all__ = [
     "Credential",
     "DataKey",
     "Hold",
+    "KeyErasure",
     "LedgerEntry",
     "LogEntry",
     "LogHash",

@@ -106,3 +106,14 @@ class DataKey(Base):
     key_id: Mapped[str]
     wrapped: Mapped[bytes]
     created_at: Mapped[datetime]
+
+
+class KeyErasure(Base):
+    """A key of an agreement that wraps nothing any more and is to be dropped from the key store."""
+
+    __tablename__ = "key_erasures"
+
+    plane: Mapped[str] = mapped_column(String(20), primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    agreement_id: Mapped[str] = mapped_column(ForeignKey("agreements.id"), index=True)
+    since: Mapped[datetime]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import Float, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.store.models.base import Base
@@ -47,3 +47,13 @@ class SignIn(Base):
     credential_id: Mapped[str] = mapped_column(ForeignKey("credentials.id"), index=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class Attempts(Base):
+    """How many more times somebody may try to sign in, as of a moment. Shared by all nodes."""
+
+    __tablename__ = "attempts"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of the address
+    tokens: Mapped[float] = mapped_column(Float)
+    at: Mapped[datetime]
