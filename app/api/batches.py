@@ -10,8 +10,9 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from app.api.dependencies import PROBLEMS, CallerDep, ServiceDep, Signed
+from app.api.dependencies import PROBLEMS, Body, CallerDep, ServiceDep, Signed
 from app.flows import submit_batch
+from app.flows.submit_clks import submit_clks
 
 router = APIRouter(prefix="/v1", tags=["batches"], responses=PROBLEMS)
 
@@ -36,6 +37,24 @@ def begin(
     )
     response.status_code = 201 if created else 200
     return batch
+
+
+class Clks(Body):
+    """What clkhash writes, with facts by place (from 0) in the list."""
+
+    clks: list[str] | None = Field(default=None, examples=[["AhNABwoSSws="]])
+    clknblocks: list[list[str]] | None = None
+    facts: dict[str, list[dict[str, str | int | None]]] | None = None
+
+
+@router.post("/agreements/{agreement}/batches/clks", status_code=201)
+def clks(agreement: str, body: Clks, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """CLKs as clkhash writes them, accepted in this call, where the agreement's profile is of that family.
+
+    The answer has the receipt and `record_refs`, one per CLK in the order sent. The same body again is the
+    same batch.
+    """
+    return submit_clks(service, caller, agreement, body.model_dump(exclude_none=True))
 
 
 @router.get("/agreements/{agreement}/batches")

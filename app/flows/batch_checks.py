@@ -25,6 +25,7 @@ from app.flows.screening import refuse_by_policy
 from app.flows.service import Service
 from app.store import Plane, Tx, batches
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
+from crypto.encoding.profile_clkhash import NO_CHECK_VALUE
 from crypto.encoding.screening import LEAST_RECORDS, Screening, same_key
 from crypto.encoding.types import FilterColumn, LinkSpec
 from crypto.errors import CohortlinkError
@@ -46,7 +47,8 @@ def check_manifest(tx: Tx, manifest: Manifest, agreement_id: str, organization: 
     1. It names this agreement and its linkage profile (`AGREEMENT_MISMATCH`, `PROFILE_MISMATCH`).
     2. The organization may submit each of its kinds of facts (`DATASET_NOT_PERMITTED`).
     3. Its key check value is that of the agreement's other batches of the epoch (`SECRET_MISMATCH`):
-       equal secrets give equal values, and a value tells nothing of its secret.
+       equal secrets give equal values, and a value tells nothing of its secret. (CLKs of other programs
+       have none; screening tells of those.)
 
     Called when a batch begins and, under the agreement's lock, again when it is accepted: of two first
     batches with different secrets only one gets in.
@@ -62,8 +64,11 @@ def check_manifest(tx: Tx, manifest: Manifest, agreement_id: str, organization: 
         raise RefusedError(
             "DATASET_NOT_PERMITTED", "The agreement does not let you submit these data.", problems
         )
+    # Only clkhash's secrets may go without a check value: elsewhere "none" would be a way around the check.
+    clkhash = terms.profile().clk_schema is not None
     for other in batches.of_agreement(tx, agreement_id, BINDING):
-        if other.epoch == manifest.epoch and other.kcv != manifest.kcv:
+        unknown = clkhash and NO_CHECK_VALUE in (other.kcv, manifest.kcv)
+        if other.epoch == manifest.epoch and other.kcv != manifest.kcv and not unknown:
             raise RefusedError(
                 "SECRET_MISMATCH", "The secret is not the one with which the other agencies encoded."
             )

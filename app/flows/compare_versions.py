@@ -249,7 +249,8 @@ def _risk(place: str, before: Mapping[str, str], after: Mapping[str, str]) -> Ef
     """The measured rating of the family is what of a profile can be called more or less."""
     if place != "risk":
         return ""
-    return "more" if after.get(place) == "high" else "less"
+    order = ("low", "high", "weak")
+    return "more" if order.index(after.get(place, "weak")) > order.index(before.get(place, "low")) else "less"
 
 
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, str]]:

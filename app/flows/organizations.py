@@ -22,6 +22,7 @@ from app.errors import ConflictError, ForbiddenError, NotFoundError, RefusedErro
 from app.flows.identity import Identity
 from app.flows.seal_log import SERVICE, append, rfc3339, seal
 from app.flows.service import Service
+from app.flows.signing import fingerprint
 from app.store import Tx, organizations
 from app.store.models import Credential, Organization
 from crypto.canonical import sha256_hex
@@ -274,8 +275,12 @@ def _add_api_key(
 
 def _logged(row: Credential) -> dict[str, object]:
     """A credential as the log names it: by a fingerprint, from which no key can be found."""
-    key_id = row.fingerprint or sha256_hex(f"credential {row.secret_sha256 or row.subject}".encode())
-    return {"organization": row.organization_id, "credential": row.id, "kind": row.kind, "key_id": key_id}
+    return {
+        "organization": row.organization_id,
+        "credential": row.id,
+        "kind": row.kind,
+        "key_id": fingerprint(row),
+    }
 
 
 def _visible(tx: Tx, caller: Caller, organization_id: str) -> Organization:

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from crypto.canonical import canonical_json, sha256_hex
-from crypto.encoding import normalise
+from crypto.encoding import normalise, profile_clkhash
 from crypto.encoding.types import FilterSpec, LinkSpec
 from crypto.errors import ProfileError
 
 FORMAT: Final = "cohortlink-profile/1"
 SCHEME: Final = "cohortlink-encoding/1"
 PRF: Final = "HMAC-SHA512"
+#: Those that ship with the program; profiles of the family ``clkhash`` are made from a linkage schema.
 FAMILIES: Final = ("field-level", "record-hardened")
 
 #: What a family was measured to withstand; printed when a profile is made and stored in the agreement.
@@ -45,6 +46,13 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
             "knowing half of them gives away less than 1 % of the others where they are unrelated, 4 % where "
             "whole households are in the file. Holds while the leak-SNR of your own data is at most 0.02; "
             "whoever holds the secret can still re-identify by dictionary."
+        ),
+    ),
+    profile_clkhash.FAMILY: (
+        "weak",
+        (
+            "Plain CLKs are not protected against whoever holds them: graph matching re-identifies without "
+            "the secret. For partners whose tools make nothing else, where all data owners accept that."
         ),
     ),
 }
@@ -135,6 +143,7 @@ class Profile:
     fields: tuple[Field, ...]
     filters: tuple[Filter, ...]
     mode: Mode
+    clk_schema: Mapping[str, Any] | None = None
 
     @classmethod
     def load(cls, path: Path | str) -> Profile:
@@ -167,8 +176,23 @@ class Profile:
         """
         return _parse(document)
 
+    @classmethod
+    def from_clk_schema(cls, schema: Mapping[str, Any], mode: Mode = "one-to-one") -> Profile:
+        """The profile of the family ``clkhash`` for a linkage schema of clkhash.
+
+        Raises
+        ------
+        ProfileError
+            ``SCHEMA_VERSION``, ``SCHEMA_INVALID``, ``PROFILE_INVALID``.
+        """
+        name, width = profile_clkhash.FILTER, profile_clkhash.clk_width(schema)
+        clk = Filter(name, (), (), width, salt="", hardening=None, levels=())
+        return cls(profile_clkhash.FAMILY, (), (clk,), mode, clk_schema=schema)
+
     def to_document(self) -> dict[str, Any]:
         """The profile as the JSON document that an agreement holds."""
+        if self.clk_schema is not None:
+            return profile_clkhash.to_document(FORMAT, self.risk, self.clk_schema, self.mode)
         return {
             "format": FORMAT,
             "family": self.family,
@@ -189,7 +213,7 @@ class Profile:
 
     @property
     def risk(self) -> str:
-        """The family's measured risk rating: ``low`` or ``high``."""
+        """The family's measured risk rating: ``low``, ``high`` or ``weak``."""
         return RISK[self.family][0]
 
     def field(self, name: str) -> Field:
@@ -277,6 +301,8 @@ def _integer(value: object, what: str, least: int, most: int) -> int:
 def _parse(document: object) -> Profile:
     if not isinstance(document, Mapping):
         raise _invalid("it is not an object")
+    if document.get("family") == profile_clkhash.FAMILY:
+        return _parse_clkhash(document)
     fixed = {
         "format": FORMAT,
         "scheme": SCHEME,
@@ -284,25 +310,42 @@ def _parse(document: object) -> Profile:
         "unicode": normalise.UNICODE,
         "prf": PRF,
     }
+    _check_versions(document, fixed)
+    item = _members(document, {*fixed, "family", "risk", "fields", "filters", "link"}, "the profile")
+    if item["family"] not in FAMILIES:
+        raise _invalid(f"family must be one of {', '.join(FAMILIES)}")
+    if item["risk"] != RISK[item["family"]][0]:
+        raise _invalid("risk is not the rating that was measured for the family")
+    mode = _parse_mode(item["link"])
+    fields = tuple(_parse_field(value) for value in _items(item["fields"], "fields"))
+    filters = tuple(_parse_filter(value) for value in _items(item["filters"], "filters"))
+    profile = Profile(item["family"], fields, filters, mode)
+    _check_whole(profile)
+    return profile
+
+
+def _check_versions(document: Mapping[str, Any], fixed: Mapping[str, str]) -> None:
     for member, supported in fixed.items():
         if document.get(member) != supported:
             raise ProfileError(
                 "PROFILE_VERSION",
                 f"the profile's {member} is not the supported {supported}; it may need a newer program",
             )
-    item = _members(document, {*fixed, "family", "risk", "fields", "filters", "link"}, "the profile")
-    if item["family"] not in FAMILIES:
-        raise _invalid(f"family must be one of {', '.join(FAMILIES)}")
-    if item["risk"] != RISK[item["family"]][0]:
-        raise _invalid("risk is not the rating that was measured for the family")
-    mode = _members(item["link"], {"mode"}, "link")["mode"]
+
+
+def _parse_mode(link: object) -> Mode:
+    mode = _members(link, {"mode"}, "link")["mode"]
     if mode not in ("one-to-one", "many-to-one", "one-to-many"):
         raise _invalid("link mode must be one-to-one, many-to-one or one-to-many")
-    fields = tuple(_parse_field(value) for value in _items(item["fields"], "fields"))
-    filters = tuple(_parse_filter(value) for value in _items(item["filters"], "filters"))
-    profile = Profile(item["family"], fields, filters, cast("Mode", mode))
-    _check_whole(profile)
-    return profile
+    return cast("Mode", mode)
+
+
+def _parse_clkhash(document: Mapping[str, Any]) -> Profile:
+    _check_versions(document, {"format": FORMAT, "scheme": profile_clkhash.SCHEME})
+    item = _members(document, set(profile_clkhash.MEMBERS), "the profile")
+    if item["risk"] != RISK[profile_clkhash.FAMILY][0]:
+        raise _invalid("risk is not the rating that was measured for the family")
+    return Profile.from_clk_schema(item["schema"], _parse_mode(item["link"]))
 
 
 def _parse_field(value: object) -> Field:

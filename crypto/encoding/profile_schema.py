@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from crypto.encoding import normalise
+from crypto.encoding import normalise, profile_clkhash
 from crypto.encoding.profile import FAMILIES, FORMAT, LEAST_HARDENED_T, PRF, RISK, SCHEME
+from crypto.interop.clk_schema import VERSIONS
 
 Schema = dict[str, Any]
 
@@ -87,12 +88,37 @@ def _filter() -> Schema:
 
 
 def profile_schema() -> Schema:
-    """JSON Schema (draft 2020-12) of a profile document."""
+    """JSON Schema (draft 2020-12) of a profile document: of our own encodings, or of clkhash's."""
+    own, link = _own(), _closed({"mode": {"enum": ["one-to-one", "many-to-one", "one-to-many"]}})
+    clkhash = _closed(
+        {
+            "format": {"const": FORMAT},
+            "family": {"const": profile_clkhash.FAMILY},
+            "risk": {"const": RISK[profile_clkhash.FAMILY][0]},
+            "scheme": {"const": profile_clkhash.SCHEME},
+            "schema": {
+                "type": "object",
+                "properties": {"version": {"enum": list(VERSIONS)}},
+                "required": ["version", "clkConfig", "features"],
+            },
+            "link": link,
+        }
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:cohortlink:profile:1",
+        "title": "Cohortlink linkage profile",
+        "oneOf": [own, clkhash],
+    }
+
+
+def _own() -> Schema:
+    """Of the families whose encodings this program makes."""
     document = _closed(
         {
             "format": {"const": FORMAT},
             "family": {"enum": list(FAMILIES)},
-            "risk": {"enum": sorted({rating for rating, _ in RISK.values()})},
+            "risk": {"enum": sorted({RISK[family][0] for family in FAMILIES})},
             "scheme": {"const": SCHEME},
             "normaliser": {"const": normalise.VERSION},
             "unicode": {"const": normalise.UNICODE},
@@ -118,10 +144,4 @@ def profile_schema() -> Schema:
         "if": {"properties": {"family": {"const": "record-hardened"}}},
         "then": {"properties": {"filters": {"items": hardened}}},
     }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:cohortlink:profile:1",
-        "title": "Cohortlink linkage profile",
-        **document,
-        "allOf": [*families, only_diffused],
-    }
+    return {**document, "allOf": [*families, only_diffused]}

@@ -43,6 +43,7 @@ GET    /v1/agreements/{agreement}                                               
 POST   /v1/agreements/{agreement}/approvals                                     F Y Y N F N F
 POST   /v1/agreements/{agreement}/batches                                       F Y Y N F F F
 GET    /v1/agreements/{agreement}/batches                                       Y Y Y N Y N Y
+POST   /v1/agreements/{agreement}/batches/clks                                  F Y Y N F F F
 GET    /v1/agreements/{agreement}/certificate                                   Y Y Y N Y N Y
 POST   /v1/agreements/{agreement}/destruction                                   Y Y Y N F F F
 POST   /v1/agreements/{agreement}/releases                                      F F F F Y N F
@@ -66,7 +67,7 @@ GET    /v1/log/proofs/consistency                                               
 GET    /v1/log/proofs/inclusion                                                 Y Y Y Y Y Y Y
 GET    /v1/log/search                                                           Y F F F F F Y
 GET    /v1/log/summary/{agreement}                                              Y F F F F F Y
-GET    /v1/log/tile/{path}                                                      Y Y Y Y Y Y Y
+GET    /v1/log/tile/entries/{path}                                              Y F F F F F Y
 GET    /v1/organizations                                                        Y Y Y Y Y Y Y
 POST   /v1/organizations                                                        Y F F F F F F
 GET    /v1/organizations/{organization}                                         Y Y N N N N Y
@@ -90,6 +91,8 @@ PUBLIC = {
     "GET /v1/log/checkpoint",
     "GET /v1/log/checkpoint/witnessed",
     "GET /v1/log/key",
+    "GET /v1/log/keys",
+    "GET /v1/log/tile/{path}",
     # Witnesses are known by their keys, not by ours.
     "POST /v1/log/cosignatures",
 }
@@ -176,7 +179,7 @@ class Stage:
             "number": "0",
             "run": "run-1",
             "release": "rel-1",
-            "path": f"0/000.p/{world.auditor.get('/log/checkpoint').text.splitlines()[1]}",
+            "path": f"000.p/{world.auditor.get('/log/checkpoint').text.splitlines()[1]}",
         }
 
     def call(self, operation: str, member: Member, **names: str) -> Any:
@@ -197,6 +200,7 @@ class Stage:
             "POST /v1/agreements/{agreement}/approvals": signed,
             "POST /v1/agreements/{agreement}/revocations": signed,
             "POST /v1/agreements/{agreement}/batches": signed,
+            "POST /v1/agreements/{agreement}/batches/clks": {"clks": []},
             "POST /v1/agreements/{agreement}/releases": {"indicator": "employed_q4", "cohort": "2020-21"},
             "POST /v1/thresholds": {"csv": "x"},
         }
