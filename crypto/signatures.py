@@ -25,7 +25,7 @@ from crypto.keyfile import b64url, b64url_key, read_private, write_private
 ALGORITHM = "Ed25519"
 KEY_FORMAT = "cohortlink-signing-key/1"
 PURPOSES = frozenset(
-    {"batch-manifest", "agreement-approval", "agreement-revocation", "receipt", "certificate"}
+    {"batch-manifest", "agreement-approval", "agreement-revocation", "receipt", "certificate", "log-key"}
 )
 
 _SIGNATURE_FIELDS = {"algorithm", "key_id", "value"}

@@ -1,4 +1,4 @@
-"""The log: checkpoint and key for everybody, proofs and tiles for every caller, entries for auditors."""
+"""The log: checkpoint, keys and hashes for everybody, proofs for every caller, entries for auditors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import AwareDatetime, Field
 
 from app.api.dependencies import PROBLEMS, Body, CallerDep, ServiceDep
-from app.flows import audit_views, seal_log, witness_log
+from app.flows import audit_views, log_keys, seal_log, witness_log
 
 router = APIRouter(prefix="/v1/log", tags=["log"], responses=PROBLEMS)
 
@@ -32,6 +32,12 @@ def witnessed_checkpoint(service: ServiceDep) -> str:
 def key(service: ServiceDep) -> str:
     """The key that signs checkpoints and receipts, as C2SP vkey text. Public."""
     return seal_log.verifier_key(service) + "\n"
+
+
+@router.get("/keys", response_class=PlainTextResponse)
+def keys(service: ServiceDep) -> str:
+    """All keys that the log has had, and the signed statements that lead from one to the next. Public."""
+    return log_keys.log_keys(service).to_text()
 
 
 class Cosigned(Body):
@@ -58,16 +64,29 @@ def entries(service: ServiceDep, caller: CallerDep, start: Size = 0, end: Size |
 
 
 @router.get(
+    "/tile/entries/{path:path}",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
+)
+def bundle(path: str, service: ServiceDep, caller: CallerDep) -> Response:
+    """The entry bundle `entries/<N>[.p/<W>]` of C2SP tlog-tiles (auditor, operator)."""
+    data = audit_views.read_bundle(service, caller, f"entries/{path}")
+    # What a tile holds never changes. It was given to one caller, so no cache may give it to another.
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+@router.get(
     "/tile/{path:path}",
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
 )
-def tile(path: str, service: ServiceDep, caller: CallerDep) -> Response:
-    """A tile `<L>/<N>[.p/<W>]` of hashes, or the entry bundle `entries/<N>[.p/<W>]` (C2SP tlog-tiles)."""
-    data = audit_views.read_tile(service, caller, path)
-    # What a tile holds never changes. It was given to one caller, so no cache may give it to another.
-    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
-    return Response(data, media_type="application/octet-stream", headers=headers)
+def tile(path: str, service: ServiceDep) -> Response:
+    """A tile `<L>/<N>[.p/<W>]` of hashes (C2SP tlog-tiles). Public: entries are salted."""
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(
+        audit_views.read_tile(service, path), media_type="application/octet-stream", headers=headers
+    )
 
 
 def get_selection(

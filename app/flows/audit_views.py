@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from app.auth import Caller, Role
-from app.errors import NotFoundError, RefusedError
+from app.errors import ForbiddenError, NotFoundError, RefusedError
 from app.flows.seal_log import append, cosigned, seal, sealed_size, tiles
 from app.flows.service import Service
 from app.flows.sign_agreement import visible
@@ -46,34 +46,58 @@ def read_entries(service: Service, caller: Caller, start: int, end: int | None) 
         raise RefusedError("RANGE_INVALID", "start and end must be 0 <= start <= end.")
     with service.store.reading("sealed log") as tx:
         sealed = sealed_size(tx)
-    _note_reading(service, caller, start)
+    note_reading(service, caller, start)
     with service.store.reading("log entries") as tx:
         stop = min(sealed if end is None else end, sealed, start + MAX_ENTRIES)
         return [entry.leaf for entry in log.entries(tx, start, stop)]
 
 
-def read_tile(service: Service, caller: Caller, path: str) -> bytes:
-    """A tile of hashes, for every caller, or an entry bundle, for auditors and the operator (tlog-tiles).
+def read_tile(service: Service, path: str) -> bytes:
+    """A tile of hashes, for everybody (tlog-tiles).
+
+    Hashes of salted entries tell nothing (docs/adr/0008). A tile with an entry of version 1 in it is not
+    served: whoever guesses such an entry could tell that it is there.
 
     Raises
     ------
     NotFoundError
-        `TILE_UNKNOWN`, for what is not a tile of the sealed log.
+        `TILE_UNKNOWN`, for what is not a tile of hashes of the sealed log.
+    ForbiddenError
+        `TILE_UNSALTED`.
     """
+    tile = _tile(path)
+    with service.store.reading("tile") as tx:
+        if tile.level is None or not tile.is_of(sealed_size(tx)):
+            raise _no_tile()
+        # Versions only grow, so the first entry tells for all of the tile.
+        first = log.entries(tx, tile.start, tile.start + 1) if tile.level == 0 else []
+        if any(Entry.parse(entry.leaf).salt is None for entry in first):
+            raise ForbiddenError("This tile is of entries without salt; auditors read them.", "TILE_UNSALTED")
+        return b"".join(log.hashes(tx, tile.level, tile.start, tile.start + tile.width))
+
+
+def read_bundle(service: Service, caller: Caller, path: str) -> bytes:
+    """An entry bundle, for auditors and the operator (tlog-tiles); `path` begins with ``entries/``.
+
+    Raises
+    ------
+    NotFoundError
+        `TILE_UNKNOWN`, for what is not a bundle of the sealed log.
+    """
+    caller.require(Role.AUDITOR, Role.OPERATOR)
+    tile = _tile(path)
+    note_reading(service, caller, tile.start)
+    with service.store.reading("entry bundle") as tx:
+        if tile.level is not None or not tile.is_of(sealed_size(tx)):
+            raise _no_tile()
+        return entry_bundle([each.leaf for each in log.entries(tx, tile.start, tile.start + tile.width)])
+
+
+def _tile(path: str) -> Tile:
     try:
-        tile = Tile.parse(path)
+        return Tile.parse(path)
     except LogError:
         raise _no_tile() from None
-    if tile.level is None:
-        caller.require(Role.AUDITOR, Role.OPERATOR)
-        _note_reading(service, caller, tile.start)
-    with service.store.reading("tile") as tx:
-        if not tile.is_of(sealed_size(tx)):
-            raise _no_tile()
-        end = tile.start + tile.width
-        if tile.level is None:
-            return entry_bundle([entry.leaf for entry in log.entries(tx, tile.start, end)])
-        return b"".join(log.hashes(tx, tile.level, tile.start, end))
 
 
 def _no_tile() -> NotFoundError:
@@ -102,7 +126,7 @@ def export(service: Service, caller: Caller, chosen: Selection) -> Iterator[str]
 
 def _select(service: Service, caller: Caller, chosen: Selection) -> tuple[int, str, list[tuple[int, bytes]]]:
     caller.require(Role.AUDITOR, Role.OPERATOR)
-    _note_reading(service, caller, chosen.start)
+    note_reading(service, caller, chosen.start)
     with service.store.reading("search log") as tx:
         newest = log.latest_checkpoint(tx)
         if newest is None:
@@ -130,7 +154,7 @@ def summary(service: Service, caller: Caller, agreement_id: str) -> dict[str, An
     caller.require(Role.AUDITOR, Role.OPERATOR)
     with service.store.reading("see agreement") as tx:
         visible(tx, caller, agreement_id)
-    _note_reading(service, caller, 0)
+    note_reading(service, caller, 0)
     return agreement_summary(service, agreement_id)
 
 
@@ -142,7 +166,7 @@ def agreement_summary(service: Service, agreement_id: str) -> dict[str, Any]:
         return summarize(agreement_id, (Entry.parse(row.leaf) for row in rows)) | {"size": sealed}
 
 
-def _note_reading(service: Service, caller: Caller, start: int) -> None:
+def note_reading(service: Service, caller: Caller, start: int) -> None:
     """Log that this credential reads, unless it did so within the hour; sealed before anything is read."""
     now = service.now()
     with service.store.reading("who read lately") as tx:

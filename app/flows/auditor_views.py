@@ -15,6 +15,7 @@ from typing import Any, Final
 from app.auth import Caller, Role
 from app.errors import NotFoundError
 from app.flows.audit_views import Selection, note_reading
+from app.flows.log_keys import keychain, log_keys
 from app.flows.seal_log import cosigned, rfc3339, sealed_size, tiles, verifier_key
 from app.flows.service import Service
 from app.store import Tx, log, organizations
@@ -238,7 +239,7 @@ def _check_path(
 ) -> tuple[Check, Check]:
     """The signature of the checkpoint, and the path to the root that it signs."""
     try:
-        checkpoint = open_note(note, [verifier_key(service)])
+        checkpoint = log_keys(service).open(note)
     except CohortlinkError as error:
         return Check("checkpoint", False, str(error)), Check("path", False, "there is no root to lead to")
     signed = Check("checkpoint", True, f"signed by {checkpoint.origin}, {checkpoint.size} entries")
@@ -341,6 +342,7 @@ def verify_log(service: Service, caller: Caller) -> VerificationReport:
                 log.leaves(tx, 0, newest.size),
                 key,
                 [Anchor(f"the checkpoint at {row.size}", row.note) for row in earlier],
+                keychain(service, tx).to_text(),
             ),
             key=key,
         )

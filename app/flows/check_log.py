@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from functools import partial
 
 from app.flows import log_memory
-from app.flows.seal_log import cosigned, rfc3339, verifier_key
+from app.flows.log_keys import keychain, local_keys
+from app.flows.seal_log import cosigned, rfc3339
 from app.flows.service import Service
 from app.store import Tx, log
 from app.store.models import LogEntry
 from crypto.errors import LogError
-from crypto.log.checkpoint import open_note
 from crypto.log.entry import Entry
+from crypto.log.keychain import Keychain
 from crypto.log.tiles import completed
 from crypto.log.tree import Frontier, leaf_hash
 from crypto.log.verify import Anchor, Check, LogCopy, VerificationReport, verify_copy
@@ -44,15 +45,18 @@ def check_log(service: Service) -> VerificationReport:
         columns, odd, hashes = _check_columns(tx)
         if not anchors:
             return VerificationReport((columns,), odd)
-        newest = max(anchors, key=lambda each: _size(each, verifier_key(service)))
-        top = _size(newest, verifier_key(service))
+        chain = keychain(service, tx)
+        newest = max(anchors, key=lambda each: _size(each, chain))
+        top = _size(newest, chain)
         copy = LogCopy(
             Anchor(newest.name, newest.note, hashes[:top]),
             log.leaves(tx, 0, top),
-            verifier_key(service),
+            chain.newest,
             [each for each in anchors if each is not newest],
+            chain.to_text(),
         )
-        report = verify_copy(copy, key=verifier_key(service))
+        # Trusted are the keys of this node's folder, whatever the tables say.
+        report = verify_copy(copy, key=local_keys(service)[0])
     wrong = [place for place in (odd, report.first_wrong_entry) if place is not None]
     # Hundreds of checkpoints that hold are one line; one that does not is a line of its own.
     many = [check for check in report.checks if "the checkpoint at " in check.name]
@@ -61,9 +65,9 @@ def check_log(service: Service) -> VerificationReport:
     return VerificationReport((*kept, columns), min(wrong, default=None), report.checkpoint, report.note)
 
 
-def _size(anchor: Anchor, key: str) -> int:
+def _size(anchor: Anchor, chain: Keychain) -> int:
     try:
-        return open_note(anchor.note, [key]).size
+        return chain.open(anchor.note).size
     except LogError:
         return 0
 

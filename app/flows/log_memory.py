@@ -13,9 +13,10 @@ import os
 from pathlib import Path
 
 from app.errors import ServiceError
+from app.flows import log_keys
 from app.flows.service import Service
 from crypto.errors import CohortlinkError
-from crypto.log.checkpoint import Checkpoint, open_note, vkey
+from crypto.log.checkpoint import Checkpoint, open_note
 
 NAME = "log-seen"
 
@@ -26,11 +27,11 @@ def recall(service: Service) -> tuple[str, Checkpoint] | None:
     Raises
     ------
     ServiceError
-        `LOG_MEMORY_INVALID` for a file that holds anything but a checkpoint of this log, signed by its key.
+        `LOG_MEMORY_INVALID` for a file that holds anything but a checkpoint that a key of this log signed.
     """
     try:
         note = _path(service).read_bytes().decode("utf-8")
-        return note, open_note(note, [vkey(service.settings.log_origin, service.log_key.public)])
+        return note, open_note(note, log_keys.local_keys(service))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, CohortlinkError):

@@ -8,6 +8,7 @@ them, in the same order, so there is no fork and no gap.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +16,11 @@ from functools import partial
 from typing import Any
 
 from app.errors import NotFoundError, RefusedError, ServiceError
-from app.flows import log_memory
+from app.flows import log_keys, log_memory
 from app.flows.service import Service
 from app.store import Tx, log
 from crypto.log import checkpoint as notes
-from crypto.log.entry import Entry
+from crypto.log.entry import SALT_BYTES, Entry
 from crypto.log.kinds import check_body
 from crypto.log.tiles import MAX_LEAF_BYTES, TileReader, completed
 from crypto.log.tree import HASH_BYTES, Frontier, leaf_hash
@@ -72,7 +73,8 @@ def append(
     """
     check_body(kind, agreement, body)
     head = log.lock_head(tx)
-    leaf = Entry(head.size, kind, rfc3339(at), actor, agreement, body).leaf()
+    salt = secrets.token_hex(SALT_BYTES)
+    leaf = Entry(head.size, kind, rfc3339(at), actor, agreement, body, salt).leaf()
     if len(leaf) > MAX_LEAF_BYTES:
         raise ServiceError("ENTRY_TOO_LARGE", 500, f"{kind}: {len(leaf)} bytes, of {MAX_LEAF_BYTES}.")
     digest = leaf_hash(leaf)
@@ -90,7 +92,8 @@ def seal(service: Service) -> str | None:
 
     1. Under the lock of the head, so that seals are serial and one size is signed once, by whatever node.
     2. The log extends what this node remembers to have signed; else nothing is signed.
-    3. The checkpoint is remembered, then committed. A crash in between leaves a signature that nobody has
+    3. The key that the log names signs, and over the entry that names it the one before as well.
+    4. The checkpoint is remembered, then committed. A crash in between leaves a signature that nobody has
        seen over entries that were committed before; the next seal makes the same one again (Ed25519 is
        deterministic).
 
@@ -99,8 +102,14 @@ def seal(service: Service) -> str | None:
     Raises
     ------
     ServiceError
-        `LOG_ROLLED_BACK`, `LOG_REWRITTEN`.
+        `LOG_ROLLED_BACK`, `LOG_REWRITTEN`, `LOG_KEY_OTHER`.
     """
+    note = _seal(service)
+    log_keys.promote(service)
+    return note
+
+
+def _seal(service: Service) -> str | None:
     with service.store.transaction("seal the log") as tx:
         head = log.lock_head(tx)
         newest = log.latest_checkpoint(tx)
@@ -112,7 +121,8 @@ def seal(service: Service) -> str | None:
             return None
         origin = service.settings.log_origin
         top = _frontier(head.size, head.frontier).root()
-        note = notes.Checkpoint(origin, head.size, top).sign(service.log_key, origin)
+        keys = log_keys.signers(service, tx, 0 if newest is None else newest.size)
+        note = notes.Checkpoint(origin, head.size, top).sign(keys[0], origin, *keys[1:])
         log_memory.remember(service, note, head.size)
         log.add_checkpoint(tx, head.size, top, note, service.now())
         return note
@@ -146,8 +156,8 @@ def _require_size(size: int, signed: int) -> None:
 
 
 def verifier_key(service: Service) -> str:
-    """The log's public key as vkey text (C2SP signed-note)."""
-    return notes.vkey(service.settings.log_origin, service.log_key.public)
+    """The log's public key as vkey text (C2SP signed-note), the newest where it has had several."""
+    return log_keys.log_keys(service).newest
 
 
 def newest_checkpoint(service: Service) -> str:

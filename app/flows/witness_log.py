@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from app.errors import ConflictError, NotFoundError, RefusedError
 from app.flows import log_memory
-from app.flows.seal_log import cosigned, verifier_key
+from app.flows.log_keys import log_keys
+from app.flows.seal_log import cosigned
 from app.flows.service import Service
 from app.store import Tx, log, organizations
 from crypto.errors import CohortlinkError
@@ -33,7 +34,7 @@ def receive_cosignature(service: Service, note: str) -> dict[str, object]:
         `LOG_FORKED`.
     """
     try:
-        seen = open_note(note, [verifier_key(service)])
+        seen = open_note(note, log_keys(service).keys)
     except CohortlinkError:
         raise RefusedError("CHECKPOINT_INVALID", "This is not a checkpoint that this log signed.") from None
     now = service.now()

@@ -55,6 +55,17 @@ def entries(
     return tx.session.scalars(query.order_by(LogEntry.index)).all()
 
 
+def of_kind(tx: Tx, kind: str) -> Sequence[LogEntry]:
+    """All entries of a kind, in order."""
+    return tx.session.scalars(select(LogEntry).where(LogEntry.kind == kind).order_by(LogEntry.index)).all()
+
+
+def newest_of_kind(tx: Tx, kind: str) -> LogEntry | None:
+    """The last entry of a kind."""
+    query = select(LogEntry).where(LogEntry.kind == kind).order_by(LogEntry.index.desc()).limit(1)
+    return tx.session.scalar(query)
+
+
 def leaf_hashes(tx: Tx, start: int, end: int) -> list[bytes]:
     """Leaf hashes of [start, end) in order."""
     return list(

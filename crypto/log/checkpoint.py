@@ -73,8 +73,10 @@ class Checkpoint:
         root = base64.b64encode(self.root).decode("ascii")
         return "".join(f"{line}\n" for line in (self.origin, str(self.size), root, *self.extensions))
 
-    def sign(self, key: SigningKey, name: str) -> str:
+    def sign(self, key: SigningKey, name: str, *also: SigningKey) -> str:
         """Return the signed note; ``name`` is the log's key name and equals the origin.
+
+        ``also`` are further keys of the log that sign, each on a line of its own.
 
         Raises
         ------
@@ -84,8 +86,11 @@ class Checkpoint:
         if name != self.origin:
             raise _malformed("a log signs under its origin")
         body = self.body()
-        value = key_hash(name, key.public) + key.sign_raw(body.encode("utf-8"))
-        return f"{body}\n{_SIGNATURE_PREFIX}{name} {base64.b64encode(value).decode('ascii')}\n"
+        lines = []
+        for each in (key, *also):
+            value = key_hash(name, each.public) + each.sign_raw(body.encode("utf-8"))
+            lines.append(f"{_SIGNATURE_PREFIX}{name} {base64.b64encode(value).decode('ascii')}\n")
+        return f"{body}\n{''.join(lines)}"
 
     @classmethod
     def parse_body(cls, body: str) -> Checkpoint:

@@ -10,9 +10,13 @@ from datetime import datetime
 from crypto.canonical import canonical_json, parse_canonical
 from crypto.errors import InputError, LogError
 
-ENTRY_VERSION = 1
+#: The version that is written. Version 1 has no salt; logs that began with it stay readable.
+ENTRY_VERSION = 2
+SALT_BYTES = 16
 
-_FIELDS = {"version", "index", "kind", "at", "actor", "agreement", "body"}
+_FIELDS = {"index", "kind", "at", "actor", "agreement", "body"}
+_VERSIONS = {1: _FIELDS, 2: _FIELDS | {"salt"}}
+_SALT = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z", re.ASCII)
 
 
@@ -34,6 +38,9 @@ class Entry:
         The agreement's id, or None for what belongs to none.
     body
         Digests and counts of the matter; never an encoding, a record_ref or an unprotected count.
+    salt
+        16 random bytes in hexadecimal, so that an entry's hash tells nothing to whoever guesses the entry;
+        None in entries of version 1.
 
     Raises
     ------
@@ -47,6 +54,7 @@ class Entry:
     actor: str
     agreement: str | None
     body: Mapping[str, object]
+    salt: str | None = None
 
     def __post_init__(self) -> None:
         if type(self.index) is not int or self.index < 0:
@@ -59,11 +67,13 @@ class Entry:
             raise _malformed("body is an object")
         if not _is_time(self.at):
             raise _malformed("at is RFC 3339 in UTC with Z")
+        if self.salt is not None and not (isinstance(self.salt, str) and _SALT.fullmatch(self.salt)):
+            raise _malformed("a salt is 16 bytes in hexadecimal")
 
     def to_document(self) -> dict[str, object]:
         """Return the document whose canonical bytes are the leaf."""
-        return {
-            "version": ENTRY_VERSION,
+        document: dict[str, object] = {
+            "version": 1 if self.salt is None else ENTRY_VERSION,
             "index": self.index,
             "kind": self.kind,
             "at": self.at,
@@ -71,6 +81,7 @@ class Entry:
             "agreement": self.agreement,
             "body": self.body,
         }
+        return document if self.salt is None else document | {"salt": self.salt}
 
     def leaf(self) -> bytes:
         """Return the leaf's bytes: one line of canonical JSON."""
@@ -92,9 +103,9 @@ class Entry:
         if not isinstance(document, dict):
             raise _malformed("not an object")
         version = document.pop("version", None)
-        if type(version) is not int or version != ENTRY_VERSION:
-            raise LogError("ENTRY_VERSION", f"an entry's version is {ENTRY_VERSION}")
-        if document.keys() != _FIELDS - {"version"}:
+        if type(version) is not int or version not in _VERSIONS:
+            raise LogError("ENTRY_VERSION", f"an entry's version is at most {ENTRY_VERSION}")
+        if document.keys() != _VERSIONS[version] or document.get("salt", "") is None:
             raise _malformed("missing or unknown fields")
         return cls(**document)
 

@@ -106,7 +106,7 @@ _RUN: Final[Mapping[str, Check]] = {
     "inputs": _list_of(_INPUT),
 }
 
-#: Kind → the fields of its body, all of them required.
+#: Kind → the fields that its body has.
 KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
     "organization.created": {"organization": _text, "name": _text},
     "credential.created": {**_CREDENTIAL, "role": _or_none(_text)},
@@ -167,7 +167,9 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
         "cells": _counts,
     },
     "release.refused": {"release": _text, "question": _question, "code": _code},
+    "release.approved": {"release": _text},
     "release.objected": {"release": _text},
+    "release.reviewed": {"release": _text, "approved_by": _list_of(_text)},
     "ledger.charged": {
         "ledger": _text,
         "run": _text,
@@ -198,7 +200,11 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
     },
     "thresholds.loaded": {"source": _text, "version": _text, "sha256": _hex},
     "log.read": {"credential": _text, "role": _text, "start": _count},
+    "log.rekeyed": {"old": _text, "new": _text, "signature": _object},
 }
+
+#: Kind → fields that a body may have besides; entries from before they existed lack them.
+OPTIONAL: Final[Mapping[str, Mapping[str, Check]]] = {"ledger.charged": {"basis": _object}}
 
 #: Kinds that belong to no agreement; all others belong to one.
 UNBOUND: Final = frozenset(
@@ -209,6 +215,7 @@ UNBOUND: Final = frozenset(
         "keys.rotated",
         "thresholds.loaded",
         "log.read",
+        "log.rekeyed",
     }
 )
 
@@ -236,6 +243,8 @@ def check_body(kind: str, agreement: str | None, body: Mapping[str, object]) -> 
         raise LogError("ENTRY_KIND", "an entry of a kind that this program does not know")
     if (agreement is None) is not (kind in UNBOUND):
         raise LogError("ENTRY_BODY", f"{kind}: belongs to {'no' if kind in UNBOUND else 'an'} agreement")
+    more = {name: check for name, check in OPTIONAL.get(kind, {}).items() if name in body}
+    shape = {**shape, **more}
     if body.keys() != shape.keys():
         odd = min(body.keys() ^ shape.keys())
         raise LogError("ENTRY_BODY", f"{kind}: {'unknown' if odd in body else 'missing'} field {odd!r}")

@@ -8,12 +8,13 @@ entry that could not have been written in that state breaks the rule that it bel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from crypto.errors import LogError
 from crypto.log.entry import Entry
+from crypto.log.keychain import Change
 from crypto.log.kinds import check_body
+from crypto.log.standing import Standing
 
 SERVICE: Final = "service"
 
@@ -26,43 +27,9 @@ RULES: Final[Mapping[str, str]] = {
     "runs": "every run has an agreement in force, and every batch in it was submitted and not withdrawn",
     "releases": "every release has a finished run, an agreement in force, and a recipient who asked",
     "ledger": "every question is charged once, the sums add up, and answers come from what was charged",
+    "keys": "the log's key changes only by a statement that the key before it signed",
     "destruction": "two organizations destroy what is revoked or expired, and nothing follows",
 }
-
-
-@dataclass
-class _Agreement:
-    version: int
-    terms: Mapping[str, Any]
-    in_review: bool = False
-    approved: set[str] = field(default_factory=set)
-    revoked: bool = False
-    holds: set[str] = field(default_factory=set)  # organizations that suspend it
-    due_by: str | None = None
-    destroyed: bool = False
-    batches: dict[str, tuple[str, str]] = field(default_factory=dict)  # id → organization, manifest
-    started: dict[str, Any] = field(default_factory=dict)  # run → inputs
-    finished: set[str] = field(default_factory=set)
-    requested: dict[str, str] = field(default_factory=dict)  # release → who
-    ledger: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    questions: set[tuple[str, str]] = field(default_factory=set)
-    charged: int = 0
-
-    def is_approved(self) -> bool:
-        return (
-            self.in_review
-            and not self.revoked
-            and self.due_by is None
-            and self.approved >= set(self.terms["data_owners"])
-        )
-
-    def in_force(self, at: str) -> bool:
-        """From the beginning of ``effective`` until the beginning of ``expires``, UTC."""
-        in_time = bool(self.terms["effective"] <= at[:10] < self.terms["expires"])
-        return in_time and not self.holds and self.is_approved()
-
-    def has_ended(self, at: str) -> bool:
-        return self.revoked or (self.is_approved() and at[:10] >= self.terms["expires"])
 
 
 class Rules:
@@ -79,8 +46,10 @@ class Rules:
         self._organizations: set[str] = set()
         self._keys: dict[str, str] = {}  # fingerprint → organization
         self._credentials: dict[str, tuple[str, str]] = {}  # id → organization, fingerprint
-        self._agreements: dict[str, _Agreement] = {}
+        self._agreements: dict[str, Standing] = {}
         self._batches: set[str] = set()
+        self._log_key: str | None = None
+        self._salted = False
         self._dispatch: dict[str, Callable[[Entry, Mapping[str, Any]], None]] = {
             "organization.created": self._organization_created,
             "credential.created": self._credential_created,
@@ -102,10 +71,13 @@ class Rules:
             "release.requested": self._requested,
             "release.granted": self._granted,
             "release.refused": self._refused,
+            "release.approved": self._approved_release,
             "release.objected": self._objected,
+            "release.reviewed": self._reviewed,
             "ledger.charged": self._charged,
             "destruction.due": self._destruction_due,
             "destruction.done": self._destruction_done,
+            "log.rekeyed": self._rekeyed,
         }
 
     def feed(self, entry: Entry) -> None:
@@ -115,6 +87,9 @@ class Rules:
         except LogError as error:
             self._break("bodies", entry, str(error))
             return  # the rules below rely on what a body says
+        if self._salted and entry.salt is None:
+            self._break("bodies", entry, "has no salt, after entries that have")
+        self._salted = entry.salt is not None
         if entry.actor != SERVICE and entry.actor not in self._organizations:
             self._break("organizations", entry, f"{entry.actor} acts and was never registered")
         follow = self._dispatch.get(entry.kind)
@@ -152,6 +127,15 @@ class Rules:
                 "organizations", entry, "signed with a key that is not registered to the actor, or is revoked"
             )
 
+    def _rekeyed(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        if self._log_key not in (None, body["old"]):
+            self._break("keys", entry, "not the key that signed until then")
+        try:
+            Change(entry.index, body["old"], body["new"], body["signature"]).verify()
+        except LogError as error:
+            self._break("keys", entry, error.detail)
+        self._log_key = body["new"]
+
     # -------------------------------------------------------------- agreements
 
     def _proposed(self, entry: Entry, body: Mapping[str, Any]) -> None:
@@ -160,20 +144,20 @@ class Rules:
         if body["version"] != (found.version if found else 0) + 1:
             self._break("agreements", entry, "versions do not follow one another")
         if found is None:
-            self._agreements[name] = _Agreement(body["version"], body)
+            self._agreements[name] = Standing(body["version"], body)
             return
         if found.has_ended(entry.at) or found.due_by is not None:
             self._break("agreements", entry, "an agreement that has ended is edited")
         found.version, found.terms = body["version"], body
         found.in_review, found.approved = False, set()
 
-    def _standing(self, rule: str, entry: Entry) -> _Agreement | None:
+    def _standing(self, rule: str, entry: Entry) -> Standing | None:
         found = self._agreements.get(str(entry.agreement))
         if found is None:
             self._break(rule, entry, "under an agreement that nobody proposed")
         return found
 
-    def _statement(self, entry: Entry, body: Mapping[str, Any]) -> _Agreement | None:
+    def _statement(self, entry: Entry, body: Mapping[str, Any]) -> Standing | None:
         found = self._standing("agreements", entry)
         if found is not None and (body["version"], body["hash"]) != (found.version, found.terms["hash"]):
             self._break("agreements", entry, "names another version or hash than the one that stands")
@@ -184,7 +168,7 @@ class Rules:
         if found is not None:
             found.in_review = True
 
-    def _owner_statement(self, entry: Entry, body: Mapping[str, Any]) -> _Agreement | None:
+    def _owner_statement(self, entry: Entry, body: Mapping[str, Any]) -> Standing | None:
         found = self._statement(entry, body)
         self._signed(entry, body["key_id"])
         if found is None:
@@ -251,7 +235,7 @@ class Rules:
 
     # -------------------------------------------------------------- runs
 
-    def _in_force(self, rule: str, entry: Entry) -> _Agreement | None:
+    def _in_force(self, rule: str, entry: Entry) -> Standing | None:
         found = self._standing(rule, entry)
         if found is not None and not found.in_force(entry.at):
             why = "was not approved and in force at that time"
@@ -274,7 +258,7 @@ class Rules:
         self._inputs(entry, body, found)
         found.started[body["run"]] = body["inputs"]
 
-    def _inputs(self, entry: Entry, body: Mapping[str, Any], found: _Agreement) -> None:
+    def _inputs(self, entry: Entry, body: Mapping[str, Any], found: Standing) -> None:
         for each in body["inputs"]:
             if found.batches.get(each["batch"]) != (each["organization"], each["manifest_sha256"]):
                 self._break("runs", entry, f"batch {each['batch']} was not submitted so, or was withdrawn")
@@ -321,14 +305,39 @@ class Rules:
         if found is not None and found.requested.get(body["release"]) != entry.actor:
             self._break("releases", entry, "nobody of that name requested it")
 
+    def _of_owner(self, entry: Entry, body: Mapping[str, Any]) -> Standing | None:
+        """Whether a data owner speaks of a release that was granted."""
+        found = self._standing("releases", entry)
+        if found is None:
+            return None
+        if body["release"] not in found.granted:
+            self._break("releases", entry, "of a release that was never granted")
+        if entry.actor not in found.terms["data_owners"]:
+            self._break("releases", entry, f"{entry.actor} is not a data owner of the agreement")
+        return found
+
+    def _approved_release(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._of_owner(entry, body)
+        if found is not None:
+            found.agreed.setdefault(body["release"], set()).add(entry.actor)
+
     def _objected(self, entry: Entry, body: Mapping[str, Any]) -> None:
+        found = self._of_owner(entry, body)
+        if found is not None:
+            found.objected.add(body["release"])
+
+    def _reviewed(self, entry: Entry, body: Mapping[str, Any]) -> None:
         found = self._standing("releases", entry)
         if found is None:
             return
-        if body["release"] not in found.requested:
-            self._break("releases", entry, "an objection to what nobody requested")
-        if entry.actor not in found.terms["data_owners"]:
-            self._break("releases", entry, f"{entry.actor} is not a data owner of the agreement")
+        name = body["release"]
+        if name not in found.granted or name in found.reviewed:
+            self._break("releases", entry, "of a release that was never granted, or reviewed before")
+        if name in found.objected:
+            self._break("releases", entry, "a data owner objected to it")
+        if set(body["approved_by"]) != found.agreed.get(name, set()):
+            self._break("releases", entry, "names other owners than those who approved it")
+        found.reviewed.add(name)
 
     def _granted(self, entry: Entry, body: Mapping[str, Any]) -> None:
         found = self._in_force("releases", entry)
@@ -342,6 +351,7 @@ class Rules:
             self._break("releases", entry, f"run {body['run']} never finished")
         if body["min_cell"] < found.terms["min_cell"]:
             self._break("releases", entry, "the minimum cell is smaller than the agreement's")
+        found.granted.add(body["release"])
         charge = found.ledger.get(body["ledger"])
         same = ("run", "cube_sha256", "min_cell")
         if charge is None or any(charge[name] != body[name] for name in same):

@@ -7,15 +7,17 @@ remembers needs no one's word.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from crypto.errors import LogError
-from crypto.log.checkpoint import Checkpoint, open_note, parse_vkey
+from crypto.log.checkpoint import Checkpoint, parse_vkey
 from crypto.log.cosignature import cosignatures, parse_witness_vkey
 from crypto.log.entry import Entry
+from crypto.log.keychain import Change, Keychain
 from crypto.log.rules import RULES, Rules
 from crypto.log.tree import Frontier, leaf_hash, root
 
@@ -67,12 +69,16 @@ class LogCopy:
         Verifier key text that came with the copy.
     earlier
         Older checkpoints of the same log, and any that the reader remembers from elsewhere.
+    keys
+        All keys of the log, as :meth:`crypto.log.keychain.Keychain.to_text` writes them; None where the log
+        has had the one key only.
     """
 
     checkpoint: Anchor
     entries: Iterable[bytes]
     key: str
     earlier: Sequence[Anchor] = ()
+    keys: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,10 @@ def verify_copy(
 ) -> VerificationReport:
     """Verify a copy of the log.
 
-    1. The key: the given one if there is one (and the copy's own must not differ), else the copy's.
-    2. The signature of the copy's checkpoint, and of every earlier one, all of the same log.
+    1. The key: the given one if there is one, else the copy's. Where the copy's is another, signed statements
+       must lead from the one to the other, and the entries must hold exactly these.
+    2. The signature of the copy's checkpoint, and of every earlier one, all of the same log, each by the key
+       that was in force.
     3. Every entry: canonical, of a known version, and bearing the index of its place.
     4. As many entries as the checkpoint says, hashing to its root.
     5. For each earlier checkpoint: the same entries, cut at its size, hash to its root. This is stronger than
@@ -154,22 +162,28 @@ def verify_copy(
     VerificationReport
         Failures are reported, not raised.
     """
-    checks = [_check_key(copy.key, key)]
+    outcome, chain = _check_key(copy, key)
+    checks = [outcome]
     anchors: list[tuple[Anchor, Checkpoint]] = []
-    if checks[0].ok:
+    if chain is not None:
         notes = (copy.checkpoint, *copy.earlier)
-        checks += [_check_signature(anchor, key or copy.key, anchors) for anchor in notes]
+        checks += [_check_signature(anchor, chain, anchors) for anchor in notes]
     if not anchors or anchors[0][0] is not copy.checkpoint:
         return VerificationReport(tuple(checks), note=copy.checkpoint.note)
 
     checks += [_check_witness(witness, anchors) for witness in witnesses]
-    rules = Rules()
-    hashes, odd = _read_entries(copy.entries, anchors[0][1].size, rules, progress)
+    assert chain is not None
+    rules, changes = Rules(), KeyChanges()
+    hashes, odd = _read_entries(copy.entries, anchors[0][1].size, [rules.feed, changes.feed], progress)
     checks.append(odd[1] if odd else Check("entries", True, f"{len(hashes)} entries, each in its place"))
     outcomes, wrong, doubtful = _check_roots(hashes, anchors)
     checks += outcomes
     if odd:
         wrong.append(odd[0])
+    else:
+        keys, place = changes.compare(chain, len(hashes))
+        checks.append(keys)
+        wrong += [] if place is None else [place]
     checks += _rule_checks(rules)
     first = min([*wrong, *(place for place, _ in rules.broken.values())], default=None)
     # A checkpoint that fails below the first known fault proves an earlier one that cannot be told exactly.
@@ -178,24 +192,54 @@ def verify_copy(
     return VerificationReport(tuple(checks), first, anchors[0][1], copy.checkpoint.note)
 
 
-def _check_key(found: str, trusted: str | None) -> Check:
+def _check_key(copy: LogCopy, trusted: str | None) -> tuple[Check, Keychain | None]:
     try:
-        name, key = parse_vkey(found)
-        if trusted is not None and parse_vkey(trusted) != (name, key):
-            return Check("key", False, "the key that came with the log is not the one that you trust")
+        chain = Keychain(copy.key.removesuffix("\n")) if copy.keys is None else Keychain.parse(copy.keys)
+        if copy.key.removesuffix("\n") != chain.newest:
+            return Check("key", False, "the keys that came with the log do not lead to its key"), None
+        name, key = parse_vkey(chain.newest)
+        if trusted is None:
+            source = "taken from the log itself: compare it with its owner's"
+        elif len(chain.since(trusted.removesuffix("\n"))) > 1:
+            source = "which follows, by signed statements, the one that you gave"
+        else:
+            source = "as you gave it"
     except LogError as error:
-        return Check("key", False, str(error))
-    source = (
-        "as you gave it" if trusted is not None else "taken from the log itself: compare it with its owner's"
-    )
-    return Check("key", True, f"{name}, fingerprint {key.fingerprint}, {source}")
+        if error.code == "LOG_KEY_OTHER":
+            return Check("key", False, "the key that came with the log is not the one that you trust"), None
+        return Check("key", False, str(error)), None
+    return Check("key", True, f"{name}, fingerprint {key.fingerprint}, {source}"), chain
 
 
-def _check_signature(anchor: Anchor, key: str, opened: list[tuple[Anchor, Checkpoint]]) -> Check:
+class KeyChanges:
+    """The changes of the log's key that its entries tell, to be compared with those that it shows."""
+
+    def __init__(self) -> None:
+        self._found: list[Change] = []
+
+    def feed(self, entry: Entry) -> None:
+        """Take the next entry."""
+        if entry.kind == "log.rekeyed" and entry.body.keys() == {"old", "new", "signature"}:
+            body: Mapping[str, Any] = entry.body
+            self._found.append(Change(entry.index, body["old"], body["new"], body["signature"]))
+
+    def compare(self, chain: Keychain, size: int) -> tuple[Check, int | None]:
+        """Compare with the changes that lie within the first ``size`` entries; also the first other one."""
+        shown = [change for change in chain.changes if change.index < size]
+        for ours, theirs in zip_longest(self._found, shown):
+            if ours != theirs:
+                place = min(each.index for each in (ours, theirs) if each is not None)
+                detail = f"entry {place}: the log's key is not changed as its keys say"
+                return Check("log keys", False, detail), place
+        count = f"{len(shown)} changes of the log's key" if shown else "no change of the log's key"
+        return Check("log keys", True, f"{count}, as its keys say"), None
+
+
+def _check_signature(anchor: Anchor, chain: Keychain, opened: list[tuple[Anchor, Checkpoint]]) -> Check:
     """Open a checkpoint and append it to ``opened`` if it can be relied on."""
     name = f"signature of {anchor.name}"
     try:
-        checkpoint = open_note(anchor.note, [key])
+        checkpoint = chain.open(anchor.note)
     except LogError as error:
         return Check(name, False, str(error))
     opened.append((anchor, checkpoint))
@@ -237,7 +281,7 @@ def _rule_checks(rules: Rules) -> list[Check]:
 def _read_entries(
     entries: Iterable[bytes],
     size: int,
-    rules: Rules,
+    readers: Sequence[Callable[[Entry], None]],
     progress: Callable[[str, int, int], None] | None,
 ) -> tuple[list[bytes], tuple[int, Check] | None]:
     """Hash every leaf; also return the first that does not fit its place, with the reason.
@@ -250,7 +294,7 @@ def _read_entries(
     for place, leaf in enumerate(entries):
         hashes.append(leaf_hash(leaf))
         if odd is None:
-            problem = _entry_problem(leaf, place, rules)
+            problem = _entry_problem(leaf, place, readers)
             if problem:
                 odd = (place, Check("entries", False, f"entry {place}: {problem}"))
         if progress and place % _REPORT_EVERY == 0:
@@ -265,10 +309,10 @@ def _read_entries(
     return hashes, odd
 
 
-def _entry_problem(leaf: bytes, place: int, rules: Rules) -> str | None:
-    """What is wrong with an entry by itself; one that is well is given to the rules.
+def _entry_problem(leaf: bytes, place: int, readers: Sequence[Callable[[Entry], None]]) -> str | None:
+    """What is wrong with an entry by itself; one that is well is given to the readers.
 
-    After the first that is not, the rules are not asked further: what follows would be judged in a state
+    After the first that is not, they are not asked further: what follows would be judged in a state
     that is not the log's.
     """
     try:
@@ -277,7 +321,8 @@ def _entry_problem(leaf: bytes, place: int, rules: Rules) -> str | None:
         return str(error)
     if entry.index != place:
         return f"it says that it is entry {entry.index}"
-    rules.feed(entry)
+    for read in readers:
+        read(entry)
     return None
 
 

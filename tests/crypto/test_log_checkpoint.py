@@ -265,7 +265,7 @@ def test_entry_malformed_document_is_refused(change):
         Entry.parse(leaf)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, True])
+@pytest.mark.parametrize("version", [0, 3, "1", None, True])
 def test_entry_of_an_unknown_version_is_refused(version):
     leaf = json.dumps(ENTRY | {"version": version}, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(LogError, match="ENTRY_VERSION"):

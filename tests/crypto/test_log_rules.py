@@ -124,6 +124,8 @@ def story() -> list[Row]:
             table_sha256=H["t"],
             cells={"published": 2},
         ),
+        row("release.approved", "a", AGREEMENT, release="rel-1"),
+        row("release.reviewed", "service", AGREEMENT, release="rel-1", approved_by=["a"]),
         row("agreement.revoked", "a", AGREEMENT, **version, key_id=KEY_A),
         row("destruction.due", "a", AGREEMENT),
         row(

@@ -62,6 +62,7 @@ def test_verify_copy_untouched_log_holds_and_says_what_was_checked():
         "entries",
         "entries reach the remembered checkpoint",
         "entries reach the checkpoint",
+        "log keys",
         *(f"rule {rule}" for rule in RULES),
     ]
     document = json.loads(json.dumps(report.to_document()))

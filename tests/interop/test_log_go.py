@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.flows.seal_log import SERVICE, append, seal
+from crypto.log.entry import Entry
 from crypto.log.tiles import Tile, tiles_of
 from tests.world import World
 
@@ -60,7 +61,10 @@ def served(sqlite_world: World, tmp_path: Path) -> Path:
     size = int((folder / "checkpoint").read_text().split("\n")[1])
     hashes = tiles_of(size)
     for tile in [*hashes, *(Tile(None, t.number, t.width) for t in hashes if t.level == 0)]:
-        answer = world.auditor.get(f"/log/tile/{tile.path()}")
+        # As any client of static files reads them: only the entries ask who is there.
+        reader = world.client if tile.level is not None else world.auditor.client
+        headers = {} if tile.level is not None else {"Authorization": f"Bearer {world.auditor.api_key}"}
+        answer = reader.get(f"/v1/log/tile/{tile.path()}", headers=headers)
         assert answer.status_code == 200, tile
         assert "immutable" in answer.headers["Cache-Control"]
         path = folder / "tile" / tile.path()
@@ -138,10 +142,32 @@ def test_go_verifies_our_checkpoints_tiles_entries_and_proofs_and_refuses_altere
         shutil.rmtree(folder)
 
 
-def test_tiles_that_the_log_does_not_have_are_not_served(sqlite_world: World) -> None:
+def test_tiles_that_the_log_does_not_have_are_not_served_and_entries_only_to_auditors(
+    sqlite_world: World,
+) -> None:
     size = int(sqlite_world.client.get("/v1/log/checkpoint").text.split("\n")[1])
     for path in (f"0/000.p/{size + 9}", "0/000", "0/001", "1/000.p/1", "entries/000", "0/0", "9/../0/000"):
         assert sqlite_world.auditor.get(f"/log/tile/{path}").status_code == 404, path
-    assert sqlite_world.client.get(f"/v1/log/tile/0/000.p/{size}").status_code == 401
-    assert sqlite_world.education.get(f"/log/tile/0/000.p/{size}").status_code == 200
+    assert sqlite_world.client.get(f"/v1/log/tile/0/000.p/{size}").status_code == 200
+    assert sqlite_world.client.get(f"/v1/log/tile/entries/000.p/{size}").status_code == 401
     assert sqlite_world.education.get(f"/log/tile/entries/000.p/{size}").status_code == 403
+
+
+def test_hashes_of_entries_without_salt_are_not_public(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = sqlite_world
+    monkeypatch.setattr("app.flows.seal_log.Entry", lambda *fields: Entry(*fields[:-1]))
+    with world.service.store.transaction("old entries") as tx:
+        for number in range(256):
+            body = {"organization": f"old-{number}", "name": "n"}
+            append(tx, "organization.created", None, SERVICE, body, world.service.now())
+    monkeypatch.undo()
+    with world.service.store.transaction("new entries") as tx:
+        for number in range(256):
+            body = {"organization": f"new-{number}", "name": "n"}
+            append(tx, "organization.created", None, SERVICE, body, world.service.now())
+    seal(world.service)
+    assert world.client.get("/v1/log/tile/0/000").status_code == 200, "it begins with a salted entry"
+    assert world.client.get("/v1/log/tile/0/001").json()["code"] == "TILE_UNSALTED"
+    assert world.client.get("/v1/log/tile/1/000.p/2").status_code == 200
