@@ -25,7 +25,7 @@ from app.api.limits import Limits
 from app.api.middleware import Surroundings
 from app.flows.identity import Identity
 from app.flows.seal_log import seal
-from app.flows.service import open_service, utc_now
+from app.flows.service import open_service, require_storage, utc_now
 from app.settings import Settings
 from app.web import pages
 
@@ -36,9 +36,10 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     Raises
     ------
     ServiceError
-        As `open_service`: a server that cannot work does not start.
+        As `open_service` and `require_storage`: a server that cannot work does not start.
     """
     service = open_service(settings, clock=clock)
+    require_storage(service)
     # Entries that a crash left without a checkpoint are sealed before anybody can ask.
     seal(service)
 

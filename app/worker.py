@@ -32,7 +32,8 @@ import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
 from app.flows import run_linkage
-from app.flows.service import Service, open_service
+from app.flows.housekeeping import keep_house
+from app.flows.service import Service, open_service, require_storage
 from app.logs import configure
 from app.settings import Settings
 from app.store import run_ownership
@@ -245,11 +246,14 @@ def serve_runs(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker = Worker(open_service(settings), tick=tick, silence=silence)
+    service = open_service(settings)
+    storage = require_storage(service)
+    worker = Worker(service, tick=tick, silence=silence)
     worker.start()
     if parent is not None:
         threading.Thread(target=_watch_parent, args=(parent, stop), daemon=True).start()
-    log.info("worker ready", worker=worker.name)
+    threading.Thread(target=keep_house, args=(service, stop), daemon=True).start()
+    log.info("worker ready", worker=worker.name, **storage.to_document())
     worker.run(stop)
     # The workflow's thread may be deep in a computation; everything it leaves is meant to be left.
     logging.shutdown()
