@@ -104,7 +104,15 @@ def render(
         "notice": NOTICES.get(request.cookies.get(_NOTICE, "")),
     }
     answer: Response = templates.TemplateResponse(request, template, shared | context, status_code=status)
-    answer.headers.update({"Content-Security-Policy": policy, "Cache-Control": "no-store", **(headers or {})})
+    answer.headers.update(
+        {
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            # Under `no-referrer` browsers send forms with `Origin: null`, which is nobody's own origin.
+            "Referrer-Policy": "same-origin",
+            **(headers or {}),
+        }
+    )
     if _NOTICE in request.cookies:
         answer.delete_cookie(_NOTICE, path="/")
     return answer

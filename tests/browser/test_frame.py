@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.region import Region
 from tests.browser.visitor import PHONE, WIDE, Visitor
@@ -44,11 +45,11 @@ def test_signing_in_when_a_page_was_asked_for_goes_on_to_it_and_out_again(
     visitor.expected.add(401)
     page.get_by_label("API key").fill("clk_" + "x" * 43)
     page.get_by_role("button", name="Sign in").click()
-    assert page.get_by_text("This key is not good").is_visible()
+    expect(page.get_by_text("This key is not good")).to_be_visible()
     page.get_by_label("API key").fill(region.api_keys["partnership"])
     page.get_by_role("button", name="Sign in").click()
-    assert page.url.endswith("/partnership?x=1")
+    expect(page).to_have_url(f"{region.url}/partnership?x=1")
     assert region.api_keys["partnership"] not in page.content()
     page.get_by_role("button", name="Sign out").click()
-    assert page.get_by_text("You have signed out.").is_visible()
+    expect(page.get_by_text("You have signed out.")).to_be_visible()
     assert "/sign-in" in visitor.open("/partnership").url
