@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import ServiceError
+from app.flows.log_signer import LogSigner
 from app.settings import Settings
 from app.store import Blobs, KeyStore, Plane, Store, datakeys, log, schema
 from app.store.blobs import Semantics
@@ -38,20 +39,25 @@ class Service:
     ----------
     settings : Settings
     store : Store
-    log_key : SigningKey
-        Signs checkpoints, receipts and certificates.
+    signer : LogSigner
+        Of checkpoints, receipts and certificates.
     clock : callable
         Aware UTC now; passed in so that tests and flows agree on the time.
     """
 
     settings: Settings
     store: Store
-    log_key: SigningKey
+    signer: LogSigner
     clock: Callable[[], datetime] = utc_now
 
     def now(self) -> datetime:
         """The present, to whole seconds: what is signed says the same as what is stored."""
         return self.clock().replace(microsecond=0)
+
+    @property
+    def log_key(self) -> SigningKey:
+        """The key that signs checkpoints, receipts and certificates."""
+        return self.signer.key()
 
     def plane(self, name: PlaneName) -> Plane:
         """Open one plane with its own keys and no others."""
@@ -89,7 +95,7 @@ def open_service(settings: Settings, *, clock: Callable[[], datetime] = utc_now)
         schema.upgrade(engine)
     store = Store(engine, Blobs.open(settings.blob_url))
     _ensure_keys(settings, store)
-    return Service(settings, store, SigningKey.load(settings.log_key), clock)
+    return Service(settings, store, LogSigner(settings.log_key), clock)
 
 
 def require_storage(service: Service) -> Semantics:
