@@ -192,13 +192,16 @@ def refine_by_frequency(
     Returns
     -------
     (Fit, log-odds, weights) of each candidate, or None
-        None without a plain scanned filter, or where the second estimate does not converge.
+        None without a plain scanned filter, beside no other comparison (which alone says who is a match),
+        or where the second estimate does not converge.
     """
     scanned = next((rule for rule in compared.found.report if rule["rule"] == "scan" and rule["used"]), None)
     name = str(scanned["filters"][0]) if scanned is not None and isinstance(scanned["filters"], list) else ""
     if not name or plan.levels[name].spec.similarity != "dice":
         return None
     groups = plan.groups_among(names)
+    if len(groups) == 1:
+        return None
     at = next(g for g, group in enumerate(groups) if name in group)
     found, before = compared.found, fit.parameters
     rivals = frequency.rivalry(found.left, found.right, probability, compared.inside[name] >= 1.0)
