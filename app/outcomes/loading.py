@@ -45,20 +45,22 @@ class Loaded:
 
     Attributes
     ----------
-    wages : tuple of (int, pa.Table)
-        Number and typed reports of each batch of wages.
+    wages : tuple of (str, pa.Table)
+        Id and typed reports of each batch of wages.
     reported : frozenset of (str, str)
         State and quarter of the reports of unemployment insurance.
     """
 
-    wages: tuple[tuple[int, pa.Table], ...]
+    wages: tuple[tuple[str, pa.Table], ...]
     reported: frozenset[tuple[str, str]]
 
 
 def load_facts(
     connection: duckdb.DuckDBPyConnection, persons: pa.Table, facts: Facts, owners: Mapping[str, str]
 ) -> Loaded:
-    """Register completions, participations, ``person_of`` (kind, seq, record_ref, person) and ``ways``.
+    """Register completions, participations, their ``person_of`` (kind, seq, record_ref, person) and ``ways``.
+
+    Records of wages, a hundred times as many, stay in ``persons``.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def load_facts(
                 raise OutcomesError("DUPLICATE_BATCH", "A batch is given twice.")
             batches.append({"kind": kind, "seq": number, "batch": batch})
         if kind == "wage":
-            wages = [(number, table) for number, (_, table) in enumerate(given)]
+            wages = given
         else:
             connection.register(kind, _whole(kind, given, owners))
     schema = pa.schema([("kind", pa.string()), ("seq", pa.int32()), ("batch", pa.string())])
@@ -84,7 +86,7 @@ def load_facts(
     connection.register("persons", persons.select(["person", "batch", "record_ref"]))
     connection.execute(
         "create table person_of as select b.kind, b.seq, p.record_ref, p.person "
-        "from persons p join batches b on b.batch = p.batch"
+        "from persons p join batches b on b.batch = p.batch where b.kind <> 'wage'"
     )
     connection.register("ways", _ways())
     _refuse_records_twice(connection)
@@ -109,8 +111,8 @@ def load_wages(connection: duckdb.DuckDBPyConnection, loaded: Loaded, *, needed:
     schema = _schema("wage", [table for _, table in loaded.wages])
     schema = schema.remove(schema.get_field_index("record_ref"))
     parts, sizes = [], []
-    for number, table in loaded.wages:
-        rows = rows_of_persons(table, _records(connection, number))
+    for batch, table in loaded.wages:
+        rows = rows_of_persons(table, _records(connection, batch))
         if rows is None:
             raise _without_person("wage")
         parts.append(rows if needed else rows.slice(0, 0))
@@ -119,15 +121,15 @@ def load_wages(connection: duckdb.DuckDBPyConnection, loaded: Loaded, *, needed:
         [part.select(schema.names).cast(schema) for part in parts] or [schema.empty_table()]
     )
     persons = pa.chunked_array([chunk for part in parts for chunk in part["person"].chunks], pa.int64())
-    seq = _repeat([number for number, _ in loaded.wages], sizes, pa.int32())
+    seq = _repeat(range(len(parts)), sizes, pa.int32())
     connection.register("wage", whole.append_column("person", persons).append_column("seq", seq))
 
 
-def _records(connection: duckdb.DuckDBPyConnection, number: int) -> Records:
+def _records(connection: duckdb.DuckDBPyConnection, batch: str) -> Records:
     found = connection.sql(
         "select record_ref, person, person in (select person from award) as wanted "
-        "from person_of where kind = 'wage' and seq = $seq",
-        params={"seq": number},
+        "from persons where batch = $batch",
+        params={"batch": batch},
     ).to_arrow_table()
     refs, persons, wanted = (found[name].combine_chunks() for name in ("record_ref", "person", "wanted"))
     return Records(refs, persons.to_numpy(), wanted.to_numpy(zero_copy_only=False))
@@ -169,10 +171,14 @@ def read_facts(kind: str, source: str | pa.NativeFile) -> pa.Table:
 
     A file that holds all the columns of its schema is read without those that no figure looks at.
     """
-    file = pq.ParquetFile(source, read_dictionary=list(_DICTIONARIES) if kind == "wage" else None)
-    names = list(_used(kind).names) if kind in _USED else []
-    whole = set(names) <= set(file.schema_arrow.names)
-    return file.read(columns=names if names and whole else None)
+    held = pq.read_schema(source).names
+    if isinstance(source, pa.NativeFile):
+        source.seek(0)
+    wanted = list(_used(kind).names) if kind in _USED else []
+    file = pq.ParquetFile(
+        source, read_dictionary=[name for name in _DICTIONARIES if kind == "wage" and name in held]
+    )
+    return file.read(columns=wanted if wanted and set(wanted) <= set(held) else None)
 
 
 def _schema(kind: str, tables: Sequence[pa.Table]) -> pa.Schema:
@@ -220,9 +226,10 @@ def _ways() -> pa.Table:
 def _refuse_records_twice(connection: duckdb.DuckDBPyConnection) -> None:
     """Stop where a record is in two clusters: a figure would double it."""
     # By their hashes first: numbers are grouped several times faster than texts.
-    for key in ("hash(kind, seq, record_ref)", "kind, seq, record_ref"):
+    for key in ("hash(batch, record_ref)", "batch, record_ref"):
         twice = connection.execute(
-            f"select 1 from person_of group by {key} having count(*) > 1 limit 1"  # noqa: S608 (constants)
+            "select 1 from persons where batch in (select batch from batches) "  # noqa: S608 (constants)
+            f"group by {key} having count(*) > 1 limit 1"
         ).fetchall()
         if not twice:
             return
