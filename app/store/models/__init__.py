@@ -16,6 +16,7 @@ from app.store.models.agreements import (
 )
 from app.store.models.base import Base, UtcDateTime
 from app.store.models.batches import Batch, BatchFile, BatchPart, BatchState, DataKey, KeyErasure
+from app.store.models.cubes import Cube
 from app.store.models.log import Checkpoint, Cosignature, LogEntry, LogHash, LogHead
 from app.store.models.organizations import Attempts, Credential, Organization, SignIn
 from app.store.models.releases import LedgerEntry, Objection, Release
@@ -37,6 +38,7 @@ __all__ = [
     "Checkpoint",
     "Cosignature",
     "Credential",
+    "Cube",
     "DataKey",
     "Hold",
     "KeyErasure",

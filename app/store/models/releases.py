@@ -28,6 +28,10 @@ class Release(Base):
     document: Mapped[dict[str, Any] | None]
     document_sha256: Mapped[str | None] = mapped_column(String(64))
     refusal_code: Mapped[str | None] = mapped_column(String(60))
+    #: The cube that the release waits for, and its filter under a keyed digest: what no code list holds may be
+    #: anything, so it is written down nowhere.
+    cube_id: Mapped[str | None] = mapped_column(ForeignKey("cubes.id"), index=True)
+    waiting: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime]
     visible_at: Mapped[datetime | None]
     log_index: Mapped[int | None]
@@ -44,7 +48,10 @@ class Objection(Base):
 
 
 class LedgerEntry(Base):
-    """What was decided once for a cohort: the protected cube from which every answer is read."""
+    """What was decided once for a cohort: the protected cube from which every answer is read.
+
+    The database itself refuses to change or to delete a row.
+    """
 
     __tablename__ = "ledger"
 
@@ -57,8 +64,16 @@ class LedgerEntry(Base):
     cube: Mapped[dict[str, Any]]
     cube_sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
+    #: 1, or the number of a planned correction.
+    vintage: Mapped[int] = mapped_column(default=1, server_default="1")
+    method: Mapped[str] = mapped_column(String(40), default="suppression", server_default="suppression")
+    #: Of differential privacy: what this cube costs, as a decimal.
+    epsilon: Mapped[str | None] = mapped_column(String(20))
+    #: What was proven and how: statistics of the worlds, tables that were dropped, entries it was proven beside.
+    proof: Mapped[dict[str, Any] | None]
+    proof_sha256: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
-        # A cohort and indicator, once decided, is frozen.
-        Index("uq_ledger_question", "agreement_id", "indicator", "cohort", unique=True),
+        # A cohort and indicator, once decided, is frozen; a correction is planned, and another vintage.
+        Index("uq_ledger_question", "agreement_id", "indicator", "cohort", "vintage", unique=True),
     )
