@@ -23,6 +23,7 @@ def add(
     indicator: str,
     cohort: str,
     vintage: int,
+    min_cell: int,
     now: datetime,
 ) -> Cube:
     """Queue a cube."""
@@ -35,6 +36,7 @@ def add(
         indicator=indicator,
         cohort=cohort,
         vintage=vintage,
+        min_cell=min_cell,
         state=RunState.QUEUED,
         stage="",
         done=0,

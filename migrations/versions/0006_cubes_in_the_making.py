@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("indicator", sa.String(length=60), nullable=False),
         sa.Column("cohort", sa.String(length=40), nullable=False),
         sa.Column("vintage", sa.BigInteger(), nullable=False),
+        sa.Column("min_cell", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("stage", sa.String(length=40), nullable=False),
         sa.Column("done", sa.BigInteger(), nullable=False),

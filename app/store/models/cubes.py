@@ -26,6 +26,7 @@ class Cube(Base):
     indicator: Mapped[str] = mapped_column(String(60))
     cohort: Mapped[str] = mapped_column(String(40))
     vintage: Mapped[int]
+    min_cell: Mapped[int]
     state: Mapped[str] = mapped_column(String(20))
     stage: Mapped[str] = mapped_column(String(40), default="")
     done: Mapped[int] = mapped_column(default=0)

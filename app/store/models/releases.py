@@ -28,7 +28,7 @@ class Release(Base):
     document: Mapped[dict[str, Any] | None]
     document_sha256: Mapped[str | None] = mapped_column(String(64))
     refusal_code: Mapped[str | None] = mapped_column(String(60))
-    #: The cube that the release waits for, and its filter under a keyed digest: what no code list holds may be
+    #: The cube that the release waits for, and its filter as keyed digests: what no code list holds may be
     #: anything, so it is written down nowhere.
     cube_id: Mapped[str | None] = mapped_column(ForeignKey("cubes.id"), index=True)
     waiting: Mapped[dict[str, Any] | None]
@@ -69,7 +69,8 @@ class LedgerEntry(Base):
     method: Mapped[str] = mapped_column(String(40), default="suppression", server_default="suppression")
     #: Of differential privacy: what this cube costs, as a decimal.
     epsilon: Mapped[str | None] = mapped_column(String(20))
-    #: What was proven and how: statistics of the worlds, tables that were dropped, entries it was proven beside.
+    #: What was proven and how: statistics of the worlds, tables that were dropped, entries that it was
+    #: proven beside.
     proof: Mapped[dict[str, Any] | None]
     proof_sha256: Mapped[str | None] = mapped_column(String(64))
 
