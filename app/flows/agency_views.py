@@ -12,6 +12,7 @@ from typing import Any
 from app.auth import Caller, Role
 from app.errors import NotFoundError, ServiceError
 from app.flows.agreement_states import Action
+from app.flows.agreement_terms import parse_terms
 from app.flows.compare_versions import Section, compare
 from app.flows.seal_log import rfc3339
 from app.flows.service import Service
@@ -58,12 +59,15 @@ class VersionView:
     ----------
     version : mapping
         ``version``, ``hash``, ``proposed_by``, ``created_at``, ``document``: what the owner downloads.
+    terms : mapping
+        The document with every term that it leaves to its default, and ``effective_min_cell``.
     since : int or None
         The version that the changes are told from; None where there is none before.
     changes : sequence of Section
     """
 
     version: Mapping[str, Any]
+    terms: Mapping[str, Any]
     since: int | None
     changes: Sequence[Section]
 
@@ -172,7 +176,9 @@ def _version(tx: Tx, agreement_id: str, number: int, since: int | None) -> Versi
     before = agreements.version(tx, agreement_id, since) if since is not None else None
     if row is None or (since is not None and before is None):
         raise NotFoundError("VERSION_UNKNOWN", "The agreement has no such version.")
+    terms = parse_terms(row.document)
     return VersionView(
+        terms=terms.document.model_dump() | {"effective_min_cell": terms.min_cell},
         version={
             "version": row.version,
             "hash": row.hash,

@@ -62,7 +62,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Section
     """
     old, new = (Document.model_validate(dict(document)) for document in (before, after))
     sections = [
-        Section("Purpose", tuple(_texts(old, new))),
+        Section("What it is for", tuple(_texts(old, new))),
         Section("Who takes part", tuple(_parties(old, new))),
         Section("Which data", tuple(_datasets(old, new))),
         Section("What may be asked", tuple(_questions(old, new))),

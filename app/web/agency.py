@@ -24,7 +24,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "DIGEST_MISMATCH": "The file is not the one that was announced. Encode again and submit the new package.",
     "FILE_ROWS": "The package changed after it was made. Encode again.",
     "FILE_UNREADABLE": "The package changed after it was made. Encode again.",
-    "SCREENING_FAILED": "Look at the filters named below: a constant or empty column, test data, a wrong secret.",
+    "SCREENING_FAILED": "Look at the filters named below: an empty column, test data, or another secret.",
     "FACTS_INVALID": "Mend the rows named below at the source, check them with “validate”, and encode again.",
     "FIELD_NOT_PERMITTED": "Leave the named columns out: the agreement does not permit them.",
     "PERIOD_NOT_PERMITTED": "Leave the named rows out: the agreement does not permit their period.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 
 from app.api.dependencies import ServiceDep
 from app.errors import NotFoundError, RefusedError, ServiceError
@@ -82,12 +82,16 @@ def certificate_file(agreement: str, service: ServiceDep, session: AgencySession
     return as_file(f"{agreement}-certificate.json", found)
 
 
-@router.get("/{agreement}/{decision}")
-def decide(
-    request: Request, agreement: str, decision: Decision, service: ServiceDep, session: AgencySession
-) -> Response:
-    """How to sign an approval or revocation, and where to hand it in."""
-    return _decide(request, agreement, decision, service, session)
+@router.get("/{agreement}/approve")
+def approve_page(request: Request, agreement: str, service: ServiceDep, session: AgencySession) -> Response:
+    """How to sign an approval, and where to hand it in."""
+    return _decide(request, agreement, "approve", service, session)
+
+
+@router.get("/{agreement}/revoke")
+def revoke_page(request: Request, agreement: str, service: ServiceDep, session: AgencySession) -> Response:
+    """How to sign a revocation, and where to hand it in."""
+    return _decide(request, agreement, "revoke", service, session)
 
 
 def _decide(
@@ -121,20 +125,48 @@ def _decide(
     )
 
 
-@router.post("/{agreement}/{decision}")
-def decided(
+class Statement:
+    """A signed statement as the form hands it in: a file, or else the text of one."""
+
+    def __init__(
+        self,
+        file: Annotated[UploadFile | None, File()] = None,
+        text: Annotated[str, Form(max_length=MAX_STATEMENT)] = "",
+    ) -> None:
+        self.text = text if file is None or not file.filename else _text_of(file)
+
+
+@router.post("/{agreement}/approve")
+def approve(
     request: Request,
     agreement: str,
-    decision: Decision,
     service: ServiceDep,
     session: AgencyForm,
-    file: Annotated[UploadFile | None, File()] = None,
-    text: Annotated[str, Form(max_length=MAX_STATEMENT)] = "",
+    given: Annotated[Statement, Depends()],
 ) -> Response:
-    """Take a signed statement; a refusal is told on the form."""
+    """Take a signed approval."""
+    return _decided(request, agreement, "approve", service, session, given.text)
+
+
+@router.post("/{agreement}/revoke")
+def revoke(
+    request: Request,
+    agreement: str,
+    service: ServiceDep,
+    session: AgencyForm,
+    given: Annotated[Statement, Depends()],
+) -> Response:
+    """Take a signed revocation."""
+    return _decided(request, agreement, "revoke", service, session, given.text)
+
+
+def _decided(
+    request: Request, agreement: str, decision: Decision, service: Service, session: Session, text: str
+) -> Response:
+    """Hand a statement on; a refusal is told on the form."""
     flows = {"approve": sign_agreement.approve, "revoke": sign_agreement.revoke}
     try:
-        signed = read_statement(_text_of(file, text))
+        signed = read_statement(text)
         flows[decision](service, session.caller, agreement, signed["document"], signed["signature"])
     except ServiceError as refusal:
         if refusal.status not in (409, 422):
@@ -143,9 +175,7 @@ def decided(
     return go(f"/agency/agreements/{agreement}", f"agreement-{decision}d")
 
 
-def _text_of(file: UploadFile | None, text: str) -> str:
-    if file is None or not file.filename:
-        return text
+def _text_of(file: UploadFile) -> str:
     data = file.file.read(MAX_STATEMENT + 1)
     try:
         return data.decode("utf-8") if len(data) <= MAX_STATEMENT else ""

@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from app.api.dependencies import ServiceDep
 from app.flows import queries
 from app.flows.service import Service
-from app.web import errors, partnership, signing_in
+from app.web import agency, agency_agreements, errors, partnership, signing_in
 from app.web.site import HERE, render
 
 DOCS_POLICY: Final = (
@@ -27,7 +27,7 @@ DOCS_POLICY: Final = (
 )
 
 #: The pages of each kind of user, in the order of their routes.
-ROUTERS: Final = (signing_in.router, partnership.router)
+ROUTERS: Final = (signing_in.router, partnership.router, agency.router, agency_agreements.router)
 
 router = APIRouter(include_in_schema=False)
 

@@ -48,14 +48,37 @@ class Link:
 #: First page of each role, and what else its header links to. Pages of a role lie below ``/{role}``.
 NAVIGATION: Final[Mapping[Role, tuple[Link, ...]]] = {
     Role.PARTNERSHIP: (Link("Agreements", "/partnership"), Link("Indicators", "/partnership/indicators")),
-    Role.AGENCY: (Link("Agreements", "/agency"),),
-    Role.AUDITOR: (Link("Overview", "/auditor"),),
-    Role.OPERATOR: (Link("Overview", "/operator"),),
+    Role.AGENCY: (Link("Agreements and batches", "/agency"),),
+    Role.AUDITOR: (
+        Link("Overview", "/auditor"),
+        Link("Log", "/auditor/log"),
+        Link("Checkpoint", "/auditor/checkpoint"),
+        Link("Verification", "/auditor/verification"),
+    ),
+    Role.OPERATOR: (
+        Link("Overview", "/operator"),
+        Link("Organizations", "/operator/organizations"),
+        Link("Agreements", "/operator/agreements"),
+        Link("Runs", "/operator/runs"),
+        Link("Health", "/operator/health"),
+    ),
 }
 
 #: Notices that a form may leave for the next page. Only these: what is shown never travels in the cookie.
 NOTICES: Final[dict[str, str]] = {
     "signed-out": "You have signed out.",
+    "agreement-approved": "Your approval is on record and in the log.",
+    "agreement-revoked": "You have revoked the agreement. Nothing is submitted, linked or released any more.",
+    "agreement-held": "The agreement is held until you lift your hold.",
+    "hold-lifted": "Your hold is lifted.",
+    "batch-withdrawn": "The batch is withdrawn; its keys are destroyed.",
+    "destruction-due": "Destruction is due. Another organization executes it.",
+    "data-destroyed": "The data are destroyed. The certificate is signed.",
+    "organization-created": "The organization is registered.",
+    "credential-revoked": "The credential is revoked; it opens nothing from now on.",
+    "credential-registered": "The credential is registered.",
+    "run-started": "The run is queued.",
+    "run-cancelled": "The run is cancelled, or will be at its next sign of progress.",
 }
 
 templates = Jinja2Templates(
