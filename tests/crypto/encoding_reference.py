@@ -64,6 +64,15 @@ def tokens(rule: Mapping[str, Any], value: str) -> Iterator[tuple[str, int]]:
     elif rule["kind"] == "digits":
         for place, character in enumerate(value):
             yield f"{place}:{character}", rule["positions"]
+    elif rule["kind"] == "code":
+        reached = [place for place, length in enumerate(rule["levels"]) if len(value) >= length]
+        for place in reached or [0]:
+            yield f"{place}:{value[: rule['levels'][place]]}", rule["positions"][place]
+    elif rule["kind"] == "numeric":
+        b, d = rule["resolution"], rule["distance"]
+        c = (2 * (2 * b * int(value)) + d) // (2 * d)
+        for step in range(c - b, c + b + 1):
+            yield str(step * d), rule["positions"]
     else:
         yield value, rule["positions"]
 
