@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.results import table, versions, write_section
 from tests import postgres
+from tests.faults.processes import DaskWorkers
 from tests.faults.stage import Stage
 from tests.faults.story import Tally, tell
 from tests.flows.linkage_world import make_packages
@@ -34,12 +35,18 @@ def campaign(kills: int, minutes: float, seed: int) -> tuple[Tally, int, list[st
         root = Path(name)
         packages = make_packages(root / "region")
         stages = [Stage(root / "sqlite", packages), Stage(root / "postgres", packages, cluster)]
+        dask = DaskWorkers(root / "dask")
         while tally.kills.total() < kills and time.monotonic() < end:
             stage, out = stages[stories % 2], root / f"story-{stories}"
             out.mkdir()
             try:
                 told = tell(
-                    stage.copy(out / "data"), stage.cast, out, seed=seed + stories, kills=KILLS_PER_STORY
+                    stage.copy(out / "data"),
+                    stage.cast,
+                    out,
+                    seed=seed + stories,
+                    kills=min(KILLS_PER_STORY, kills - tally.kills.total()),
+                    dask=dask,
                 )
                 tally.add(told)
                 if not told.clean:
@@ -48,6 +55,7 @@ def campaign(kills: int, minutes: float, seed: int) -> tuple[Tally, int, list[st
                 problems.append(f"seed {seed + stories}: {type(error).__name__}: {str(error)[:3000]}")
             stories += 1
             print(f"{stories} stories, {tally.kills.total()} kills, {len(problems)} problems", flush=True)
+        dask.stop()
     return tally, stories, problems
 
 
@@ -73,9 +81,9 @@ def report(tally: Tally, stories: int, problems: list[str]) -> str:
     )
     return (
         f"{stories} whole stories over HTTP, SQLite and PostgreSQL in turn: five approvals, five batches, "
-        "two runs, a release, a revocation and a destruction each, while API and worker are killed with "
-        f"`kill -9` at random moments and started again at once. Calls repeated after a broken connection: "
-        f"{tally.repeated}.\n\n{kills}\n{done}\n{found}"
+        "two runs on a Dask cluster, a release, a revocation and a destruction each, while API, worker and "
+        "Dask workers are killed with `kill -9` at random moments and started again at once. Calls "
+        f"repeated after a broken connection: {tally.repeated}.\n\n{kills}\n{done}\n{found}"
     )
 
 

@@ -74,6 +74,11 @@ class Cluster:
                 raise LinkageError("CLUSTER_CREDENTIALS", f"{variable} is needed beside {ADDRESS}.")
         return cls(address, *(environment[variable] for variable in _FILES.values()))
 
+    def to_environment(self) -> dict[str, str]:
+        """The variables from which `from_environment` reads this."""
+        files = dict(zip(_FILES.values(), (self.ca, self.certificate, self.key), strict=True))
+        return {ADDRESS: self.address, **files}
+
     def pairs(
         self, similarity: Similarity, a: Words, b: Words, threshold: str, progress: Progress
     ) -> Iterator[PairBlock]:

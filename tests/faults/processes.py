@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import socket
 import threading
@@ -18,6 +19,8 @@ from typing import Any
 import httpx
 
 from app.settings import Settings
+from linkage.distributed import Cluster
+from tests.linkage.dask_cluster import Running
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["app.main", "app.worker", "tests.faults.processes"])
@@ -73,8 +76,10 @@ def free_port() -> int:
 class Victim:
     """One process that is killed and started again, any number of times."""
 
-    def __init__(self, target: Any, settings: Settings, log: Path, *arguments: Any) -> None:
-        environ = settings.to_environ()
+    def __init__(
+        self, target: Any, settings: Settings, log: Path, *arguments: Any, cluster: Cluster | None = None
+    ) -> None:
+        environ = settings.to_environ() | (cluster.to_environment() if cluster else {})
         self._arguments = (environ, str(log), os.getpid(), *arguments)
         self._target = target
         self.kills = 0
@@ -105,15 +110,33 @@ class Victim:
             self.kill()
 
 
-class Node:
-    """An API and its workers over one data folder."""
+class DaskWorkers:
+    """The workers of a Dask cluster, of which one is killed at a time and started again."""
 
-    def __init__(self, settings: Settings, log: Path, *, workers: int = 1) -> None:
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.running = Running(folder)
+        self.running.wait(2)
+
+    def kill_and_restart(self, rng: random.Random) -> None:
+        """`kill -9` one of them; another takes its place."""
+        self.running.replace_worker(rng.randrange(len(self.running.workers)))
+
+    def stop(self) -> None:
+        self.running.stop()
+
+
+class Node:
+    """An API and its workers over one data folder; with `cluster`, they compare there."""
+
+    def __init__(
+        self, settings: Settings, log: Path, *, workers: int = 1, cluster: Cluster | None = None
+    ) -> None:
         self.log = log
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = Victim(_api, settings, log, self.port)
-        self.workers = [Victim(work, settings, log) for _ in range(workers)]
+        self.workers = [Victim(work, settings, log, cluster=cluster) for _ in range(workers)]
 
     def ready(self, stop: threading.Event | None = None) -> bool:
         """Wait until the API answers; False if `stop` is set before."""

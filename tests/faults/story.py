@@ -27,12 +27,12 @@ from app.store.models import BatchState, RunState
 from crypto.canonical import digest_of
 from crypto.signatures import SigningKey
 from crypto.wire import read_manifest
-from tests.faults.processes import Node
+from tests.faults.processes import DaskWorkers, Node
 from tests.flows.linkage_world import AGREEMENT, COHORTS
 
 PATIENCE = 120.0
-#: Attempts are given up after five workers died over a run; this many kills leave one to finish.
-WORKER_KILLS_PER_RUN = 3
+#: Attempts are given up after five workers died over a run, blocks after four losses; this leaves one each.
+KILLS_PER_RUN = {"worker": 3, "Dask worker": 2}
 #: In which phase the first, second, … kill of a story falls.
 PLAN = (
     "submit", "run", "release", "destruction", "approve", "submit", "run",
@@ -82,15 +82,17 @@ class Tally:
 
 
 class Killer(threading.Thread):
-    """Kills the API or a worker at random moments of the phase that is on, until it has had its fill."""
+    """Kills API, worker or Dask worker at random moments of the phase that is on, until all are done."""
 
-    def __init__(self, node: Node, rng: random.Random, kills: int, tally: Tally) -> None:
+    def __init__(
+        self, node: Node, rng: random.Random, kills: int, tally: Tally, dask: DaskWorkers | None = None
+    ) -> None:
         super().__init__(daemon=True)
-        self.node, self.rng, self.tally = node, rng, tally
+        self.node, self.rng, self.tally, self.dask = node, rng, tally, dask
         self.left = Counter(PLAN[at % len(PLAN)] for at in range(kills))
         self.phase = "approve"
         self.over = threading.Event()
-        self._run_kills = 0
+        self._of_run: Counter[str] = Counter()
         self.problem: BaseException | None = None
 
     def run(self) -> None:
@@ -112,17 +114,27 @@ class Killer(threading.Thread):
         phase = self.phase
         if not self.left[phase]:
             return
-        workers = phase == "run" and self._run_kills < WORKER_KILLS_PER_RUN
-        if workers and self.rng.random() < 0.6:
-            self._run_kills += 1
+        who = self._choose() if phase == "run" else "API"
+        self._of_run[who] += 1
+        if who == "worker":
             self.rng.choice(self.node.workers).kill_and_restart()
-            who = "worker"
+        elif who == "Dask worker":
+            assert self.dask is not None
+            self.dask.kill_and_restart(self.rng)
         else:
             self.node.api.kill_and_restart()
-            who = "API"
         self.left[phase] -= 1
         self.tally.kills[f"{phase}, {who}"] += 1
         self.tally.moments.append(f"{phase}, {who}")
+
+    def _choose(self) -> str:
+        chances = {"API": 0.3, "worker": 0.4, "Dask worker": 0.3 if self.dask else 0.0}
+        free = {who: p for who, p in chances.items() if self._of_run[who] < KILLS_PER_RUN.get(who, 99)}
+        return self.rng.choices(list(free), list(free.values()))[0]
+
+    def next_run(self) -> None:
+        """What one run may suffer begins anew."""
+        self._of_run.clear()
 
 
 class Story:
@@ -213,6 +225,7 @@ class Story:
 
     def link(self) -> None:
         path = f"/agreements/{AGREEMENT}/runs"
+        self.killer.next_run()
         known = set(self.run_ids)
 
         def begun() -> httpx.Response | None:
@@ -267,17 +280,21 @@ class Story:
         self.tally.acknowledged["destructions"] += 1
 
 
-def tell(settings: Settings, cast: Cast, out: Path, *, seed: int, kills: int) -> Tally:
+def tell(
+    settings: Settings, cast: Cast, out: Path, *, seed: int, kills: int, dask: DaskWorkers | None = None
+) -> Tally:
     """Tell the story once with so many kills, and look at everything in the end.
 
     Parameters
     ----------
     settings : Settings
         A service as `Cast` says, migrated, of nobody else.
+    dask : DaskWorkers, optional
+        Where runs compare; its workers are killed as well.
     """
     tally, rng = Tally(), random.Random(seed)
-    node = Node(settings, out / "story.log")
-    killer = Killer(node, rng, kills, tally)
+    node = Node(settings, out / "story.log", cluster=dask.running.cluster if dask else None)
+    killer = Killer(node, rng, kills, tally, dask)
     try:
         node.ready()
         story = Story(node, cast, killer, tally)

@@ -66,14 +66,11 @@ class Running:
         deadline = time.monotonic() + 60
         while not (address.exists() and address.read_text().strip()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        self.workers = [
-            self._start(
-                "worker", f"--scheduler-file={address}", *tls, "--protocol=tls", "--host=127.0.0.1",
-                "--nthreads=1", "--no-nanny",
-                "--no-dashboard", f"--local-directory={folder}", "--memory-limit=0",
-            )
-            for _ in range(workers)
-        ]  # fmt: skip
+        self._worker = (
+            f"--scheduler-file={address}", *tls, "--protocol=tls", "--host=127.0.0.1", "--nthreads=1",
+            "--no-nanny", "--no-dashboard", f"--local-directory={folder}", "--memory-limit=0",
+        )  # fmt: skip
+        self.workers = [self._start("worker", *self._worker) for _ in range(workers)]
         self.cluster = Cluster(
             json.loads(address.read_text())["address"],
             self.files["ca"],
@@ -100,6 +97,12 @@ class Running:
         )
         with Client(c.address, security=security, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=60)
+
+    def replace_worker(self, number: int) -> None:
+        """`kill -9` a worker and start another in its place."""
+        self.workers[number].kill()
+        self.workers[number].wait()
+        self.workers[number] = self._start("worker", *self._worker)
 
     def stop(self) -> None:
         for process in [*self.workers, self.scheduler]:
