@@ -340,6 +340,24 @@ def log_seal(data: Data = None, as_json: AsJson = False) -> None:
         _print((note or "The log is empty.").rstrip("\n"))
 
 
+@log.command("rotate-key")
+def log_rotate_key(data: Data = None, as_json: AsJson = False) -> None:
+    """A new signing key, named by the old one in the log; whoever knows the old one can follow."""
+    from app.flows.rekey_log import rekey_log
+    from app.flows.service import open_service
+
+    service = open_service(Settings.from_env(data=data))
+    try:
+        done = rekey_log(service)
+    finally:
+        service.close()
+    if as_json:
+        _show(done, as_json=True)
+    else:
+        _print(f"entry {done['index']} names the new key: {done['new']}")
+        _print("Back up the key folder now. Readers follow with: cohortlink-agency log key")
+
+
 @log.command("check")
 def log_check(data: Data = None, as_json: AsJson = False) -> None:
     """Check the stored log against itself, every checkpoint, and what this node remembers to have signed."""

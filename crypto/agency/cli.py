@@ -458,18 +458,26 @@ def submit(
     agreement: Annotated[str, typer.Option(help="Id of the agreement.")],
     api_key_file: Annotated[Path, typer.Option(help="File with your API key.")],
     signing_key: Annotated[Path, typer.Option(help="Your signing key.")],
+    log_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the log's key; written the first time. By default beside your signing key, by "
+            "the service's host."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Send a package, in parts that can be resumed, and keep the signed receipt."""
 
     def work() -> Mapping[str, Any]:
+        from crypto.agency.log_key import default_file
         from crypto.agency.progress import open_progress
         from crypto.agency.submit import submit as send
         from crypto.signatures import SigningKey
 
-        key = SigningKey.load(signing_key)
+        key, known = SigningKey.load(signing_key), log_key or default_file(signing_key, url)
         with open_progress(silent=as_json, unit="bytes") as progress:
-            return send(package, url, agreement, _line_of(api_key_file), key, progress)
+            return send(package, url, agreement, _line_of(api_key_file), key, progress, log_key=known)
 
     def show(result: Mapping[str, Any]) -> None:
         document = result["document"]
@@ -510,6 +518,28 @@ def receipt_verify(
         say(f"valid: batch {document['batch']} of {document['organization']}, {document['accepted_at']}")
 
     run(as_json, work, show)
+
+
+@log_app.command("key")
+def log_key_follow(
+    url: Annotated[str, typer.Option(help="Address of the service.")],
+    key: Annotated[Path, typer.Option(help="File with the key that you know; what follows it is added.")],
+    as_json: Json = False,
+) -> None:
+    """Follow the log's key: each new one by a statement that the one before signed."""
+
+    def work() -> Mapping[str, Any]:
+        from crypto.agency.log_key import fetch_keys, read_keys, remember
+        from crypto.agency.service import Service
+
+        known = read_keys(key)
+        with Service(url) as service:
+            keys = fetch_keys(service, known)
+        if keys != known:
+            remember(key, keys)
+        return {"key": keys[-1], "new": len(keys) - len(known)}
+
+    run(as_json, work, lambda r: say(f"{r['new']} new keys; the log's key is {r['key']}"))
 
 
 @log_app.command("verify")
@@ -625,11 +655,12 @@ def witness_log(
             say(f"others verify with --witness and this key: {result['vkey']}")
 
     def work() -> Mapping[str, Any]:
+        from crypto.agency.log_key import read_keys
         from crypto.agency.service import Service
         from crypto.agency.witness import witness_for_ever, witness_once
         from crypto.signatures import SigningKey
 
-        signer, log_key = SigningKey.load(signing_key), _line_of(key) if key else None
+        signer, log_key = SigningKey.load(signing_key), read_keys(key)[-1] if key else None
         with Service(url, _line_of(api_key_file)) as service:
 
             def step() -> dict[str, Any]:

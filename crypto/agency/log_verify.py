@@ -1,9 +1,10 @@
 """``log verify``: fetch the log or take a copy of it, and verify it offline either way.
 
 A copy is a folder: ``checkpoint`` (signed note), ``entries.jsonl`` (one leaf per line, exact bytes),
-``key`` (verifier key text), optionally ``hashes`` (the leaf hashes, one in hexadecimal per line: it needs no
-trust, as the checkpoint vouches for it, and tells which entry was changed) and ``checkpoints/`` (older
-ones, each of which the entries must reach).
+``key`` (verifier key text), ``keys`` (all keys that the log has had, with the statements that lead from one to
+the next; a copy without it is of a log with one key), optionally ``hashes`` (the leaf hashes, one in
+hexadecimal per line: it needs no trust, as the checkpoint vouches for it, and tells which entry was changed)
+and ``checkpoints/`` (older ones, each of which the entries must reach).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from crypto.agency.log_key import read_keys
 from crypto.agency.progress import Progress, silent
 from crypto.agency.service import Service, bad_answer
 from crypto.errors import CohortlinkError, InputError, LogError
@@ -77,7 +79,7 @@ def verify(
     """
     if (url is None) == (copy is None):
         raise InputError("BAD_ARGUMENTS", "give either the service's address or a copy")
-    trusted = _read_text(Path(key)) if key is not None else None
+    trusted = read_keys(Path(key))[-1] if key is not None else None
     asked = [_read_text(Path(path)).strip() for path in witnesses]
     remembered = [] if since is None else [_remembered(Path(since))]
     if copy is not None:
@@ -118,6 +120,7 @@ def read_copy(folder: Path, remembered: list[Anchor] | None = None) -> LogCopy:
         entries=_lines(folder / "entries.jsonl"),
         key=_read_text(folder / "key"),
         earlier=[*(remembered or []), *anchors],
+        keys=_read_text(folder / "keys") if (folder / "keys").is_file() else None,
     )
 
 
@@ -144,6 +147,7 @@ def _download(
         key = service.call("GET", "log/key").content
         (folder / "checkpoint").write_bytes(note)
         (folder / "key").write_bytes(key)
+        (folder / "keys").write_bytes(service.call("GET", "log/keys").content)
         size = _claimed_size(note)
         with (folder / "entries.jsonl").open("wb") as entries, (folder / "hashes").open("w") as hashes:
             start = 0

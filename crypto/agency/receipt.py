@@ -12,6 +12,7 @@ from crypto.errors import InputError, LogError, SignatureError
 from crypto.log.checkpoint import open_note, parse_vkey
 from crypto.log.cosignature import cosignatures, parse_witness_vkey
 from crypto.log.proof import verify_inclusion
+from crypto.signatures import PublicKey
 from crypto.wire import MANIFEST_NAME, Manifest, flush, read_manifest
 
 RECEIPT_NAME = "receipt.json"
@@ -39,7 +40,8 @@ def verify_receipt(receipt_path: Path, key: str, witnesses: Sequence[str] = ()) 
     receipt_path
         ``receipt.json``.
     key
-        Verifier key text of the log.
+        Verifier key text of the log; of a log that has had several keys, those that the caller trusts, a line
+        each.
     witnesses
         Verifier key texts of witnesses who must have cosigned the receipt's checkpoint.
 
@@ -84,7 +86,7 @@ def check_receipt(
     if not isinstance(receipt["document"], dict):
         raise SignatureError("RECEIPT_MALFORMED", "a receipt has a document and a signature")
     document: dict[str, Any] = receipt["document"]
-    _, public = parse_vkey(key)
+    public = _signer(receipt["signature"], key)
     try:
         public.verify("receipt", document, receipt["signature"])
     except InputError:  # a document without canonical form was never signed
@@ -106,6 +108,15 @@ def check_receipt(
     return document
 
 
+def _signer(signature: object, keys: str) -> PublicKey:
+    """The key that a signature names, if it is one of the log's; else the newest, which will refuse it."""
+    known = [parse_vkey(text)[1] for text in keys.split()]
+    if not known:
+        raise LogError("VKEY_MALFORMED", "there is no key of the log")
+    named = signature.get("key_id") if isinstance(signature, dict) else None
+    return next((key for key in known if key.fingerprint == named), known[-1])
+
+
 def _check_proof(
     document: Mapping[str, Any], note: object, proof: object, key: str, witnesses: Sequence[str]
 ) -> None:
@@ -113,7 +124,7 @@ def _check_proof(
     if not isinstance(note, str) or not isinstance(proof, dict) or proof.keys() != _PROOF:
         raise SignatureError("RECEIPT_MALFORMED", "the receipt's checkpoint or proof is not one")
     try:
-        checkpoint = open_note(note, [key])
+        checkpoint = open_note(note, key.split())
     except LogError as error:
         raise LogError("RECEIPT_OTHER_LOG", f"the receipt's checkpoint: {error.detail}") from None
     try:

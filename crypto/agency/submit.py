@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from crypto.agency.log_key import fetch_keys, read_keys, remember
 from crypto.agency.progress import Progress, silent
 from crypto.agency.receipt import check_receipt, write_receipt
 from crypto.agency.service import Service, bad_answer, json_object
@@ -35,18 +36,21 @@ def submit(
     signing_key: SigningKey,
     progress: Progress = silent,
     *,
+    log_key: Path,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Submit a package and return the service's receipt, which is also written as ``receipt.json`` beside it.
 
     1. Verify the package against its manifest, and that it is for this agreement.
-    2. Announce the signed manifest; the service answers which parts it has.
-    3. Send the parts that are missing, each with its digest. Only files that the manifest names are opened.
-    4. Ask for completion, which the service grants once and answers alike ever after.
-    5. Verify the receipt's signature against the log's key, and that it is for exactly this package.
-    6. Write the receipt.
+    2. The log's key is the remembered one, or signed statements lead from that to it. Nothing is sent to a
+       service that shows another. The first time, the key that it shows is what will be remembered.
+    3. Announce the signed manifest; the service answers which parts it has.
+    4. Send the parts that are missing, each with its digest. Only files that the manifest names are opened.
+    5. Ask for completion, which the service grants once and answers alike ever after.
+    6. Verify the receipt's signature against that key, and that it is for exactly this package.
+    7. Remember the key, and write the receipt.
 
-    A crash or an error anywhere before 6 loses nothing: the same call takes up where the service is.
+    A crash or an error anywhere before 7 loses nothing: the same call takes up where the service is.
 
     Parameters
     ----------
@@ -62,6 +66,8 @@ def submit(
         The agency's Ed25519 key.
     progress
         Called with ``"upload"``, bytes that have arrived and bytes in all.
+    log_key
+        File with the log's key; written the first time.
     sleep
         Waits between attempts.
 
@@ -74,6 +80,8 @@ def submit(
     ------
     PackageError
         The package is not whole, or is for another agreement (``AGREEMENT_MISMATCH``).
+    LogError
+        ``LOG_KEY_OTHER``: the service shows a log with another key than the remembered one.
     SignatureError
         The receipt does not hold.
     CohortlinkError
@@ -86,13 +94,16 @@ def submit(
         raise PackageError("AGREEMENT_MISMATCH", "the package was made for another agreement")
     with Service(url, api_key, sleep=sleep) as service:
         try:
+            known = read_keys(log_key) if log_key.exists() else []
+            keys = fetch_keys(service, known)
             receipt = _deliver(service, package, manifest, signing_key, progress)
-            key = service.call("GET", "log/key").text
         except CohortlinkError as error:
             if error.code in {"SERVICE_UNREACHABLE", "SERVICE_FAILED"}:
                 raise CohortlinkError(error.code, error.detail + _RESUME) from None
             raise
-    check_receipt(receipt, key, manifest)
+    check_receipt(receipt, "\n".join(keys), manifest)
+    if keys != known:
+        remember(log_key, keys)
     write_receipt(package, receipt)
     return receipt
 
@@ -109,7 +120,7 @@ class _Upload:
 def _deliver(
     service: Service, package: Path, manifest: Manifest, key: SigningKey, progress: Progress
 ) -> dict[str, Any]:
-    """Steps 2 to 4 of :func:`submit`."""
+    """Steps 3 to 5 of :func:`submit`."""
     document = manifest.to_document()
     signed = {"document": document, "signature": key.sign("batch-manifest", document)}
     answer = json_object(

@@ -16,6 +16,7 @@ from crypto.canonical import canonical_json
 from crypto.errors import CohortlinkError, LogError
 from crypto.log.checkpoint import Checkpoint, open_note, parse_vkey
 from crypto.log.cosignature import cosign, witness_name, witness_vkey
+from crypto.log.keychain import Keychain
 from crypto.log.proof import verify_consistency
 from crypto.signatures import SigningKey
 from crypto.wire import flush
@@ -36,7 +37,8 @@ def witness_once(
 ) -> dict[str, Any]:
     """Verify that the log extends what this witness saw last, and cosign its newest checkpoint.
 
-    1. The log's key is the remembered one; the first time, ``log_key`` or else what the service says.
+    1. The log's key is the remembered one, or signed statements lead from that to it; the first time,
+       ``log_key`` or else what the service says.
     2. The checkpoint is signed by it.
     3. It is not smaller than the remembered one, and a consistency proof leads from there to here.
     4. It is remembered, on disk. Only then it is cosigned: a crash in between leaves a checkpoint that was
@@ -60,11 +62,13 @@ def witness_once(
         The service cannot be reached, refuses, or breaks the protocol.
     """
     seen = _load(state)
-    vkey = seen["key"] if seen else (log_key or service.call("GET", "log/key").text).strip()
-    if seen and log_key is not None and log_key.strip() != vkey:
+    known = seen["key"] if seen else (log_key or "").strip()
+    chain = Keychain.parse(service.call("GET", "log/keys").text)
+    vkey = chain.since(known or chain.newest)[-1]
+    if seen and log_key is not None and log_key.strip() not in chain.keys:
         raise LogError("WITNESS_STATE", "the state is of a log with another key")
     note = service.call("GET", "log/checkpoint").text
-    checkpoint = open_note(note, [vkey])
+    checkpoint = chain.open(note)
     if seen:
         _require_extension(service, state, seen, checkpoint, note)
     body = note.rpartition("\n\n")[0] + "\n"

@@ -33,7 +33,7 @@ def verify_export(lines: Iterable[str], key: str) -> tuple[Checkpoint, list[Entr
     1. The checkpoint is signed by the log's key.
     2. Every entry is well formed, bears its index, and is in the tree that the checkpoint signs.
 
-    It is left to the caller to know that the key is the log's. An export does not show that nothing was left
+    It is left to the caller to know that the key is the log's (or the keys, a line each). An export does not show that nothing was left
     out: for that, take a copy of the whole log.
 
     Raises
@@ -46,7 +46,7 @@ def verify_export(lines: Iterable[str], key: str) -> tuple[Checkpoint, list[Entr
     head = _row(next(rows, ""), 1)
     if head.keys() != {"format", "checkpoint"} or head["format"] != FORMAT:
         raise LogError("EXPORT_MALFORMED", f"not an export of the format {FORMAT}", row=1)
-    checkpoint = open_note(str(head["checkpoint"]), [key])
+    checkpoint = open_note(str(head["checkpoint"]), key.split())
     entries = []
     for number, line in enumerate(rows, start=2):
         row = _row(line, number)

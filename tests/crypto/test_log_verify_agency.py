@@ -15,6 +15,7 @@ from crypto.agency.log_verify import verify
 from crypto.errors import CohortlinkError, InputError, LogError
 from crypto.log.checkpoint import Checkpoint, vkey
 from crypto.log.entry import Entry
+from crypto.log.keychain import Keychain
 from crypto.log.tree import leaf_hash, root
 from crypto.signatures import SigningKey
 
@@ -53,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
             data = log.note().encode()
         elif parts.path == "/v1/log/key":
             data = vkey(ORIGIN, log.key.public).encode()
+        elif parts.path == "/v1/log/keys":
+            data = Keychain(vkey(ORIGIN, log.key.public)).to_text().encode()
         elif self.headers.get("Authorization") != "Bearer clk_auditor":
             self.send_error(404)
             return
@@ -118,7 +121,9 @@ def test_verify_service_holds_and_reports_progress(url, key_file):
 
 
 def test_verify_saved_copy_holds_offline_and_has_the_agreed_files(copy, key_file, log):
-    assert {path.name for path in copy.iterdir()} == {"checkpoint", "entries.jsonl", "key", "hashes"}
+    assert {path.name for path in copy.iterdir()} == {
+        "checkpoint", "entries.jsonl", "key", "keys", "hashes",
+    }  # fmt: skip
     assert (copy / "checkpoint").read_bytes() == log.note().encode()
     assert lines(copy) == log.leaves
     assert verify(copy=copy, key=key_file).ok

@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,8 +25,16 @@ from crypto.agency import service as service_module
 from crypto.agency.receipt import verify_receipt
 from crypto.agency.submit import submit
 from crypto.canonical import canonical_json, digest_of
-from crypto.errors import CohortlinkError, InputError, KeyMaterialError, PackageError, SignatureError
+from crypto.errors import (
+    CohortlinkError,
+    InputError,
+    KeyMaterialError,
+    LogError,
+    PackageError,
+    SignatureError,
+)
 from crypto.log.checkpoint import vkey
+from crypto.log.keychain import Keychain, change_key
 from crypto.signatures import PublicKey, SigningKey
 from crypto.wire import Coverage, FileEntry, Manifest, file_digest
 
@@ -47,6 +56,7 @@ class Protocol:
         self.completions = 0
         self.state = "UPLOADING"
         self.faults: list[tuple[str, Any]] = []
+        self.keys = Keychain(vkey(ORIGIN, LOG_KEY.public)).to_text()
         self.receipt_key = LOG_KEY
         self.change_receipt: dict[str, Any] = {}
         self.change_answer: dict[str, Any] = {}
@@ -63,10 +73,10 @@ class Protocol:
         return None
 
     def answer(self, call: str, body: bytes, headers: Any) -> tuple[int, Any]:
-        if call != "GET /v1/log/key" and headers.get("Authorization") != f"Bearer {API_KEY}":
+        if call != "GET /v1/log/keys" and headers.get("Authorization") != f"Bearer {API_KEY}":
             return problem(401, "UNAUTHENTICATED")
-        if call == "GET /v1/log/key":
-            return 200, vkey(ORIGIN, LOG_KEY.public) + "\n"
+        if call == "GET /v1/log/keys":
+            return 200, self.keys
         if call == "POST /v1/agreements/demo/batches":
             return self.begin(json.loads(body))
         if match := re.fullmatch(r"PUT /v1/batches/b-1/files/([^/]+)/parts/(\d+)", call):
@@ -248,7 +258,8 @@ class Clock:
 
 def send(package: Path, url: str, clock: Clock | None = None, **changes: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"agreement": "demo", "api_key": API_KEY, "signing_key": AGENCY} | changes
-    return submit(package, url, sleep=clock or Clock(), **arguments)
+    known = {"log_key": package.parent / "log.vkey"}
+    return submit(package, url, sleep=clock or Clock(), **(known | arguments))
 
 
 def puts(protocol: Protocol) -> list[str]:
@@ -284,7 +295,7 @@ def test_submit_address_with_or_without_version_reaches_the_same_service(package
 
 @pytest.mark.parametrize("kind", ["reset", "lost", 500, 502, 503, 504, 429])
 @pytest.mark.parametrize(
-    "pattern", ["POST .*/batches", "PUT .*/parts/1", "POST .*/completion", "GET .*/log/key"]
+    "pattern", ["POST .*/batches", "PUT .*/parts/1", "POST .*/completion", "GET .*/log/keys"]
 )
 def test_submit_passing_fault_at_any_call_is_overcome(package, url, protocol, pattern, kind):
     protocol.fault(pattern, kind, times=2)
@@ -451,6 +462,33 @@ def test_submit_receipt_for_another_batch_is_refused_although_signed(package, ur
 def test_submit_receipt_of_unknown_shape_is_refused(package, url, protocol, change, code):
     protocol.change_receipt = change
     with pytest.raises(SignatureError, match=code):
+        send(package, url)
+
+
+def test_submit_remembers_the_logs_key_and_sends_nothing_to_a_log_with_another(package, url, protocol):
+    known = package.parent / "log.vkey"
+    send(package, url)
+    assert known.read_text() == vkey(ORIGIN, LOG_KEY.public) + "\n"
+    protocol.keys = Keychain(vkey(ORIGIN, THIEF.public)).to_text()
+    protocol.calls.clear()
+    with pytest.raises(LogError, match="LOG_KEY_OTHER"):
+        send(package, url)
+    assert [call for call in protocol.calls if not call.startswith("GET")] == []
+    assert known.read_text() == vkey(ORIGIN, LOG_KEY.public) + "\n"
+
+
+def test_submit_follows_a_key_that_the_remembered_one_named(package, url, protocol):
+    first = SigningKey.generate()
+    known = package.parent / "log.vkey"
+    known.write_text(vkey(ORIGIN, first.public) + "\n")
+    change = change_key(40, ORIGIN, first, LOG_KEY.public)
+    protocol.keys = Keychain(change.old, [change]).to_text()
+    receipt = send(package, url)
+    assert known.read_text().split() == [vkey(ORIGIN, key.public) for key in (first, LOG_KEY)]
+    assert verify_receipt(package / "receipt.json", known.read_text()) == receipt["document"]
+    forged = replace(change, signature=THIEF.sign("log-key", {"any": "thing"}))
+    protocol.keys = protocol.keys.replace(change.signature["value"], forged.signature["value"])
+    with pytest.raises(LogError, match="KEY_CHANGE_INVALID"):
         send(package, url)
 
 
