@@ -64,7 +64,9 @@ def protect_cube(
     if not len(cells.n):
         return ProtectedCube([_empty(cells, axes, margin, policy) for margin in margins])
     decided = suppress(cells, margins, policy, progress)
-    return ProtectedCube([_table(cells, axes, decided, at, policy) for at in range(len(margins))])
+    statistics = {"programs": decided.work.programs, "work": decided.work.spent}
+    tables = [_table(cells, axes, decided, at, policy) for at in range(len(margins))]
+    return ProtectedCube(tables, tuple(decided.dropped), statistics)
 
 
 def _grid(axes: Mapping[str, Axis], margin: Margin) -> list[tuple[tuple[int, ...], str]]:

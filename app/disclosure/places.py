@@ -37,7 +37,7 @@ def hide_places(table: Table, policy: Policy) -> frozenset[str]:
     _check(table)
     k = policy.min_cell
     cells = {key[0]: cell for key, cell in zip(table.keys, table.cells, strict=True)}
-    hidden = {code for code, cell in cells.items() if not shows_found(cell, k)}
+    hidden = {code for code, cell in cells.items() if not shows_found(cell, policy.found_from)}
     while not _all_open(table, hidden, k):
         shown = [code for code in cells if code not in hidden]
         about = table.about

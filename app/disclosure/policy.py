@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 #: DOMAIN.md and PRIVACY.md: the default, settable upward by agreement.
 DEFAULT_MIN_CELL = 10
@@ -27,17 +29,28 @@ class Policy:
     work : int
         Budget of the proof. Tables that are not proven within it are dropped. Not in seconds, so that the
         same data give the same tables on every machine.
+    min_found : int, optional
+        t: fewest persons found, and fewest not found, of a group whose rate is shown; ``min_cell`` if not
+        given, and never less.
     """
 
     min_cell: int
     secret: bytes = field(repr=False)
     work: int = DEFAULT_WORK
+    min_found: int | None = None
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:
             raise ValueError("A minimum cell below 2 protects nobody.")
         if len(self.secret) < 16:
             raise ValueError("The secret of a policy has at least 16 bytes.")
+        if self.min_found is not None and self.min_found < self.min_cell:
+            raise ValueError("Whoever is found is a group as well: not fewer than the minimum cell.")
+
+    @property
+    def found_from(self) -> int:
+        """From how many persons found, and not found, a numerator is shown."""
+        return self.min_found or self.min_cell
 
     def chance(self, *parts: str) -> float:
         """Return a number in [0, 1) that only the secret's holder foresees, the same for the same parts."""
@@ -45,6 +58,16 @@ class Policy:
         digest = hmac.digest(self.secret, b"cohortlink/suppression/1\n" + message, hashlib.sha256)
         return int.from_bytes(digest[:8], "big") / 2**64
 
+    def frozen(self) -> dict[str, object]:
+        """All parameters but the secret, to make the same cube again when defaults are others."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "secret"}
+
+    @classmethod
+    def thaw(cls, frozen: Mapping[str, Any], secret: bytes) -> Policy:
+        """The policy of before; a parameter that did not exist then has its default."""
+        return cls(secret=secret, **frozen)
+
     def to_document(self) -> dict[str, object]:
         """Public part, as it stands in every answer."""
-        return {"min_cell": self.min_cell, "method": "suppression"}
+        found = {} if self.min_found is None else {"min_found": self.min_found}
+        return {"min_cell": self.min_cell, **found, "method": "suppression"}

@@ -146,10 +146,21 @@ class ProtectedCube:
     Parameters
     ----------
     tables : sequence of ProtectedTable
+    dropped : tuple of tuple of str
+        Tables that could not be proven within the budget: they show nothing.
+    proof : mapping, optional
+        Statistics of the proof, for whoever checks it; they are no part of any answer.
     """
 
-    def __init__(self, tables: Sequence[ProtectedTable]) -> None:
+    def __init__(
+        self,
+        tables: Sequence[ProtectedTable],
+        dropped: tuple[tuple[str, ...], ...] = (),
+        proof: Mapping[str, object] | None = None,
+    ) -> None:
         self._tables = {table.by: table for table in tables}
+        self.dropped = dropped
+        self.proof = dict(proof or {})
 
     @property
     def plan(self) -> tuple[tuple[str, ...], ...]:
@@ -274,7 +285,7 @@ def protected_row(
 
     The last door: whatever went wrong before, no figure below k passes here.
     """
-    if n and found and shows_found(cell, policy.min_cell):
+    if n and found and shows_found(cell, policy.found_from):
         return ProtectedRow(key, label, PUBLISHED, cell.n, cell.found, per_cent(cell.found, cell.n))
     if n and shows_n(cell, policy.min_cell):
         return ProtectedRow(key, label, COUNT_ONLY, cell.n, None, None)

@@ -75,13 +75,13 @@ def suppress(
         ``(step, goals served, goals)``.
     """
     groups = Groups(cells, margins)
-    k = policy.min_cell
+    k, t = policy.min_cell, policy.found_from
     total = groups.n[0], groups.found[0]
     n_shown = groups.n >= k
-    found_shown = n_shown & (groups.found >= k) & (groups.n - groups.found >= k)
+    found_shown = n_shown & (groups.found >= t) & (groups.n - groups.found >= t)
     if total[0] < k:
         n_shown[:] = False
-    if not n_shown[0] or min(total[1], total[0] - total[1]) < k:
+    if not n_shown[0] or min(total[1], total[0] - total[1]) < t:
         found_shown[:] = False
     result = Suppression(groups, n_shown, found_shown & n_shown, Work(policy.work))
     if not n_shown[0]:
@@ -120,7 +120,7 @@ class _Search:
 
     def _mend(self, *, n: bool) -> None:
         """Hide companions until the hidden part of every line is a group that passes R1."""
-        groups, k = self.state.groups, self.policy.min_cell
+        groups, k, t = self.state.groups, self.policy.min_cell, self.policy.found_from
         shown = self.state.n_shown if n else self.state.found_shown
         changed = True
         while changed:
@@ -132,7 +132,7 @@ class _Search:
                 while not open_ones.all() and open_ones.any():
                     hidden = line.children[~open_ones]
                     persons, found = groups.n[hidden].sum(), groups.found[hidden].sum()
-                    if persons >= k and (n or (found >= k and persons - found >= k)):
+                    if persons >= k and (n or (found >= t and persons - found >= t)):
                         break
                     candidates = line.children[open_ones]
                     shown[candidates[np.argmin(self.price[candidates])]] = False
@@ -141,11 +141,11 @@ class _Search:
 
     def _give_back(self, *, n: bool) -> None:
         """Show what follows from what is shown and passes R1 itself: nothing is learnt from it."""
-        groups, k = self.state.groups, self.policy.min_cell
+        groups, k, t = self.state.groups, self.policy.min_cell, self.policy.found_from
         shown = self.state.n_shown if n else self.state.found_shown
         may = groups.n >= k
         if not n:
-            may &= (groups.found >= k) & (groups.n - groups.found >= k) & self.state.n_shown
+            may &= (groups.found >= t) & (groups.n - groups.found >= t) & self.state.n_shown
         kept = np.array([groups.margins[i] not in self.state.dropped for i in range(len(groups.margins))])
         may &= kept[groups.margin_of]
         changed = True
@@ -222,8 +222,8 @@ class _Search:
         return _single(2 * len(self.cells.n), self.policy.min_cell)
 
     def _known_n(self) -> Goals:
-        """R3: below k a group spans half of N, from 2k it admits k found and k not, else it is open."""
-        k = self.policy.min_cell
+        """R3: below k a group spans half of N, from 2t it admits t found and t not, else it is open."""
+        k, t = self.policy.min_cell, self.policy.found_from
         names = [axis.name for axis in self.cells.axes]
         margins = [m for m in self.state.groups.margins if m]
         if len(names) <= _ALL_MARGINS_AXES:
@@ -237,9 +237,9 @@ class _Search:
         # Finest cells by themselves: with overlapping dimensions they are finer than any table.
         matrix = sp.vstack([audited.matrix[np.flatnonzero(hidden)], sp.identity(size)]).tocsr()
         n = np.rint(matrix @ self.cells.n)
-        span = np.where(n < k, np.ceil(n / 2), np.where(n < 2 * k, 1.0, 0.0))
-        highest = np.where(n >= 2 * k, float(k), -np.inf)
-        lowest = np.where(n >= 2 * k, n - k, np.inf)
+        span = np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0))
+        highest = np.where(n >= 2 * t, float(t), -np.inf)
+        lowest = np.where(n >= 2 * t, n - t, np.inf)
         return Goals(matrix, highest, lowest, span)
 
     # ------------------------------------------------------------------ proof and repair

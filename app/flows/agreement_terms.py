@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import Problem, RefusedError
+from app.flows.disclosure_terms import Disclosure
 from app.flows.periods import Period, covers, read_periods
 from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
@@ -29,7 +31,7 @@ PartyRole = Literal["data_owner", "recipient", "operator"]
 Geography = Literal["nation", "state", "county"]
 
 #: The smallest places that a dimension tells apart; a dimension that is not here tells none.
-PLACES: Mapping[str, Geography] = {"state_of_work": "state", "county": "county"}
+PLACES: Mapping[str, Geography] = {"state": "state", "state_of_work": "state", "county": "county"}
 _FINENESS: Mapping[Geography, int] = {"nation": 0, "state": 1, "county": 2}
 
 
@@ -78,6 +80,7 @@ class Document(_Strict):
     retention_until: Day | None = None
     destroy_within_days: Annotated[int, Field(ge=0, le=36_500)] | None = None
     review_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    disclosure: Disclosure = Disclosure()
     audit_rights: Text | list[Text] | None = None
     linkage_profile: dict[str, Any]
     linkage_profile_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -119,6 +122,17 @@ class Terms:
     @property
     def dimensions(self) -> tuple[str, ...]:
         return tuple(self.document.dimensions)
+
+    @property
+    def named_tables(self) -> tuple[tuple[str, ...], ...]:
+        """Tables that are planned by name, and with each the tables that it is the sum of."""
+        parts = (
+            part
+            for table in self.document.disclosure.tables
+            for size in range(1, len(table) + 1)
+            for part in combinations(table, size)
+        )
+        return tuple(dict.fromkeys(parts))
 
     def permits_cohort(self, cohort: Cohort) -> bool:
         """Whether some owner's completions may be used for every month of the cohort."""
@@ -214,6 +228,11 @@ def _inconsistencies(document: Document) -> list[Problem]:
         problems.append(_problem("min_cell", "names nobody"))
     if isinstance(document.min_cell, dict) and not set(document.min_cell) <= organizations:
         problems.append(_problem("min_cell", "names an organization that is not a party"))
+    asked = document.min_cell if isinstance(document.min_cell, int) else max([0, *document.min_cell.values()])
+    problems += [
+        _problem(f"disclosure.{place}", why)
+        for place, why in document.disclosure.problems(document.dimensions, asked)
+    ]
     problems += _date_problems(document) + _period_problems(document) + _place_problems(document)
     try:
         fingerprint = Profile.from_document(document.linkage_profile).fingerprint
