@@ -51,6 +51,7 @@ __all__ = [
     "REPORT_NAME",
     "Coverage",
     "EncodingsWriter",
+    "FactsWriter",
     "FileEntry",
     "Manifest",
     "encodings_schema",
@@ -346,10 +347,30 @@ class EncodingsWriter:
             flush(self._path)
 
 
+class FactsWriter:
+    """Writes a file of facts durably, some rows at a time; use it as a context manager."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._writer.close()
+        if kind is None:
+            flush(self._path)
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        self._writer.write_table(table.cast(self._schema))
+
+
 def write_facts(path: Path, table: pa.Table) -> None:
     """Write a file of facts durably."""
-    pq.write_table(table, path, compression="zstd")
-    flush(path)
+    with FactsWriter(path, table.schema) as writer:
+        writer.write(table)
 
 
 def file_entry(path: Path, rows: int, facts: str | None) -> FileEntry:

@@ -61,7 +61,7 @@ class Buckets:
             self._spill()
 
     def _spill(self) -> None:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for bucket, parts in enumerate(self._held):
             if not parts:
                 continue

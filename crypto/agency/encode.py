@@ -1,9 +1,9 @@
 """The agency's encode step: persons and facts in, a package and a private crosswalk out.
 
-In order: read and check the facts; stream the persons into encodings under random references, and write
-them in the order of those with the private crosswalk; write facts, manifest and report; rename the hidden
-folder in which all that happens to its place. A crash at any line before the rename leaves no package, only
-that hidden folder, which the next run removes.
+In order: stream the facts through their checks, and the persons into encodings, both under random references
+and with no more memory than a few pieces; write both in the order of references, with the private crosswalk,
+manifest and report; rename the hidden folder in which all that happens to its place. A crash at any line
+before the rename leaves no package, only that hidden folder, which the next run removes.
 """
 
 from __future__ import annotations
@@ -17,86 +17,29 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from crypto import __version__
 from crypto.agency import report
+from crypto.agency.facts import Facts
 from crypto.agency.partial import Partial, check_out, clean_stale
-from crypto.agency.people import People, References, encode_people, hexadecimal, write_people
+from crypto.agency.people import People, References, encode_people, write_people
 from crypto.agency.progress import Progress, silent
 from crypto.encoding import risk
 from crypto.encoding.encode import Encoder
 from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import Profile
-from crypto.errors import InputError, RowProblem
-from crypto.facts import validate_facts
-from crypto.tabular import MAX_PROBLEMS, as_text, read_table, rows_where
+from crypto.errors import ProfileError
 from crypto.wire import (
     ENCODINGS_NAME,
-    FACT_KINDS,
     PROFILE_NAME,
     REPORT_NAME,
     Coverage,
     Manifest,
     file_entry,
-    write_facts,
     write_manifest,
 )
 
 SOFTWARE: Final = f"cohortlink-agency/{__version__}"
-
-
-def read_facts(
-    kind: str,
-    path: Path,
-    id_column: str,
-    *,
-    submitted_on: date,
-    delimiter: str = ",",
-    encoding: str = "utf-8",
-) -> pa.Table:
-    """Read a file of facts and check it against the closed schema, the agency's id still in its place.
-
-    Raises
-    ------
-    InputError
-        ``FACTS_KIND_UNKNOWN``, and the codes of ``read_table`` and ``facts.validate_facts``.
-    """
-    if kind not in FACT_KINDS:
-        raise InputError("FACTS_KIND_UNKNOWN", f"kinds of facts are {', '.join(FACT_KINDS)}")
-    table = read_table(path, delimiter=delimiter, encoding=encoding)
-    return validate_facts(kind, table, submitted_on=submitted_on, reference=id_column)
-
-
-def swap_ids(table: pa.Table, id_column: str, people: People, references: References, kind: str) -> pa.Table:
-    """Put record references in the place of ids, and order the rows by them.
-
-    Raises
-    ------
-    InputError
-        ``FACT_ID_UNKNOWN`` for facts about persons who are not in the file of persons.
-    """
-    place = table.column_names.index(id_column)
-    ids = pc.utf8_trim_whitespace(as_text(table, id_column)).combine_chunks().dictionary_encode()
-    if isinstance(ids, pa.ChunkedArray):
-        ids = ids.combine_chunks()
-    codes = ids.indices.to_numpy(zero_copy_only=False)
-    distinct = references.of(ids.dictionary)
-    unknown = ~people.knows(distinct)[codes]
-    if unknown.any():
-        detail = f"a row of the {kind} facts has an id that is not among the persons"
-        problems = [RowProblem(r, id_column, "FACT_ID_UNKNOWN", detail) for r in rows_where(unknown)]
-        raise InputError(
-            "FACT_ID_UNKNOWN",
-            f"{detail}; {int(unknown.sum())} rows",
-            row=problems[0].row,
-            column=id_column,
-            problems=problems[:MAX_PROBLEMS],
-        )
-    field = pa.field("record_ref", pa.string(), nullable=False)
-    swapped = table.set_column(place, field, hexadecimal(distinct).take(ids.indices))
-    return swapped.take(pc.sort_indices(swapped["record_ref"]))
 
 
 def encode_package(
@@ -137,20 +80,25 @@ def encode_package(
     Raises
     ------
     InputError
-        ``OUT_NOT_EMPTY``, and those of :func:`read_facts`, :func:`swap_ids` and ``people``.
+        ``OUT_NOT_EMPTY``, and those of ``people`` and ``facts``.
     ProfileError
-        ``LEAK_TOO_HIGH`` where the diffused encodings of these persons would betray too much (``risk``).
+        ``LEAK_TOO_HIGH`` where the diffused encodings of these persons would betray too much (``risk``);
+        ``PROFILE_CLKHASH``: clkhash's encodings are made by ``clk``.
     """
+    if profile.clk_schema is not None:
+        raise ProfileError(
+            "PROFILE_CLKHASH",
+            "the profile is clkhash's: make CLKs with `clk` and send them with `clk-submit`",
+        )
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link to somewhere else
     check_out(out)
     cleaned = clean_stale(out)
-    facts = {
-        kind: read_facts(kind, path, id_column, submitted_on=today, delimiter=delimiter, encoding=encoding)
-        for kind, path in facts_files.items()
-    }
     keys, references = Keys(secret, profile), References()
     with Partial(out) as partial:
         spill = partial.path / "spill"
+        facts = [Facts(kind, path, id_column, references, spill) for kind, path in facts_files.items()]
+        for one in facts:
+            one.read(today, delimiter=delimiter, encoding=encoding, progress=progress)
         people = encode_people(
             people_file,
             profile,
@@ -167,10 +115,10 @@ def encode_package(
         risk.refuse_leakage(risk.assess(encoder, profile, np.arange(sample.rows)))
         write_people(people, profile, id_column, partial.path, progress)
         entries = [file_entry(partial.path / ENCODINGS_NAME, people.persons, None)]
-        for kind, table in facts.items():
-            path = partial.path / f"facts-{kind}.parquet"
-            write_facts(path, swap_ids(table, id_column, people, references, kind))
-            entries.append(file_entry(path, table.num_rows, kind))
+        for one in facts:
+            path = partial.path / f"facts-{one.kind}.parquet"
+            one.write(path, people, progress)
+            entries.append(file_entry(path, one.rows, one.kind))
         manifest = Manifest(
             agreement=secret.agreement,
             epoch=secret.epoch,

@@ -72,6 +72,8 @@ def check_profile(
         Fields (fill rate, distinct values, unusable cells), filters (share of persons, mean fill,
         leak-SNR), the risk rating of the family and warnings.
     """
+    if profile.clk_schema is not None:
+        raise ProfileError("PROFILE_CLKHASH", "the profile is clkhash's; `clk` says what it makes of a file")
     survey = Survey(profile)
     filled = np.zeros(len(profile.fields), np.int64)
     names = column_names(people_file, delimiter=delimiter, encoding=encoding)

@@ -9,7 +9,7 @@ from crypto.facts.codes import CodeList, code_list
 from crypto.facts.rejects import MAX_REJECTS, write_rejects
 from crypto.facts.schemas import SCHEMAS, Field, Schema
 from crypto.facts.screen import screen_columns, screen_values
-from crypto.facts.validate import MAX_PROBLEMS, validate_facts
+from crypto.facts.validate import MAX_PROBLEMS, Problems, check_rows, duplicates, validate_facts
 
 __all__ = [
     "MAX_PROBLEMS",
@@ -17,8 +17,11 @@ __all__ = [
     "SCHEMAS",
     "CodeList",
     "Field",
+    "Problems",
     "Schema",
+    "check_rows",
     "code_list",
+    "duplicates",
     "screen_columns",
     "screen_values",
     "validate_facts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import date
 
@@ -21,6 +22,47 @@ MAX_PROBLEMS = 100
 
 #: What a row that only deletes an earlier version need not carry.
 _NOT_FOR_DELETION = frozenset({"award_kind", "award_date"})
+
+
+@dataclasses.dataclass
+class Problems:
+    """What is wrong with a file of facts, gathered over its pieces: all are counted, the first are listed."""
+
+    kind: str
+    limit: int = MAX_PROBLEMS
+    total: int = 0
+    listed: list[RowProblem] = dataclasses.field(default_factory=list)
+
+    def add(self, breaches: Sequence[Breach], first_row: int = 0) -> None:
+        """Add the breaches of a piece that begins at ``first_row`` (from 0) of the file."""
+        self.total += sum(int(np.count_nonzero(breach.rows)) for breach in breaches)
+        for breach in breaches:
+            self._list(first_row + np.flatnonzero(breach.rows)[: self.limit], breach)
+
+    def add_rows(self, rows: NDArray[np.int64], column: str, code: str, detail: str) -> None:
+        """Add rows of the file, from 0, of which one thing is wrong."""
+        self.total += len(rows)
+        breach = Breach(np.zeros(0, np.bool_), column, code, detail)
+        self._list(np.sort(rows)[: self.limit], breach)
+
+    def _list(self, rows: NDArray[np.int64], breach: Breach) -> None:
+        self.listed += [RowProblem(int(row) + 1, breach.column, breach.code, breach.detail) for row in rows]
+        self.listed.sort(key=lambda problem: (problem.row or 0, problem.column or ""))
+        del self.listed[self.limit :]
+
+    def raise_if_any(self) -> None:
+        """Refuse the file.
+
+        Raises
+        ------
+        InputError
+            ``INVALID_ROWS``.
+        """
+        if not self.total:
+            return
+        first, listed = self.listed[0], len(self.listed)
+        detail = f"{self.total} problem(s) in the '{self.kind}' facts, {listed} listed. First: {first.detail}"
+        raise InputError("INVALID_ROWS", detail, row=first.row, column=first.column, problems=self.listed)
 
 
 def validate_facts(
@@ -58,9 +100,33 @@ def validate_facts(
         ``DUPLICATE_COLUMN``, ``MISSING_COLUMN``, or ``INVALID_ROWS`` with at most ``limit`` problems
         by row and column. No message repeats a value.
     """
-    schema = SCHEMAS.get(kind)
-    if schema is None:
-        raise InputError("UNKNOWN_KIND", f"Kinds of facts are {', '.join(SCHEMAS)}.")
+    problems = Problems(kind, limit)
+    typed = check_rows(kind, table, problems, submitted_on=submitted_on, reference=reference)
+    problems.add([duplicates(kind, typed, reference)])
+    problems.raise_if_any()
+    return typed
+
+
+def check_rows(
+    kind: str,
+    table: pa.Table,
+    problems: Problems,
+    *,
+    submitted_on: date,
+    reference: str = "record_ref",
+    first_row: int = 0,
+) -> pa.Table:
+    """Check and type one piece of a file, all but the uniqueness of keys (:func:`duplicates`).
+
+    Parameters are those of :func:`validate_facts`; what is wrong with rows is added to ``problems``, and has
+    no value in the table that is returned. ``first_row`` is the piece's first row in the file, from 0.
+
+    Raises
+    ------
+    InputError
+        As :func:`validate_facts` for what concerns columns as a whole.
+    """
+    schema = _schema(kind)
     _check_columns(schema, table.column_names, reference)
     dates = [field.name for field in schema.fields if field.form in (forms.DATE, forms.AWARD_DATE)]
     screen_values(table, exempt=[*dates, reference])
@@ -73,9 +139,15 @@ def validate_facts(
     if kind == "completion":
         breaches = [_spare_deletions(breach, mask(columns["is_deleted"])) for breach in breaches]
     breaches.extend(RULES[kind](columns, submitted_on))
-    breaches.append(_duplicates(schema, columns, reference))
-    _raise_if_any(kind, breaches, limit)
+    problems.add(breaches, first_row)
     return pa.table(columns, schema=schema.arrow(reference))
+
+
+def _schema(kind: str) -> Schema:
+    schema = SCHEMAS.get(kind)
+    if schema is None:
+        raise InputError("UNKNOWN_KIND", f"Kinds of facts are {', '.join(SCHEMAS)}.")
+    return schema
 
 
 def _check_columns(schema: Schema, names: Sequence[str], reference: str) -> None:
@@ -144,33 +216,18 @@ def _spare_deletions(breach: Breach, deleted: NDArray[np.bool_]) -> Breach:
     return Breach(breach.rows & ~deleted, breach.column, breach.code, breach.detail)
 
 
-def _duplicates(schema: Schema, columns: dict[str, pa.Array], reference: str) -> Breach:
-    """Rows whose key was there before: which of the two is right, only the agency can say."""
-    key = np.zeros(len(columns[reference]), dtype=np.int64)
-    for name in schema.key:
-        array = columns[reference if name == "record_ref" else name]
-        encoded = array.dictionary_encode(null_encoding="encode")
+def duplicates(kind: str, table: pa.Table, reference: str = "record_ref") -> Breach:
+    """Rows of a checked table whose key was there before: which is right, only the agency can say."""
+    names = [reference if name == "record_ref" else name for name in _schema(kind).key]
+    key = np.zeros(table.num_rows, dtype=np.int64)
+    for name in names:
+        encoded = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.combine_chunks()
         codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         # Renumbered after each column, so that the product of sizes never leaves 64 bits.
         _, key = np.unique(key * max(len(encoded.dictionary), 1) + codes, return_inverse=True)
     _, first = np.unique(key, return_index=True)
     again = np.ones(len(key), dtype=np.bool_)
     again[first] = False
-    shown = reference if schema.key[0] == "record_ref" else schema.key[0]
-    parts = ", ".join(reference if name == "record_ref" else name for name in schema.key)
-    return Breach(again, shown, "DUPLICATE_KEY", f"An earlier row has the same {parts}.")
-
-
-def _raise_if_any(kind: str, breaches: Sequence[Breach], limit: int) -> None:
-    total = sum(int(np.count_nonzero(breach.rows)) for breach in breaches)
-    if not total:
-        return
-    problems = [
-        RowProblem(int(row) + 1, breach.column, breach.code, breach.detail)
-        for breach in breaches
-        for row in np.flatnonzero(breach.rows)[:limit]
-    ]
-    problems.sort(key=lambda problem: (problem.row or 0, problem.column or ""))
-    first, listed = problems[0], min(total, limit)
-    detail = f"{total} problem(s) in the '{kind}' facts, {listed} listed. First: {first.detail}"
-    raise InputError("INVALID_ROWS", detail, row=first.row, column=first.column, problems=problems[:limit])
+    return Breach(again, names[0], "DUPLICATE_KEY", f"An earlier row has the same {', '.join(names)}.")

@@ -226,7 +226,7 @@ def test_target_that_is_taken_when_encoding_is_left_untouched(agency: Agency) ->
     assert sorted((path.name, path.stat().st_mtime_ns) for path in agency.out.iterdir()) == before
 
 
-@pytest.mark.parametrize("step", ["encode_people", "write_facts", "write_manifest", "write_people"])
+@pytest.mark.parametrize("step", ["Facts", "encode_people", "write_manifest", "write_people"])
 def test_encoding_when_any_step_of_writing_fails_leaves_nothing(
     agency: Agency, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
