@@ -1,4 +1,4 @@
-"""A protected table as CSV: what every figure needs beside it goes before it, as comment lines."""
+"""A table of a release as CSV: what every figure needs beside it goes before it, as comment lines."""
 
 from __future__ import annotations
 
@@ -7,40 +7,30 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from app.flows.release_sheets import Sheet, about, inert, sheets
 
-def to_csv(release: Mapping[str, Any]) -> str:
+
+def to_csv(release: Mapping[str, Any], sheet: Sheet | None = None) -> str:
     """CSV of a release, RFC 4180 with ``#`` comments first; what is not shown is an empty field.
 
     Parameters
     ----------
     release : mapping
         With its table, as `app.flows.publish_release.show_release` gives it.
+    sheet : Sheet, optional
+        One of the release's; the table that was asked for if not given.
     """
-    table = release["table"]
+    sheet = sheet or sheets(release)[0]
     out = io.StringIO(newline="")
-    for name, text in (
-        ("release", release["id"]),
-        ("agreement", f"{release['agreement']} ({release['agreement_state']})"),
-        ("indicator", table["indicator"]),
-        ("definition", table["definition"]),
-        ("cohort", table["cohort"]),
-        *(("where", f"{name} is {code}") for name, code in table.get("where", {}).items()),
-        ("vintage", table["vintage"]),
-        ("policy", f"{table['policy']['method']}, minimum cell {table['policy']['min_cell']}"),
-        ("coverage", table["coverage"]["text"]),
-        ("rows", "add up to the total" if table["additive"] else "do not add up to the total"),
-        *(("note", note) for note in table["notes"]),
-    ):
-        out.write(f"# {name}: {' '.join(str(text).split())}\r\n")
+    for name, text in about(release):
+        out.write(f"# {name}: {text}\r\n")
     writer = csv.writer(out)
-    writer.writerow([*table["by"], "label", "status", "n", "found", "rate"])
-    for row in [*table["rows"], table["total"]]:
-        codes = [_inert(row["key"].get(dimension, "TOTAL")) for dimension in table["by"]]
-        figures = ["" if row[name] is None else row[name] for name in ("n", "found", "rate")]
-        writer.writerow([*codes, _inert(row["label"]), row["status"], *figures])
+    writer.writerow([column.name for column in sheet.columns])
+    for line in sheet.lines:
+        writer.writerow(
+            [
+                "" if value is None else value if column.is_figure else inert(str(value))
+                for column, value in zip(sheet.columns, line.values, strict=True)
+            ]
+        )
     return out.getvalue()
-
-
-def _inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; codes such as institutions come from agencies."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text
