@@ -43,6 +43,8 @@ from app.disclosure.policy import Policy
 from app.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError, ServiceError
 from app.flows import load_thresholds, seal_log
 from app.flows.agreement_terms import Terms, parse_terms
+from app.flows.cube_basis import Basis
+from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing, in_force, standing, unknown, visible
 from app.outcomes.cohort import Cohort
@@ -86,13 +88,12 @@ class Question:
 
 @dataclass(frozen=True)
 class _Made:
-    """A cube that nobody has decided on yet, and by which run and terms, beside which ledger entries."""
+    """A cube that nobody has decided on yet, by which run, and what it was made by."""
 
     run_id: str
     min_cell: int
-    agreement_version: int
     cube: dict[str, Any]
-    beside: tuple[str, ...]
+    basis: Basis
 
 
 def request_release(
@@ -144,9 +145,9 @@ def _answer(
             raise ConflictError("RUN_MISSING", "No linkage run of this agreement has succeeded yet.")
         facts, links = service.plane("facts"), service.plane("links")
         published = beside(decided, cohort)
-        cube = make_cube(service, facts, links, run, question.indicator, cohort, found, published)
-        names = tuple(entry.id for entry in published)
-        made = _Made(run.id, found.terms.min_cell, found.agreement.version, cube, names)
+        basis = basis_of(found, question.indicator, published)
+        cube = make_cube(service, facts, links, run, question.indicator, cohort, basis, published)
+        made = _Made(run.id, found.terms.min_cell, cube, basis)
     return _decide(service, caller, agreement_id, release_id, question, cohort, made)
 
 
@@ -224,6 +225,19 @@ def beside(decided: Sequence[LedgerEntry], cohort: str) -> list[LedgerEntry]:
     return sorted((entry for entry in decided if entry.cohort == cohort), key=lambda entry: entry.id)
 
 
+def basis_of(found: Standing, indicator: str, published: Sequence[LedgerEntry]) -> Basis:
+    """What a cube would be made by today."""
+    return Basis(
+        agreement_version=found.version.version,
+        dimensions=_dimensions(found, indicator),
+        depth=found.terms.document.max_dimensions,
+        permitted=found.terms.dimensions,
+        policy=Policy(found.terms.min_cell, bytes(16)).frozen(),
+        beside=[entry.id for entry in published],
+        software=SOFTWARE,
+    )
+
+
 def make_cube(
     service: Service,
     facts: Plane,
@@ -231,7 +245,7 @@ def make_cube(
     run: Run,
     indicator: str,
     cohort: str,
-    found: Standing,
+    basis: Basis,
     published: Sequence[LedgerEntry],
 ) -> dict[str, Any]:
     """Tabulate and protect the whole plan; the tabulator's two planes are all that it is given.
@@ -254,28 +268,31 @@ def make_cube(
     assert run.finished_at is not None
     persons = _table(links.read_all(run.id, [run.links_path], sha256=run.links_sha256))
     inputs = _inputs(service, run.id)
-    manifests = [parse_manifest(batch.manifest) for batch in inputs]
+    manifests = {batch.id: parse_manifest(batch.manifest) for batch in inputs}
     try:
         documents = plan_documents(
             indicator,
             cohort,
-            _dimensions(found, indicator),
+            basis.dimensions,
             Source(
                 persons=persons,
                 facts=_read_facts(service, facts, inputs),
                 # Not today: a rerun on the same run must give the same bytes.
                 as_of=run.finished_at.date(),
                 owners={batch.id: batch.organization_id for batch in inputs},
-                coverage=CoverageCounts(
-                    persons=sum(manifest.coverage.persons for manifest in manifests),
-                    encodable=sum(manifest.coverage.encodable for manifest in manifests),
-                    strong_identifier=sum(manifest.coverage.strong_identifier for manifest in manifests),
-                ),
+                coverage={
+                    batch: CoverageCounts(
+                        manifest.coverage.persons,
+                        manifest.coverage.encodable,
+                        manifest.coverage.strong_identifier,
+                    )
+                    for batch, manifest in manifests.items()
+                },
                 thresholds=load_thresholds.current(service),
             ),
-            Policy(min_cell=found.terms.min_cell, secret=service.release_secret()),
-            depth=found.terms.document.max_dimensions,
-            permitted=found.terms.dimensions,
+            basis.thaw(service.release_secret()),
+            depth=basis.depth,
+            permitted=basis.permitted,
             quality=(run.report or {}).get("quality"),
             published=[entry.cube["tables"] for entry in published],
         )
@@ -341,9 +358,9 @@ def _decide(
             if made is None:
                 # Frozen a moment ago and gone: the ledger only grows, so this cannot be.
                 raise AssertionError("the ledger lost an entry")
-            if made.agreement_version != found.agreement.version:
+            if made.basis.agreement_version != found.agreement.version:
                 raise ConflictError("AGREEMENT_CHANGED", "The agreement changed meanwhile; ask again.")
-            if made.beside != tuple(each.id for each in beside(decided, cohort)):
+            if list(made.basis.beside) != [each.id for each in beside(decided, cohort)]:
                 raise ConflictError(
                     "AGREEMENT_CHANGED",
                     "Another indicator of this cohort was published meanwhile; ask again.",
@@ -351,7 +368,7 @@ def _decide(
             _require_unpublished_elsewhere(tx, found, cohort)
             _require_no_near_twin(made.cube, decided, cohort, found.terms.min_cell)
             entry = _charge(tx, found, question.indicator, cohort, made, now)
-            _log_charge(tx, entry, caller, decided, now)
+            _log_charge(tx, entry, made.basis, caller, decided, now)
         elif entry.min_cell < found.terms.min_cell:
             raise RefusedError(
                 "NOT_IN_PLAN",
@@ -426,7 +443,7 @@ def _charge(tx: Tx, found: Standing, indicator: str, cohort: str, made: _Made, n
 
 
 def _log_charge(
-    tx: Tx, entry: LedgerEntry, caller: Caller, decided: Sequence[LedgerEntry], now: datetime
+    tx: Tx, entry: LedgerEntry, basis: Basis, caller: Caller, decided: Sequence[LedgerEntry], now: datetime
 ) -> None:
     """Log what was charged, in tables, and the agreement's sum with it: an auditor adds up for herself."""
     tables = len(entry.cube["tables"])
@@ -439,6 +456,7 @@ def _log_charge(
         "cube_sha256": entry.cube_sha256,
         "charged": tables,
         "total": tables + sum(len(each.cube["tables"]) for each in decided),
+        "basis": basis.to_document(),
     }
     seal_log.append(tx, "ledger.charged", entry.agreement_id, caller.organization, body, now)
 

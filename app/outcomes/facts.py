@@ -17,7 +17,7 @@ import pyarrow as pa
 from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
 from app.outcomes.loading import Facts, Loaded, load_facts, load_wages, read_facts
-from app.outcomes.measures import Attached, ContinuedEducation, Earnings, Measure, SelfSufficient
+from app.outcomes.measures import Attached, Earnings, Measure, SelfSufficient
 from app.outcomes.outcome_sql import create_outcome
 from app.outcomes.quarters import Quarter
 from app.outcomes.thresholds import DEFAULT_FAMILY, Thresholds, minimum_wages, require_minimum_wages
@@ -65,6 +65,7 @@ select
     l.award_date,
     l.completion_id,
     l.owner,
+    l.seq,
     l.award_year as year,
     exit_quarter(l.award_date) as exit,
     case when $years is null then exit_quarter(l.award_date) else 4 * (calendar_year + $years) end as origin,
@@ -127,6 +128,8 @@ class Frame:
     institutions, providers : tuple of str
         Every institution that any submitted completion names, whatever its cohort, in code order; every
         provider that any participation names.
+    batches : frozenset of str
+        Batches of completions that hold awards of the cohort.
     contributors : mapping of int to frozenset of str
         By the year in which a cohort year begins: organizations that report its awards, states that report
         wages in each of its reference quarters.
@@ -136,6 +139,7 @@ class Frame:
     states: tuple[str, ...]
     institutions: tuple[str, ...]
     providers: tuple[str, ...]
+    batches: frozenset[str]
     contributors: Mapping[int, frozenset[str]]
 
 
@@ -180,13 +184,21 @@ def build_frame(
         year: _award_owners(connection, year) | _reporting(reported, cohort.of_year(year).references(measure))
         for year in range(cohort.first, cohort.last + 1)
     }
-    return Frame(connection, states, schools, providers, contributors)
+    return Frame(connection, states, schools, providers, _award_batches(connection), contributors)
 
 
 def _award_owners(connection: duckdb.DuckDBPyConnection, year: int) -> frozenset[str]:
     # Fewer persons than the least minimum cell may not show, not even by an organization's presence.
     query = "select owner from award where year = $year group by owner having count(distinct person) >= 10"
     return frozenset(row[0] for row in connection.execute(query, {"year": year}).fetchall())
+
+
+def _award_batches(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    query = (
+        "select b.batch from award a join batches b on b.kind = 'completion' and b.seq = a.seq "
+        "group by b.batch having count(distinct a.person) >= 10"
+    )
+    return frozenset(row[0] for row in connection.execute(query).fetchall())
 
 
 def _reporting(reported: Sequence[tuple[str, str]], ends: tuple[Quarter, Quarter]) -> frozenset[str]:
@@ -224,7 +236,7 @@ def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Coh
     wages = _WAGES.format(
         detail="".join(f"{name}, " for name in kept), fields="".join(f"f.{name}, " for name in kept)
     )
-    load_wages(connection, loaded, needed=not isinstance(measure, ContinuedEducation))
+    load_wages(connection, loaded, needed=measure.by_wages)
     connection.execute(wages, {"first": measure.first})
     connection.execute(_EARNED, {"first": measure.first})
     create_outcome(connection, measure, DEFAULT_FAMILY)

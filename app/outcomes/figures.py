@@ -38,7 +38,7 @@ class Source:
     facts: Facts
     as_of: date
     owners: Mapping[str, str] | None = None
-    coverage: CoverageCounts | None = None
+    coverage: Mapping[str, CoverageCounts] | None = None
     code_lists: Mapping[str, Sequence[str]] | None = None
     thresholds: Thresholds | None = None
 

@@ -36,7 +36,7 @@ def finest_cells(
     facts: Facts,
     as_of: date,
     owners: Mapping[str, str] | None = None,
-    coverage: CoverageCounts | None = None,
+    coverage: Mapping[str, CoverageCounts] | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
     thresholds: Thresholds | None = None,
 ) -> FinestCells:

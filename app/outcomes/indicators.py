@@ -15,13 +15,14 @@ from app.outcomes.measures import (
     ContinuedEducation,
     Earnings,
     FoundInQuarter,
+    Matched,
     Measure,
     Preset,
     Retained,
     SelfSufficient,
 )
 
-Treatment = Literal["proportion", "bands", "quantiles", "flows", "contribution", "derived"]
+Treatment = Literal["proportion", "bands", "quantiles", "flows", "contribution", "derived", "beside"]
 
 #: How each kind of figure is made safe; shown in the documents.
 TREATMENTS: dict[Treatment, str] = {
@@ -44,6 +45,10 @@ TREATMENTS: dict[Treatment, str] = {
     "contribution": (
         "Shown only where participants and comparison group, each with and without the outcome, and whoever "
         "has no counterpart, reach the minimum cell. Strata are never shown."
+    ),
+    "beside": (
+        "Not asked for by itself: shown in the rows of a table of shares, protected together with it, and "
+        "left out where it cannot be."
     ),
     "derived": "A function of published figures alone; withheld where one of these is.",
 }
@@ -127,6 +132,7 @@ def _employed(offset: int, title: str, in_words: str, wioa: str = "") -> Indicat
         dimensions=tuple(DIMENSIONS),
         additivity=_ADDITIVITY + " Rows by state of work have the whole cohort as denominator and overlap.",
         horizon=f"the {in_words} quarter after the last award of the cohort",
+        within=("matched",),
     )
 
 
@@ -145,9 +151,9 @@ _PRESETS: dict[Preset, str] = {
 
 #: Three quarters of four may leave out the second or fourth; four do not. Both sums exceed 3,000 dollars.
 _ATTACHED_WITHIN: dict[Preset, tuple[str, ...]] = {
-    "pseo": ("attached_kystats",),
-    "kystats": (),
-    "erdc": ("attached_kystats", "employed_q2", "employed_q4"),
+    "pseo": ("attached_kystats", "matched"),
+    "kystats": ("matched",),
+    "erdc": ("attached_kystats", "employed_q2", "employed_q4", "matched"),
 }
 
 
@@ -225,7 +231,7 @@ _DECLARED: tuple[Indicator, ...] = (
         measure=Retained(2, 4),
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
-        within=("employed_q4",),
+        within=("employed_q4", "matched"),
         of="employed_q2",
     ),
     _percentiles(1),
@@ -248,7 +254,7 @@ _DECLARED: tuple[Indicator, ...] = (
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
         disclosure="bands",
-        within=("employed_q4",),
+        within=("employed_q4", "matched"),
     ),
     Indicator(
         id="continued_education",
@@ -262,6 +268,22 @@ _DECLARED: tuple[Indicator, ...] = (
         measure=ContinuedEducation(0, 4),
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
+    ),
+    Indicator(
+        id="matched",
+        title="Match rate",
+        definition=(
+            "Per cent of graduates whose records were linked with a record of some wage file of the "
+            "agreement, whatever wages it holds and for whichever quarter. Whoever is not linked cannot be "
+            "found: groups with different match rates differ in linkage or in work in these states."
+        ),
+        numerator="persons linked with a record of a wage file",
+        denominator="that of the figure beside which it stands",
+        measure=Matched(4, 4),
+        dimensions=_OF_AWARDS,
+        additivity=_ADDITIVITY,
+        disclosure="beside",
+        horizon="that of the figure beside which it stands",
     ),
     Indicator(
         id="gap",

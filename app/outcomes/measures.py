@@ -38,6 +38,8 @@ class Measure:
     #: Whether the employer, and whether the industry of each report matters.
     by_employer: ClassVar[bool] = False
     by_sector: ClassVar[bool] = False
+    #: Whether wages matter at all.
+    by_wages: ClassVar[bool] = True
 
     first: int
     last: int
@@ -79,8 +81,22 @@ class Retained(Measure):
 
 
 @dataclass(frozen=True)
+class Matched(Measure):
+    """Linked with a record of some wage file, whatever wages it holds."""
+
+    by_wages = False
+
+    @classmethod
+    def beside(cls, measure: Measure) -> Matched:
+        """Over the denominator of another measure."""
+        return cls(measure.excluded_by, measure.excluded_by, measure.years)
+
+
+@dataclass(frozen=True)
 class ContinuedEducation(Measure):
-    """A later award of a higher rank within the window. Needs no wages."""
+    """A later award of a higher rank within the window."""
+
+    by_wages = False
 
 
 @dataclass(frozen=True)

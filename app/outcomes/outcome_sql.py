@@ -19,6 +19,7 @@ from app.outcomes.measures import (
     ContinuedEducation,
     Earnings,
     FoundInQuarter,
+    Matched,
     Measure,
     Preset,
     Retained,
@@ -60,6 +61,13 @@ left join minimum_wages federal on federal.state_fips = '00' and federal.year = 
 left join minimum_wages local on local.state_fips = s.state_fips and local.year = a.reference // 4
 """
 _JOIN_TOTALS = "left join totals t on t.award_no = a.award_no"
+
+# Whoever shares a person with a record of a batch of wages.
+_MATCHED = """
+left join (
+    select distinct person from persons where batch in (select batch from batches where kind = 'wage')
+) m on m.person = a.person
+"""
 
 # An employer is the same where the token is, whatever the account or the state.
 _RETAINED = """
@@ -125,6 +133,8 @@ def create_outcome(
             _create(
                 connection, measure, _RETAINED, ends, counted="b.wages > 0", found="k.award_no is not null"
             )
+        case Matched():
+            _create(connection, measure, _MATCHED, found="m.person is not null")
         case ContinuedEducation(last=last):
             _create(connection, measure, _CONTINUED, {"last": last}, found="k.award_no is not null")
         case SelfSufficient():

@@ -6,6 +6,7 @@ The one place that knows which treatment leads to which figures. What comes out 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.disclosure.cube import protect_cube
@@ -26,7 +27,8 @@ from app.outcomes.figures import Source, bands, contribution, flows, quantiles
 from app.outcomes.finest import finest_cells
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
-from app.outcomes.measures import Earnings, FoundInQuarter
+from app.outcomes.match_rates import make_matches, published_matches, with_matches
+from app.outcomes.measures import Earnings, FoundInQuarter, Matched
 from app.outcomes.tabulate import tabulate_plan
 from app.outcomes.truth import truth_rates
 
@@ -102,7 +104,12 @@ def _rates(
     quality: Mapping[str, Any] | None,
     published: Sequence[Sequence[Mapping[str, Any]]],
 ) -> list[Document]:
-    documents = _shares(declared, cohort, dimensions, source, policy, depth, published)
+    matches = published_matches(published)
+    known = [*published, matches] if matches else published
+    documents = _shares(declared, cohort, dimensions, source, policy, depth, known)
+    if depth <= 1 and "matched" in declared.within:
+        # Nobody proves match rates beside crossed tables.
+        documents = _matched(declared, cohort, dimensions, source, policy, documents, matches)
     if declared.disclosure == "bands":
         figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
         if documents[0]["total"]["found"] is None:
@@ -113,6 +120,25 @@ def _rates(
     if isinstance(declared.measure, FoundInQuarter):
         documents = with_linkage_error(documents, source, quality)
     return documents
+
+
+def _matched(
+    declared: Indicator,
+    cohort: str,
+    dimensions: Sequence[str],
+    source: Source,
+    policy: Policy,
+    documents: Sequence[Document],
+    matches: Sequence[Mapping[str, Any]],
+) -> list[Document]:
+    """Match rates of groups beside the figures: those that are out already, or new ones."""
+    if not matches:
+        assert declared.measure is not None
+        beside = replace(INDICATORS["matched"], measure=Matched.beside(declared.measure))
+        groups = [name for name in dimensions if DIMENSIONS[name].rows is not Rows.PLACES]
+        linked, found = (_tables(each, cohort, groups, source) for each in (beside, declared))
+        matches = make_matches(linked, found, documents, policy)
+    return with_matches(documents, matches)
 
 
 def _shares(
@@ -205,7 +231,7 @@ def _one_way(
 def _tables(declared: Indicator, cohort: str, dimensions: Sequence[str], source: Source) -> list[Table]:
     return list(
         tabulate_plan(
-            declared.id,
+            declared,
             cohort,
             dimensions,
             persons=source.persons,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -22,12 +22,12 @@ PRELIMINARY_DAYS = 180
 #: Below this many submitted persons a share of them is not told.
 _SHARES_FROM = 100
 #: Treatments whose figure is a share of persons, so that a table of counts says it.
-RATES: frozenset[Treatment] = frozenset({"proportion", "bands"})
+RATES: frozenset[Treatment] = frozenset({"proportion", "bands", "beside"})
 
 
 @dataclass(frozen=True)
 class CoverageCounts:
-    """How many persons were submitted, could be encoded, and had a strong identifier (from the manifests)."""
+    """How many persons a batch holds, could be encoded, and had a strong identifier (from its manifest)."""
 
     persons: int
     encodable: int
@@ -94,7 +94,10 @@ class Question:
         return cls(indicator, measure, cohort, as_of)
 
     def describe(
-        self, frame: Frame, coverage: CoverageCounts | None, thresholds: Thresholds | None = None
+        self,
+        frame: Frame,
+        coverage: Mapping[str, CoverageCounts] | None,
+        thresholds: Thresholds | None = None,
     ) -> Description:
         """Return what may be said of the answer whatever its figures are."""
         final = _is_final(self.cohort, self.measure, self.as_of)
@@ -106,7 +109,7 @@ class Question:
             definition=self.indicator.definition,
             cohort=str(self.cohort),
             vintage="FINAL" if final else "PRELIMINARY",
-            coverage=_coverage(self.measure, frame.states, coverage),
+            coverage=_coverage(self.measure, frame, coverage or {}),
             notes=tuple(self._notes(thresholds)),
             contributors=tuple(sorted(frozenset().union(*frame.contributors.values()))),
             breaks=tuple(
@@ -138,22 +141,28 @@ def _is_final(cohort: Cohort, measure: Measure, as_of: date) -> bool:
     return as_of >= cohort.references(measure)[1].end + timedelta(days=PRELIMINARY_DAYS)
 
 
-def _coverage(measure: Measure, states: Sequence[str], counts: CoverageCounts | None) -> Coverage:
+def _coverage(measure: Measure, frame: Frame, coverage: Mapping[str, CoverageCounts]) -> Coverage:
     if isinstance(measure, ContinuedEducation):
         text = (
             "Awards reported by the education agencies of the agreement. Not covered: awards of institutions "
             "that do not report to them, and studies without an award yet."
         )
     else:
-        names = [code_list("states").labels[code] for code in states]
+        names = [code_list("states").labels[code] for code in frame.states]
         held = f"Wage records of {' and '.join(names)}." if names else "No state's wage records."
         text = (
             f"{held} Not covered: self-employment, federal and military work, work that is not reported to "
             "unemployment insurance, and other states. A person not found is not counted as unemployed."
         )
-    if counts is None or counts.persons < _SHARES_FROM:
+    counts = [coverage[batch] for batch in sorted(frame.batches & coverage.keys())]
+    persons = sum(each.persons for each in counts)
+    if persons < _SHARES_FROM:
         return Coverage(text)
-    encodable = per_cent(counts.encodable, counts.persons)
-    strong = per_cent(counts.strong_identifier, counts.persons)
-    text += f" Of the submitted persons {encodable} % could be encoded, {strong} % with a strong identifier."
+    # Of whole batches as their manifests declare them: within one, nobody here knows who had which.
+    encodable = per_cent(sum(each.encodable for each in counts), persons)
+    strong = per_cent(sum(each.strong_identifier for each in counts), persons)
+    text += (
+        f" Of the persons submitted with this cohort's awards {encodable} % could be encoded, {strong} % "
+        "with a strong identifier."
+    )
     return Coverage(text, encodable, strong)

@@ -39,7 +39,7 @@ def tabulate(
     facts: Facts,
     as_of: date,
     owners: Mapping[str, str] | None = None,
-    coverage: CoverageCounts | None = None,
+    coverage: Mapping[str, CoverageCounts] | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
     thresholds: Thresholds | None = None,
 ) -> Table:
@@ -61,7 +61,8 @@ def tabulate(
     owners : mapping of str to str, optional
         Batch id to organization: completions of one organization supersede each other across its batches.
         A batch that is not named stands for itself.
-    coverage : CoverageCounts, optional
+    coverage : mapping of str to CoverageCounts, optional
+        By batch.
     code_lists : mapping of str to sequence of str, optional
         By dimension: the codes of the grid, from the agreement. Without it: the whole code list; counties of
         the states whose wage records there are; these states; every institution or provider that any batch
@@ -90,7 +91,7 @@ def tabulate_plan(
     facts: Facts,
     as_of: date,
     owners: Mapping[str, str] | None = None,
-    coverage: CoverageCounts | None = None,
+    coverage: Mapping[str, CoverageCounts] | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
     thresholds: Thresholds | None = None,
 ) -> tuple[Table, ...]:

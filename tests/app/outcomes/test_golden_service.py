@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from app.flows import run_linkage
+from app.flows import link_inputs, run_linkage
 from app.outcomes.indicators import INDICATORS
 from app.settings import Settings
 from tests.world import (
@@ -54,7 +54,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> I
         owner = run_linkage.begin(world.service, run, "w")
         assert owner is not None
         planes = world.service.plane("encodings"), world.service.plane("links")
-        produced = run_linkage.link_inputs(world.service, *planes, run, owner)
+        produced = link_inputs.link_inputs(world.service, *planes, run, owner)
         run_linkage.finish(world.service, run, owner, produced)
         yield world
 

@@ -196,12 +196,18 @@ def test_figure_is_preliminary_until_180_days_after_its_last_reference_quarter(
 
 
 def test_coverage_note_says_what_is_not_covered_and_how_many_could_be_encoded() -> None:
-    wages = [wage("p", "39", "2023Q2", 10)]
-    coverage = count([completion("p")], wages, coverage=CoverageCounts(2000, 1998, 1880)).about.coverage
+    people = [f"p{i}" for i in range(10)]
+    wages = [wage("p0", "39", "2023Q2", 10)]
+    held = {"edu-1": CoverageCounts(2000, 1998, 1880), "oh-1": CoverageCounts(9000, 9000, 9000)}
+    awards = [completion(person) for person in people]
+    coverage = count(awards, wages, people=people, coverage=held).about.coverage
     assert "Wage records of Ohio." in coverage.text
     assert "self-employment" in coverage.text
     assert "not counted as unemployed" in coverage.text
+    # Of the batch with the cohort's awards, not of the wage file.
     assert (coverage.encodable, coverage.strong_identifier) == ("99.9", "94.0")
+    other = count(awards, wages, people=people, cohort="2020-21", coverage=held).about.coverage
+    assert other.encodable is None
 
 
 @pytest.mark.parametrize(

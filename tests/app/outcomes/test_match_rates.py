@@ -1,0 +1,74 @@
+"""Match rates: who was linked with any wage record, beside who was found in the quarter asked about."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from app.disclosure.policy import Policy
+from app.outcomes.figures import Source
+from app.outcomes.match_rates import published_matches
+from app.outcomes.publishable import plan_documents
+from tests.app.outcomes.builders import completion, facts, persons, wage
+
+POLICY = Policy(10, b"a secret of the tests, 32 bytes..")
+AS_OF = date(2026, 11, 22)
+
+#: Persons, linked with the wage file, found in Q4 by sex.
+GROUPS = {"Female": (300, 270, 220), "Male": (200, 150, 120)}
+
+
+def source(groups: dict[str, tuple[int, int, int]] = GROUPS) -> Source:
+    people = [f"{sex}-{i}" for sex, (n, _, _) in groups.items() for i in range(n)]
+    linked = {f"{sex}-{i}" for sex, (_, matched, _) in groups.items() for i in range(matched)}
+    rows = persons(people, {"edu-1": "edu", "oh-1": "39"}).to_pylist()
+    for row in rows:
+        if row["batch"] == "oh-1" and people[row["person"]] not in linked:
+            row["person"] += len(people)
+    awards = [completion(person, sex=person.split("-")[0]) for person in people]
+    wages = [
+        wage(f"{sex}-{i}", "39", "2023Q2" if i < found else "2019Q1", 5000)
+        for sex, (_, matched, found) in groups.items()
+        for i in range(matched)
+    ]
+    given = {
+        "completion": [("edu-1", facts("completion", awards))],
+        "wage": [("oh-1", facts("wage", wages))],
+    }
+    return Source(pa.Table.from_pylist(rows), given, AS_OF)
+
+
+def documents(source: Source, indicator: str = "employed_q4", *before: Any) -> list[dict[str, Any]]:
+    return plan_documents(indicator, "2021-22", ["sex"], source, POLICY, published=before)
+
+
+def rows(document: dict[str, Any]) -> dict[str, Any]:
+    return {row["key"]["sex"]: row["matched"] for row in document["rows"]}
+
+
+def test_every_group_has_its_match_rate_beside_its_figure() -> None:
+    total, by_sex = documents(source())
+    assert total["total"]["matched"] == {"status": "published", "n": 500, "found": 420, "rate": "84.0"}
+    assert rows(by_sex)["Female"]["rate"] == "90.0"
+    assert rows(by_sex)["Male"]["rate"] == "75.0"
+    assert {row["rate"] for row in by_sex["rows"][:2]} == {"73.3", "60.0"}
+
+
+def test_match_rate_that_leaves_few_linked_without_work_is_withheld_with_its_companion() -> None:
+    # Four women are linked and not found: with both figures shown anybody could subtract.
+    total, by_sex = documents(source({"Female": (300, 224, 220), "Male": (200, 150, 120)}))
+    assert total["total"]["matched"]["found"] == 374
+    shown = rows(by_sex)
+    assert shown["Female"]["found"] is None
+    assert shown["Male"]["found"] is None
+    assert {row["found"] for row in by_sex["rows"] if row["key"]["sex"] != "NotSelected"} == {220, 120}
+
+
+def test_later_figure_of_the_cohort_repeats_the_match_rates_that_are_out() -> None:
+    region = source()
+    first = documents(region)
+    later = documents(region, "attached_kystats", first)
+    assert [row["matched"] for row in later[1]["rows"]] == [row["matched"] for row in first[1]["rows"]]
+    assert published_matches([later]) == published_matches([first])
