@@ -1,4 +1,5 @@
-"""What workers do now and then beside their runs: finish erasing keys, and sweep blobs that no row names.
+"""What workers do now and then beside their runs: finish erasing keys, sweep blobs that no row names,
+and log which reviews are over.
 
 Each worker does it for itself and needs no lock: every step may be done twice, or at the same time by
 another. What one worker leaves undone when it dies, the next hour or the next worker does.
@@ -13,6 +14,7 @@ import structlog
 
 from app.flows.erase_keys import erase_noted
 from app.flows.service import Service
+from app.flows.settle_review import settle_all
 from app.flows.sweep_blobs import sweep_blobs
 
 EVERY_SECONDS: Final = 3600.0
@@ -38,5 +40,6 @@ def go_round(service: Service) -> None:
         found = sweep_blobs(service)
         if any(found.values()):
             log.info("blobs swept", **found)
+        settle_all(service)
     except Exception as error:  # noqa: BLE001 (whatever it was, the next round tries again)
         log.error("housekeeping failed", error=type(error).__name__)

@@ -33,8 +33,8 @@ def verify_export(lines: Iterable[str], key: str) -> tuple[Checkpoint, list[Entr
     1. The checkpoint is signed by the log's key.
     2. Every entry is well formed, bears its index, and is in the tree that the checkpoint signs.
 
-    It is left to the caller to know that the key is the log's (or the keys, a line each). An export does not show that nothing was left
-    out: for that, take a copy of the whole log.
+    It is left to the caller to know that the key is the log's (or the keys, a line each). An export does not
+    show that nothing was left out: for that, take a copy of the whole log.
 
     Raises
     ------

@@ -204,7 +204,15 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
 }
 
 #: Kind → fields that a body may have besides; entries from before they existed lack them.
-OPTIONAL: Final[Mapping[str, Mapping[str, Check]]] = {"ledger.charged": {"basis": _object}}
+OPTIONAL: Final[Mapping[str, Mapping[str, Check]]] = {
+    "ledger.charged": {
+        "basis": _object,
+        "vintage": _positive,
+        "epsilon": _or_none(_text),
+        "dropped": _list_of(_list_of(_text)),
+        "proof_sha256": _hex,
+    }
+}
 
 #: Kinds that belong to no agreement; all others belong to one.
 UNBOUND: Final = frozenset(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from crypto.canonical import canonical_json
 from crypto.errors import LogError
 from crypto.log.entry import Entry
 from crypto.log.keychain import Change
@@ -123,9 +124,7 @@ class Rules:
 
     def _signed(self, entry: Entry, key_id: str) -> None:
         if self._keys.get(key_id) != entry.actor:
-            self._break(
-                "organizations", entry, "signed with a key that is not registered to the actor, or is revoked"
-            )
+            self._break("organizations", entry, "signed with a key that is not the actor's, or is revoked")
 
     def _rekeyed(self, entry: Entry, body: Mapping[str, Any]) -> None:
         if self._log_key not in (None, body["old"]):
@@ -250,10 +249,8 @@ class Rules:
             return
         if body["run"] in found.started:
             self._break("runs", entry, "a run is started twice")
-        if (
-            body["agreement_version"] != found.version
-            or body["parameters"]["profile"] != found.terms["profile"]
-        ):
+        made_for = (body["agreement_version"], body["parameters"]["profile"])
+        if made_for != (found.version, found.terms["profile"]):
             self._break("runs", entry, "made for another version or profile than the one that stands")
         self._inputs(entry, body, found)
         found.started[body["run"]] = body["inputs"]
@@ -305,39 +302,38 @@ class Rules:
         if found is not None and found.requested.get(body["release"]) != entry.actor:
             self._break("releases", entry, "nobody of that name requested it")
 
-    def _of_owner(self, entry: Entry, body: Mapping[str, Any]) -> Standing | None:
-        """Whether a data owner speaks of a release that was granted."""
+    def _of_owner(self, entry: Entry, body: Mapping[str, Any], said: str) -> None:
+        """A data owner speaks of the question of a release that was granted."""
         found = self._standing("releases", entry)
         if found is None:
-            return None
-        if body["release"] not in found.granted:
+            return
+        question = found.granted.get(body["release"])
+        if question is None:
             self._break("releases", entry, "of a release that was never granted")
+            return
         if entry.actor not in found.terms["data_owners"]:
             self._break("releases", entry, f"{entry.actor} is not a data owner of the agreement")
-        return found
+        found.said.setdefault((said, question), set()).add(entry.actor)
 
     def _approved_release(self, entry: Entry, body: Mapping[str, Any]) -> None:
-        found = self._of_owner(entry, body)
-        if found is not None:
-            found.agreed.setdefault(body["release"], set()).add(entry.actor)
+        self._of_owner(entry, body, "approved")
 
     def _objected(self, entry: Entry, body: Mapping[str, Any]) -> None:
-        found = self._of_owner(entry, body)
-        if found is not None:
-            found.objected.add(body["release"])
+        self._of_owner(entry, body, "objected")
 
     def _reviewed(self, entry: Entry, body: Mapping[str, Any]) -> None:
         found = self._standing("releases", entry)
         if found is None:
             return
-        name = body["release"]
-        if name not in found.granted or name in found.reviewed:
+        question = found.granted.get(body["release"])
+        if question is None or body["release"] in found.reviewed:
             self._break("releases", entry, "of a release that was never granted, or reviewed before")
-        if name in found.objected:
+            return
+        if ("objected", question) in found.said:
             self._break("releases", entry, "a data owner objected to it")
-        if set(body["approved_by"]) != found.agreed.get(name, set()):
+        if set(body["approved_by"]) != found.said.get(("approved", question), set()):
             self._break("releases", entry, "names other owners than those who approved it")
-        found.reviewed.add(name)
+        found.reviewed.add(body["release"])
 
     def _granted(self, entry: Entry, body: Mapping[str, Any]) -> None:
         found = self._in_force("releases", entry)
@@ -351,22 +347,20 @@ class Rules:
             self._break("releases", entry, f"run {body['run']} never finished")
         if body["min_cell"] < found.terms["min_cell"]:
             self._break("releases", entry, "the minimum cell is smaller than the agreement's")
-        found.granted.add(body["release"])
+        found.granted[body["release"]] = canonical_json(body["question"])
         charge = found.ledger.get(body["ledger"])
         same = ("run", "cube_sha256", "min_cell")
         if charge is None or any(charge[name] != body[name] for name in same):
             self._break("ledger", entry, "the answer is not out of what the ledger was charged with")
-        elif (body["question"]["indicator"], body["question"]["cohort"]) != (
-            charge["indicator"],
-            charge["cohort"],
-        ):
+        elif any(body["question"][name] != charge[name] for name in ("indicator", "cohort")):
             self._break("ledger", entry, "the question is not the one that the ledger was charged for")
 
     def _charged(self, entry: Entry, body: Mapping[str, Any]) -> None:
         found = self._in_force("ledger", entry)
         if found is None:
             return
-        question = (body["indicator"], body["cohort"])
+        # A planned correction is another vintage of the same question.
+        question = (body["indicator"], body["cohort"], body.get("vintage", 1))
         if body["ledger"] in found.ledger or question in found.questions:
             self._break("ledger", entry, "a question is charged twice")
         if body["run"] not in found.finished:

@@ -23,9 +23,8 @@ class Standing:
     started: dict[str, Any] = field(default_factory=dict)  # run → inputs
     finished: set[str] = field(default_factory=set)
     requested: dict[str, str] = field(default_factory=dict)  # release → who
-    granted: set[str] = field(default_factory=set)
-    agreed: dict[str, set[str]] = field(default_factory=dict)  # release → owners who approved it
-    objected: set[str] = field(default_factory=set)
+    granted: dict[str, bytes] = field(default_factory=dict)  # release → question
+    said: dict[tuple[str, bytes], set[str]] = field(default_factory=dict)  # what, of a question → by whom
     reviewed: set[str] = field(default_factory=set)
     ledger: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     questions: set[tuple[str, str]] = field(default_factory=set)

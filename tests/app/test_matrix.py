@@ -75,6 +75,7 @@ POST   /v1/organizations/{organization}/credentials                             
 DELETE /v1/organizations/{organization}/credentials/{credential}                Y F F F F F F
 POST   /v1/organizations/{organization}/credentials/{credential}/rotation       Y F N N N N N
 GET    /v1/releases/{release}                                                   F Y Y N Y N F
+POST   /v1/releases/{release}/approvals                                         F Y Y N F F F
 GET    /v1/releases/{release}/gap                                               F Y Y N F N F
 POST   /v1/releases/{release}/objections                                        F Y Y N F F F
 GET    /v1/releases/{release}/trend                                             F Y Y N F N F

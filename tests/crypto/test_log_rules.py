@@ -218,6 +218,7 @@ def insert_last(new: Row) -> Change:
 WITHDRAWAL = row("batch.withdrawn", "b", AGREEMENT, batch="b_b", manifest_sha256=H["b"])
 HOLD = row("agreement.suspended", "b", AGREEMENT, version=1)
 REVOKED = row("agreement.revoked", "b", AGREEMENT, version=1, hash=H["agreement"], key_id=KEY_B)
+OBJECTION = row("release.objected", "b", AGREEMENT, release="rel-1")
 LOST_KEY = row(
     "credential.revoked", "op", None, organization="b", credential="cred_bbbb", kind="ed25519", key_id=KEY_B
 )
@@ -250,7 +251,16 @@ LOST_KEY = row(
         ("releases", drop("release.requested", "release.granted")),
         ("releases", insert_before("release.granted", REVOKED)),
         ("releases", change("release.granted", min_cell=5)),
+        ("releases", change("release.granted", actor="a")),
+        ("releases", change("release.granted", run="run-2")),
+        ("releases", insert_before("release.requested", REVOKED, blamed="release.granted")),
+        ("releases", change("release.approved", actor="desk")),
+        ("releases", change("release.approved", release="rel-2")),
+        ("releases", change("release.reviewed", approved_by=["a", "b"])),
+        ("releases", change("release.reviewed", release="rel-2")),
+        ("releases", insert_before("release.reviewed", OBJECTION)),
         ("ledger", change("ledger.charged", total=5)),
+        ("ledger", insert_before("ledger.charged", REVOKED)),
         ("ledger", drop("ledger.charged", "release.granted")),
         ("ledger", change("release.granted", cube_sha256=H["t"])),
         ("destruction", drop("agreement.revoked", "destruction.due")),

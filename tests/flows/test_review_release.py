@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 from app.auth import Role
 from app.flows.publish_release import GRANTED, _visible_at
+from app.flows.settle_review import settle_all
 from app.flows.sign_agreement import in_force
 from app.store import releases
 from crypto.canonical import digest_of
@@ -63,6 +65,57 @@ def test_an_objection_hides_every_answer_to_the_question_for_good(world: World, 
     listed = world.partnership.get(f"/agreements/{ID}/releases").json()["releases"]
     assert {item["status"] for item in listed} == {"OBJECTED"}
     assert world.auditor.get("/log/entries").text.count("release.objected") == 1
+
+
+def logged(world: World, kind: str) -> list[dict[str, Any]]:
+    lines = world.auditor.get("/log/entries").text.splitlines()
+    return [entry["body"] for entry in map(json.loads, lines) if entry["kind"] == kind]
+
+
+def test_a_review_that_nobody_objects_to_is_logged_before_a_recipient_sees_the_table(
+    world: World, clock: Clock
+) -> None:
+    world.agree(review_days=7)
+    grant(world, "rel-1")
+    assert seen(world.partnership, "rel-1") == ("IN_REVIEW", False)
+    assert logged(world, "release.reviewed") == []
+    clock.advance(days=7)
+    for _ in range(2):
+        assert seen(world.partnership, "rel-1") == ("GRANTED", True)
+    assert logged(world, "release.reviewed") == [{"release": "rel-1", "approved_by": []}]
+
+
+def test_every_owners_approval_opens_each_answer_to_the_question_at_once(world: World, clock: Clock) -> None:
+    world.agree(review_days=7)
+    grant(world, "rel-1")
+    grant(world, "rel-2")
+    clock.advance(days=1)
+    assert world.partnership.post("/releases/rel-1/approvals").status_code == 403
+    assert world.education.post("/releases/rel-9/approvals").status_code == 404
+    for _ in range(2):
+        answer = world.education.post("/releases/rel-1/approvals")
+        assert (answer.status_code, answer.json()["status"]) == (201, "IN_REVIEW")
+    assert world.workforce.post("/releases/rel-2/approvals").json()["status"] == "GRANTED"
+    for name in ("rel-1", "rel-2"):
+        assert seen(world.partnership, name) == ("GRANTED", True)
+    assert [body["release"] for body in logged(world, "release.approved")] == ["rel-1", "rel-2"]
+    both = sorted([world.education.id, world.workforce.id])
+    assert [body["approved_by"] for body in logged(world, "release.reviewed")] == [both, both]
+
+
+def test_an_objection_ends_approving_and_no_review_is_logged_after_it(
+    sqlite_world: World, clock: Clock
+) -> None:
+    world = sqlite_world
+    world.agree(review_days=7)
+    grant(world, "rel-1")
+    assert world.education.post("/releases/rel-1/approvals").status_code == 201
+    assert world.workforce.post("/releases/rel-1/objections").status_code == 201
+    assert world.workforce.post("/releases/rel-1/approvals").json()["code"] == "NOT_IN_REVIEW"
+    clock.advance(days=8)
+    settle_all(world.service)
+    assert seen(world.partnership, "rel-1") == ("OBJECTED", False)
+    assert logged(world, "release.reviewed") == []
 
 
 def test_a_question_is_reviewed_once(sqlite_world: World, clock: Clock) -> None:
