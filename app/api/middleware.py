@@ -18,6 +18,8 @@ from app.errors import ServiceError
 log = structlog.get_logger()
 
 MAX_BODY = 4 * 1024 * 1024
+#: A table of thresholds for every county of the nation is larger than any other document.
+MAX_BODIES = {"/v1/thresholds": 32 * 1024 * 1024}
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -107,6 +109,6 @@ def _refusal(request: Request) -> ServiceError | None:
     if "transfer-encoding" in request.headers:
         return ServiceError("LENGTH_REQUIRED", 411, "Send a Content-Length.")
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
+    if length.isdigit() and int(length) > MAX_BODIES.get(request.url.path, MAX_BODY):
         return ServiceError("TOO_LARGE", 413, "The request's body is too large.")
     return None

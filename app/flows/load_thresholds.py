@@ -3,7 +3,7 @@
 1. **Check** the whole table: columns, values, no gaps. Nothing is half taken.
 2. **Record** source, version and digest in the log.
 3. **Put** it in place of the one before, in one step. Published cubes keep the amounts that they were made
-   with, and name them by digest.
+   with, and name them by digest; by it every table that was ever in use is kept, to repeat them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from app.outcomes.thresholds import COLUMNS, Thresholds, parse_thresholds
 from crypto.errors import CohortlinkError, InputError
 
 _FILE = "thresholds.csv"
+_KEPT = "thresholds"
 #: Characters.
 MAX_SIZE = 20_000_000
 
@@ -44,6 +46,9 @@ def load(service: Service, caller: Caller, text: str) -> dict[str, Any]:
     about = {"source": thresholds.source, "version": thresholds.version, "sha256": thresholds.digest}
     with service.store.transaction("load thresholds") as tx:
         seal_log.append(tx, "thresholds.loaded", None, caller.organization, about, service.now())
+        kept = service.settings.data / _KEPT
+        kept.mkdir(exist_ok=True)
+        _replace(kept / f"{thresholds.digest}.csv", text)
         _replace(service.settings.data / _FILE, text)
     seal_log.seal(service)
     return {**about, "rows": thresholds.table.num_rows, "counties": len(thresholds.counties)}
@@ -57,7 +62,20 @@ def current(service: Service) -> Thresholds | None:
     ServiceError
         ``THRESHOLDS_DAMAGED``: the file was changed by another hand and is no table any more.
     """
-    path = service.settings.data / _FILE
+    return _read(service.settings.data / _FILE)
+
+
+def held(service: Service, digest: str) -> Thresholds | None:
+    """The table with a digest, in use or not any more; errors as :func:`current`."""
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        return None
+    found = _read(service.settings.data / _KEPT / f"{digest}.csv")
+    if found is not None and found.digest != digest:
+        raise ServiceError("THRESHOLDS_DAMAGED", 500, "Load the threshold table again.")
+    return found
+
+
+def _read(path: Path) -> Thresholds | None:
     if not path.exists():
         return None
     try:
