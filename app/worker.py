@@ -31,7 +31,7 @@ from typing import Any, Final
 import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
-from app.flows import run_linkage
+from app.flows import link_inputs, run_linkage
 from app.flows.housekeeping import keep_house
 from app.flows.service import Service, open_service, require_storage
 from app.logs import configure
@@ -102,7 +102,7 @@ class Worker:
         @DBOS.step(name="link")
         def link_step(run_id: str, owner: str) -> dict[str, Any]:
             # The linker's keyrings, opened for this step and nothing else.
-            return run_linkage.link_inputs(
+            return link_inputs.link_inputs(
                 service, service.plane("encodings"), service.plane("links"), run_id, owner
             )
 

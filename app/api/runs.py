@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import PROBLEMS, Body, CallerDep, ServiceDep
 from app.auth import Caller
-from app.flows import run_linkage
+from app.flows import run_linkage, show_runs
 from app.flows.service import Service
 
 router = APIRouter(prefix="/v1", tags=["runs"], responses=PROBLEMS)
@@ -47,19 +47,19 @@ def start(
 @router.get("/agreements/{agreement}/runs")
 def every(agreement: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
     """The runs of an agreement, oldest first (operator, auditor)."""
-    return {"runs": run_linkage.list_runs(service, caller, agreement)}
+    return {"runs": show_runs.list_runs(service, caller, agreement)}
 
 
 @router.get("/runs/{run}")
 def one(run: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
     """State and progress of a run (operator, auditor)."""
-    return run_linkage.show_run(service, caller, run)
+    return show_runs.show_run(service, caller, run)
 
 
 @router.get("/runs/{run}/quality")
 def quality(run: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
     """Figures of quality, counts rounded down to multiples of the minimum cell (operator, auditor)."""
-    return run_linkage.run_quality(service, caller, run)
+    return show_runs.run_quality(service, caller, run)
 
 
 @router.post("/runs/{run}/cancellation", status_code=202)
@@ -79,7 +79,7 @@ async def events(run: str, request: Request, service: ServiceDep, caller: Caller
     Every event is the whole state, so a reader that reconnects has missed nothing.
     """
     # Asked before the stream begins: a refusal must still be a problem document with its status.
-    first = await run_in_threadpool(run_linkage.show_run, service, caller, run)
+    first = await run_in_threadpool(show_runs.show_run, service, caller, run)
     return StreamingResponse(
         _changes(request, service, caller, run, first),
         media_type="text/event-stream",
@@ -102,4 +102,4 @@ async def _changes(
         if state["state"] in ENDED or await request.is_disconnected():
             return
         await asyncio.sleep(LOOK_SECONDS)
-        state = await run_in_threadpool(run_linkage.show_run, service, caller, run)
+        state = await run_in_threadpool(show_runs.show_run, service, caller, run)

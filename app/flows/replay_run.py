@@ -15,7 +15,8 @@ from app.errors import ConflictError, NotFoundError
 from app.flows import seal_log
 from app.flows.agreement_terms import parse_terms
 from app.flows.publish_release import beside, make_cube, pick
-from app.flows.run_linkage import SOFTWARE, stored_encodings, table_bytes
+from app.flows.link_inputs import stored_encodings, table_bytes
+from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing, standing
 from app.store import Tx, agreements, batches, releases, runs

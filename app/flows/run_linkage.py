@@ -1,9 +1,11 @@
 """A linkage run, in the order in which it happens.
 
-1. `start_run`: freeze the accepted batches at their digests; the run is QUEUED.
+1. `start_run`: freeze the accepted batches at their digests; the run is QUEUED. Of one agreement a few may
+   wait, and one runs at a time: no agreement keeps the workers from the others.
 2. `begin`: a worker takes the run; log entry ``run.started`` with inputs and parameters.
-3. `link_inputs`: read the encodings, check them against the frozen digests, link, store persons and links as
-   encrypted blobs. The one unit of work: it can be repeated at will, since nothing points to its blobs yet.
+3. `link_inputs` (a module of its own): read the encodings, check them against the frozen digests, link, store
+   persons and links as encrypted blobs. The one unit of work: it can be repeated at will, since nothing
+   points to its blobs yet.
 4. `finish`: in one transaction, if the run is still this worker's, nobody cancelled it, no owner revoked and
    no batch was withdrawn: the run points to its blobs; log entry ``run.finished``.
 
@@ -13,32 +15,25 @@ leaves a finished run. The same inputs give the same bytes, whoever finishes.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from app.auth import Caller, Role
-from app.errors import ConflictError, NotFoundError, RefusedError, ServiceError
-from app.flows import seal_log
+from app.errors import ConflictError, RefusedError, ServiceError
+from app.flows import link_options, seal_log
 from app.flows.agreement_terms import Terms
-from app.flows.run_report import coarse_report, logged_report
+from app.flows.run_report import logged_report
 from app.flows.service import Service
-from app.flows.sign_agreement import in_force, unknown
-from app.store import Plane, Tx, agreements, batches, run_ownership, runs
+from app.flows.show_runs import MAX_ATTEMPTS, run_document, unknown_run
+from app.flows.sign_agreement import in_force
+from app.store import Tx, agreements, batches, runs
 from app.store.models import Batch, BatchState, Run, RunInput, RunState
-from crypto.encoding.types import LinkSpec
-from crypto.wire import ENCODINGS_NAME, read_encodings
 
 if TYPE_CHECKING:
-    from linkage.run import LinkResult, Progress, Source
+    pass
 
 #: What may follow what; a transition that is not here is a bug.
 TRANSITIONS: Final[Mapping[RunState, frozenset[RunState]]] = {
@@ -48,24 +43,11 @@ TRANSITIONS: Final[Mapping[RunState, frozenset[RunState]]] = {
     RunState.FAILED: frozenset(),
     RunState.CANCELLED: frozenset(),
 }
-#: A run that has taken this many workers with it is given up.
-MAX_ATTEMPTS: Final = 5
+#: Runs of one agreement that wait at most; one more may be under way.
+MAX_QUEUED: Final = 3
 SOFTWARE: Final = f"cohortlink/{version('cohortlink')}"
-PROGRESS_SECONDS: Final = 0.5
-STAGE_LENGTH: Final = 40
 
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{2,59}\Z")
-_FAILURES: Final[Mapping[str, str]] = {
-    "CANCELLED": "The run was cancelled before anything of it was kept.",
-    "BATCH_WITHDRAWN": "A batch that the run reads was withdrawn or replaced; start a new run.",
-    "CLUSTER_CREDENTIALS": "A Dask cluster is named without its certificates; see docs/operations.md.",
-    "CLUSTER_FAILED": "The Dask cluster lost a block of comparisons too often; look at its workers' memory.",
-    "CLUSTER_NOT_TLS": "COHORTLINK_DASK_ADDRESS must begin with tls://; nothing was sent.",
-    "CLUSTER_UNREACHABLE": "The Dask cluster did not answer, or refused our certificate.",
-    "INPUT_ALTERED": "Stored encodings do not have the digest that was accepted.",
-    "INPUT_DESTROYED": "The key of a batch that the run reads was destroyed.",
-    "WORKER_LOST": f"{MAX_ATTEMPTS} workers died over this run; look at their memory and their logs.",
-}
 
 
 class RunStoppedError(Exception):
@@ -103,7 +85,7 @@ def start_run(
     ------
     NotFoundError, ForbiddenError
     ConflictError
-        Codes of `in_force`; ``DATASET_MISSING``, naming the organizations; ``RUN_IN_PROGRESS``.
+        Codes of `in_force`; ``DATASET_MISSING``, naming the organizations; ``RUN_QUEUE_FULL``.
     RefusedError
         ``ALLOWANCE_UNKNOWN`` for an organization of which nothing is expected; ``TOO_FEW_BATCHES``.
     """
@@ -113,8 +95,8 @@ def start_run(
         found = in_force(tx, agreement_id, now)
         accepted = batches.of_agreement(tx, agreement_id, [BatchState.ACCEPTED])
         _require_complete(found.terms, accepted, allow_missing)
-        if runs.of_agreement(tx, agreement_id, [RunState.QUEUED, RunState.RUNNING]):
-            raise ConflictError("RUN_IN_PROGRESS", "A run of this agreement is queued or running already.")
+        if len(runs.of_agreement(tx, agreement_id, [RunState.QUEUED])) >= MAX_QUEUED:
+            raise ConflictError("RUN_QUEUE_FULL", f"{MAX_QUEUED} runs of this agreement are waiting already.")
         run = runs.add(
             tx,
             f"run-{secrets.token_hex(12)}",
@@ -126,6 +108,7 @@ def start_run(
                 "profile": found.version.profile_hash,
                 "allow_missing": sorted(set(allow_missing)),
                 "software": SOFTWARE,
+                "options": dict(link_options.DEFAULTS),
             },
             now,
         )
@@ -170,7 +153,7 @@ def begin(service: Service, run_id: str, worker: str) -> str | None:
         if run.state not in (RunState.QUEUED, RunState.RUNNING):
             return None
         attempt = int((run.executor or "#0").rpartition("#")[2]) + 1
-        stop = "WORKER_LOST" if attempt > MAX_ATTEMPTS else _stop_code(service, tx, run)
+        stop = "WORKER_LOST" if attempt > MAX_ATTEMPTS else stop_code(service, tx, run)
         if stop is not None:
             _end(tx, run, stop, service)
         else:
@@ -191,7 +174,7 @@ def begin(service: Service, run_id: str, worker: str) -> str | None:
 def _agreement_of(tx: Tx, run_id: str) -> str:
     run = runs.find(tx, run_id)
     if run is None:
-        raise _unknown_run()
+        raise unknown_run()
     return run.agreement_id
 
 
@@ -210,126 +193,10 @@ def _identity(run: Run, inputs: Sequence[RunInput]) -> dict[str, Any]:
     }
 
 
-# ------------------------------------------------------------------ 3. linking
+# ------------------------------------------------------------------ 3. while it runs
 
 
-def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, owner: str) -> dict[str, Any]:
-    """Link the frozen inputs and store the result; the linker's two planes are all that it is given.
-
-    Returns
-    -------
-    dict
-        JSON-able: paths and digests of the stored tables of persons and links, and the coarse report.
-
-    Raises
-    ------
-    RunStoppedError
-        Cancelled, revoked, withdrawn, or the stored inputs are not what was accepted.
-    RunLostError
-        Another worker owns the run.
-    """
-    assert (encodings.name, links.name) == ("encodings", "links")
-    watch = _Watch(service, run_id, owner)
-    watch("read", 0, 1)
-    with service.store.transaction("open links") as tx:
-        run = runs.find(tx, run_id)
-        assert run is not None
-        terms = in_force(tx, run.agreement_id, service.now()).terms
-        inputs = runs.inputs(tx, run_id)
-        links.create_key(tx, run_id, run.agreement_id, service.now())
-    # The engine is loaded where it links: a process that only answers requests stays small.
-    from linkage.run import Source
-
-    spec = terms.profile().link_spec()
-    sources = []
-    for number, each in enumerate(inputs):
-        watch("read", number, len(inputs))
-        data = stored_encodings(service, encodings, each.batch_id)
-        sources.append(
-            Source(
-                name=each.batch_id,
-                encodings=read_encodings(data, spec),
-                organization=each.organization_id,
-            )
-        )
-    watch.names = {each.batch_id: each.organization_id for each in inputs}
-    result = link(sources, spec, progress=watch)
-    watch("save", 0, 1)
-    stored = {
-        name: _write_table(links, run_id, name, table)
-        for name, table in (("persons", result.persons), ("links", result.links))
-    }
-    return {**stored, "report": coarse_report(result.report, terms.min_cell)}
-
-
-def stored_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
-    """The encodings of a batch as they were accepted; RunStoppedError where they are not, or are gone."""
-    try:
-        with service.store.reading("read encodings") as tx:
-            return batches.read_file(tx, encodings, batch_id, ENCODINGS_NAME)
-    except ValueError:
-        raise RunStoppedError("INPUT_ALTERED") from None
-    except KeyError:
-        raise RunStoppedError("INPUT_DESTROYED") from None
-
-
-def table_bytes(table: pa.Table) -> bytes:
-    """A table of persons or links as it is stored, and of which the log holds the digest."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
-
-
-def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
-    data = table_bytes(table)
-    return {"path": links.write(run_id, name, [data]), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def link(sources: Sequence[Source], spec: LinkSpec, *, progress: Progress) -> LinkResult:
-    """`linkage.run.link`, loaded when it is called; on the Dask cluster that the environment names, if any.
-
-    Raises
-    ------
-    LinkageError
-        Those of `linkage.run.link` and `linkage.distributed.Cluster`.
-    """
-    from linkage import run
-    from linkage.distributed import Cluster
-
-    options = run.Options(cluster=Cluster.from_environment(os.environ))
-    return run.link(sources, spec, options=options, progress=progress)
-
-
-class _Watch:
-    """Progress out, and reasons to stop in: called by the linker often, looking at the table seldom."""
-
-    def __init__(self, service: Service, run_id: str, owner: str) -> None:
-        self._service = service
-        self._run_id = run_id
-        self._owner = owner
-        self._stage = ""
-        self._next = 0.0
-        #: Batch to organization: the linker names its stages by batches, which tell a reader nothing.
-        self.names: dict[str, str] = {}
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now < self._next and stage == self._stage:
-            return
-        shown = " × ".join(self.names.get(part, part) for part in stage.split(" × "))[:STAGE_LENGTH]
-        self._stage, self._next = stage, now + PROGRESS_SECONDS
-        with self._service.store.transaction("run progress") as tx:
-            if not run_ownership.report_progress(tx, self._run_id, self._owner, shown, done, total):
-                raise RunLostError
-            run = runs.find(tx, self._run_id)
-            assert run is not None
-            code = _stop_code(self._service, tx, run)
-        if code is not None:
-            raise RunStoppedError(code)
-
-
-def _stop_code(service: Service, tx: Tx, run: Run) -> str | None:
+def stop_code(service: Service, tx: Tx, run: Run) -> str | None:
     """Why a run must not go on, if it must not: cancelled, no longer agreed on, or an input is gone."""
     if run.cancel_requested_at is not None:
         return "CANCELLED"
@@ -358,7 +225,7 @@ def finish(service: Service, run_id: str, owner: str, produced: Mapping[str, Any
         # The agreement first: a revocation is either before this and stops the run, or after it.
         agreements.lock(tx, _agreement_of(tx, run_id))
         run = _own(tx, run_id, owner)
-        code = _stop_code(service, tx, run)
+        code = stop_code(service, tx, run)
         if code is not None:
             _end(tx, run, code, service)
         else:
@@ -436,72 +303,3 @@ def _end(tx: Tx, run: Run, code: str, service: Service) -> None:
 def _move(run: Run, to: RunState) -> None:
     assert to in TRANSITIONS[RunState(run.state)], f"{run.state} → {to}"
     run.state = to
-
-
-# ------------------------------------------------------------------ looking at runs
-
-
-def show_run(service: Service, caller: Caller, run_id: str) -> dict[str, Any]:
-    """State and progress of a run."""
-    with service.store.reading("show run") as tx:
-        return run_document(_visible(tx, caller, run_id))
-
-
-def list_runs(service: Service, caller: Caller, agreement_id: str) -> list[dict[str, Any]]:
-    """Runs of an agreement, oldest first."""
-    caller.require(Role.OPERATOR, Role.AUDITOR)
-    with service.store.reading("list runs") as tx:
-        if agreements.find(tx, agreement_id) is None:
-            raise unknown()
-        return [run_document(run) for run in runs.of_agreement(tx, agreement_id)]
-
-
-def run_quality(service: Service, caller: Caller, run_id: str) -> dict[str, Any]:
-    """The coarse figures of quality of a run that has succeeded.
-
-    Raises
-    ------
-    ConflictError
-        ``RUN_NOT_FINISHED``.
-    """
-    with service.store.reading("run quality") as tx:
-        run = _visible(tx, caller, run_id)
-        if run.state != RunState.SUCCEEDED or run.report is None:
-            raise ConflictError("RUN_NOT_FINISHED", "Figures exist once a run has succeeded.")
-        quality: dict[str, Any] = run.report["quality"]
-        return quality
-
-
-def _visible(tx: Tx, caller: Caller, run_id: str) -> Run:
-    caller.require(Role.OPERATOR, Role.AUDITOR)
-    run = runs.find(tx, run_id)
-    if run is None:
-        raise _unknown_run()
-    return run
-
-
-def _unknown_run() -> NotFoundError:
-    return NotFoundError("RUN_UNKNOWN", "There is no such run.")
-
-
-def run_document(run: Run) -> dict[str, Any]:
-    """What the interface says of a run."""
-    document: dict[str, Any] = {
-        "id": run.id,
-        "agreement": run.agreement_id,
-        "state": str(run.state),
-        "stage": run.stage,
-        "done": run.done,
-        "total": run.total,
-        "created_at": seal_log.rfc3339(run.created_at),
-        "started_at": seal_log.rfc3339(run.started_at) if run.started_at else None,
-        "finished_at": seal_log.rfc3339(run.finished_at) if run.finished_at else None,
-        "cancel_requested": run.cancel_requested_at is not None,
-        "persons_sha256": run.links_sha256,
-        "log_index": run.log_index,
-        "error": None,
-    }
-    if run.error_code is not None:
-        detail = _FAILURES.get(run.error_code, "The worker's log says more, under the run's id.")
-        document["error"] = {"code": run.error_code, "detail": detail}
-    return document

@@ -10,9 +10,10 @@ from app.auth import Caller, Role
 from app.errors import NotFoundError
 from app.flows.audit_views import note_reading
 from app.flows.publish_release import list_releases
-from app.flows.run_linkage import run_document, show_run
 from app.flows.seal_log import sealed_size
 from app.flows.service import Service
+from app.flows.show_runs import run_document, show_run
+from app.flows.show_runs import run_document, show_run
 from app.store import Tx, log, releases, runs
 from app.store import counts as store_counts
 from app.store.models import RunState
@@ -29,7 +30,7 @@ class RunView:
     Attributes
     ----------
     run : mapping
-        As `run_linkage.run_document`.
+        As `run_document`.
     parameters : mapping
     inputs : sequence of mapping
         ``batch``, ``organization``, ``manifest_sha256``: what was frozen.
@@ -79,7 +80,7 @@ class Queue:
     states : mapping
         State to number of runs; of all runs, not only those listed.
     waiting, running, ended : sequence of mapping
-        As `run_linkage.run_document`; those that wait in their order, those that ended newest first.
+        As `run_document`; those that wait in their order, those that ended newest first.
     """
 
     states: Mapping[str, int]

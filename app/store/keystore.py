@@ -106,7 +106,7 @@ class KeyStore:
             self.erase_agreement(agreement_id)
 
     def rings(self, agreement_id: str) -> dict[str, Keyring]:
-        """By the ids in the agreement's file: each key combined with all master keys, current with the current."""
+        """By ids in the agreement's file: each key, combined with all master keys; current with current."""
         own, master = self.agreement(agreement_id), self.master()
         if own is None:
             return {}

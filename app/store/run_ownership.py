@@ -21,12 +21,20 @@ Job = type[Run] | type[Cube]
 
 
 def waiting(tx: Tx, job: Job = Run) -> list[str]:
-    """Ids of what is queued, oldest first."""
-    return list(
-        tx.session.scalars(
-            select(job.id).where(job.state == RunState.QUEUED).order_by(job.created_at, job.id)
-        )
+    """Ids of what is to be taken next: of each agreement the oldest, if none of it is under way.
+
+    So no agreement keeps the workers from the others, and none has two of a kind in progress.
+    """
+    busy = select(job.agreement_id).where(job.state == RunState.RUNNING)
+    rows = tx.session.execute(
+        select(job.agreement_id, job.id)
+        .where(job.state == RunState.QUEUED, job.agreement_id.not_in(busy))
+        .order_by(job.created_at, job.id)
     )
+    oldest: dict[str, str] = {}
+    for agreement_id, job_id in rows:
+        oldest.setdefault(agreement_id, job_id)
+    return list(oldest.values())
 
 
 def running(tx: Tx, job: Job = Run) -> list[tuple[str, str | None, datetime | None]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.flows import run_linkage
+from app.flows import link_inputs, run_linkage, show_runs
 from app.flows.service import open_service
 from app.settings import Settings
 from tests.faults.processes import Victim, work
@@ -32,13 +32,13 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
 
 def _work_slowly(environ: dict[str, str], log: str, teller: int) -> None:
     """A worker whose linkages take so long that there is time to stop it."""
-    original = run_linkage.link
+    original = link_inputs.link
 
     def link(*sources: Any, **named: Any) -> Any:
         time.sleep(LONG)
         return original(*sources, **named)
 
-    run_linkage.link = link
+    link_inputs.link = link
     work(environ, log, teller)
 
 
@@ -98,7 +98,7 @@ def test_a_worker_that_was_asleep_while_another_finished_its_run_writes_no_secon
     log = tmp_path / "workers.log"
 
     def shown(run: str) -> dict[str, Any]:
-        return run_linkage.show_run(service, world.operator, run)
+        return show_runs.show_run(service, world.operator, run)
 
     workers = [Victim(_work_slowly, settings, log)]
     try:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from app.flows import destroy_data, publish_release, run_linkage
+from app.flows import destroy_data, link_inputs, publish_release, run_linkage, show_runs
 from app.flows.check_log import check_log
 from app.flows.rotate_keys import rotate_keys
 from app.flows.service import Service, open_service
@@ -86,13 +86,13 @@ def _submit(world: World) -> None:
 
 def _link(world: World) -> None:
     service = world.service
-    if not run_linkage.list_runs(service, world.operator, AGREEMENT):
+    if not show_runs.list_runs(service, world.operator, AGREEMENT):
         run_linkage.start_run(service, world.operator, AGREEMENT)
-    (run,) = run_linkage.list_runs(service, world.operator, AGREEMENT)
+    (run,) = show_runs.list_runs(service, world.operator, AGREEMENT)
     owner = run_linkage.begin(service, run["id"], "worker")
     if owner is not None:
         encodings, links = service.plane("encodings"), service.plane("links")
-        produced = run_linkage.link_inputs(service, encodings, links, run["id"], owner)
+        produced = link_inputs.link_inputs(service, encodings, links, run["id"], owner)
         run_linkage.finish(service, run["id"], owner, produced)
 
 
@@ -170,7 +170,7 @@ def summary(service: Service) -> dict[str, Any]:
 def one_linkage(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same inputs give the same bytes (others test that), so linking them once is enough here."""
     kept: dict[tuple[str, ...], Any] = {}
-    original = run_linkage.link
+    original = link_inputs.link
 
     def link(sources: Any, spec: Any, **named: Any) -> Any:
         key = tuple(sorted(source.name for source in sources))
@@ -178,7 +178,7 @@ def one_linkage(monkeypatch: pytest.MonkeyPatch) -> None:
             kept[key] = original(sources, spec, **named)
         return kept[key]
 
-    monkeypatch.setattr(run_linkage, "link", link)
+    monkeypatch.setattr(link_inputs, "link", link)
 
 
 @pytest.mark.usefixtures("one_linkage")

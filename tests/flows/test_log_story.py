@@ -11,7 +11,7 @@ import pytest
 
 from app.auth import Caller, Role
 from app.errors import ServiceError
-from app.flows import audit_views, organizations, publish_release, run_linkage
+from app.flows import audit_views, link_inputs, organizations, publish_release, run_linkage
 from app.flows.audit_views import Selection
 from app.flows.check_log import check_log
 from app.flows.publish_release import Question
@@ -38,7 +38,7 @@ def region(tmp_path_factory: pytest.TempPathFactory, packages: Packages) -> Iter
     run_id = run_linkage.start_run(service, region.operator, AGREEMENT)["id"]
     owner = run_linkage.begin(service, run_id, "w")
     assert owner is not None
-    produced = run_linkage.link_inputs(
+    produced = link_inputs.link_inputs(
         service, service.plane("encodings"), service.plane("links"), run_id, owner
     )
     run_linkage.finish(service, run_id, owner, produced)

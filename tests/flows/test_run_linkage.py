@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.errors import ServiceError
-from app.flows import run_linkage, submit_batch
+from app.flows import link_inputs, run_linkage, show_runs, submit_batch
 from app.flows.run_linkage import RunLostError, RunStoppedError
 from app.flows.run_report import coarse, rate
 from app.flows.service import Service, open_service
@@ -38,7 +38,7 @@ def start(region: World, **arguments: Any) -> str:
 
 
 def show(region: World, run_id: str) -> dict[str, Any]:
-    return run_linkage.show_run(region.service, region.operator, run_id)
+    return show_runs.show_run(region.service, region.operator, run_id)
 
 
 def begin(region: World, run_id: str, worker: str = "w") -> str:
@@ -49,7 +49,7 @@ def begin(region: World, run_id: str, worker: str = "w") -> str:
 
 def link(region: World, run_id: str, owner: str) -> dict[str, Any]:
     service = region.service
-    return run_linkage.link_inputs(service, service.plane("encodings"), service.plane("links"), run_id, owner)
+    return link_inputs.link_inputs(service, service.plane("encodings"), service.plane("links"), run_id, owner)
 
 
 def entries(region: World, kind: str) -> list[Entry]:
@@ -85,16 +85,42 @@ def test_start_when_called_by_a_partnership_is_forbidden(sqlite_region: World) -
     assert refused.value.code == "FORBIDDEN"
 
 
-def test_start_when_a_run_is_queued_is_refused_until_it_ends(region: World) -> None:
+def test_start_when_the_queue_of_the_agreement_is_full_is_refused_until_one_is_cancelled(
+    region: World,
+) -> None:
     run_id = start(region)
+    for _ in range(run_linkage.MAX_QUEUED - 1):
+        start(region)
     with pytest.raises(ServiceError) as refused:
         start(region)
-    assert refused.value.code == "RUN_IN_PROGRESS"
+    assert refused.value.code == "RUN_QUEUE_FULL"
     first = run_linkage.cancel_run(region.service, region.operator, run_id)
     assert first["state"] == "CANCELLED"
     assert run_linkage.cancel_run(region.service, region.operator, run_id) == first
     assert [entry.body["run"] for entry in entries(region, "run.cancelled")] == [run_id]
     start(region)
+
+
+def test_of_each_agreement_the_oldest_run_is_next_and_none_while_one_is_under_way(region: World) -> None:
+    def waiting() -> list[str]:
+        with region.service.store.reading() as tx:
+            return run_ownership.waiting(tx)
+
+    # Of the same second the ids decide.
+    first, second = sorted([start(region), start(region)])
+    assert waiting() == [first]
+    begin(region, first)
+    assert waiting() == []
+    run_linkage.cancel_run(region.service, region.operator, first)
+    run_linkage.fail(region.service, first, show_owner(region, first), "CANCELLED")
+    assert waiting() == [second]
+
+
+def show_owner(world: World, run_id: str) -> str:
+    with world.service.store.reading() as tx:
+        run = runs.find(tx, run_id)
+    assert run is not None
+    return str(run.executor)
 
 
 def test_cancel_when_the_run_is_under_way_stops_it_at_its_next_sign_of_progress(region: World) -> None:
@@ -177,7 +203,7 @@ def test_linker_when_the_key_of_the_facts_is_not_there_does_its_work(sqlite_regi
     assert show(region, run_id)["state"] == "SUCCEEDED"
 
     # What is said of it, to the operator and in the log, holds no count that is not coarse.
-    quality = run_linkage.run_quality(region.service, region.operator, run_id)
+    quality = show_runs.run_quality(region.service, region.operator, run_id)
     (finished,) = entries(region, "run.finished")
     assert finished.body["quality"] == quality
     assert finished.body["persons_sha256"] == show(region, run_id)["persons_sha256"]
@@ -254,7 +280,7 @@ def test_show_when_asked_by_a_party_is_forbidden_and_an_unknown_run_is_not_found
 ) -> None:
     run_id = start(sqlite_region)
     with pytest.raises(ServiceError) as refused:
-        run_linkage.show_run(sqlite_region.service, sqlite_region.callers[PARTNERSHIP], run_id)
+        show_runs.show_run(sqlite_region.service, sqlite_region.callers[PARTNERSHIP], run_id)
     assert refused.value.code == "FORBIDDEN"
     with pytest.raises(ServiceError) as refused:
         show(sqlite_region, "run-0")

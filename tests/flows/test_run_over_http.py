@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app as cli
 from app.errors import ServiceError
-from app.flows import run_linkage
+from app.flows import link_inputs, run_linkage
 from app.flows.service import open_service
 from app.main import create_app
 from app.settings import Settings
@@ -63,7 +63,7 @@ def work(region: World, run_id: str) -> threading.Thread:
         owner = run_linkage.begin(service, run_id, "w")
         assert owner is not None
         try:
-            produced = run_linkage.link_inputs(
+            produced = link_inputs.link_inputs(
                 service, service.plane("encodings"), service.plane("links"), run_id, owner
             )
             run_linkage.finish(service, run_id, owner, produced)

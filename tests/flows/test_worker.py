@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.flows import run_linkage
+from app.flows import run_linkage, show_runs
 from app.flows.service import open_service
 from app.settings import Settings
 from app.store import runs
@@ -49,7 +49,7 @@ def wait_for(what: Callable[[], bool], log: Path) -> None:
 
 
 def state_of(world: World, run_id: str) -> str:
-    return str(run_linkage.show_run(world.service, world.operator, run_id)["state"])
+    return str(show_runs.show_run(world.service, world.operator, run_id)["state"])
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_serializer_when_given_workflow_arguments_returns_them() -> None:
 
 
 def _show(world: World, run_id: str) -> dict[str, object]:
-    return run_linkage.show_run(world.service, world.operator, run_id)
+    return show_runs.show_run(world.service, world.operator, run_id)
 
 
 def _alive(pid: int) -> bool:

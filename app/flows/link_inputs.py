@@ -1,0 +1,150 @@
+"""The work of a run: the frozen encodings in, encrypted tables of persons and links out.
+
+Nothing points to what is written here until `run_linkage.finish` does; so it can be done again at will.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.flows.link_options import thaw_options
+from app.flows.run_linkage import RunLostError, RunStoppedError, stop_code
+from app.flows.run_report import coarse_report
+from app.flows.service import Service
+from app.flows.sign_agreement import in_force
+from app.store import Plane, batches, run_ownership, runs
+from crypto.encoding.types import LinkSpec
+from crypto.wire import ENCODINGS_NAME, read_encodings
+
+if TYPE_CHECKING:
+    from linkage.run import LinkResult, Progress, Source
+
+PROGRESS_SECONDS: Final = 0.5
+STAGE_LENGTH: Final = 40
+
+
+def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, owner: str) -> dict[str, Any]:
+    """Link the frozen inputs and store the result; the linker's two planes are all that it is given.
+
+    Returns
+    -------
+    dict
+        JSON-able: paths and digests of the stored tables of persons and links, and the coarse report.
+
+    Raises
+    ------
+    RunStoppedError
+        Cancelled, revoked, withdrawn, or the stored inputs are not what was accepted.
+    RunLostError
+        Another worker owns the run.
+    """
+    assert (encodings.name, links.name) == ("encodings", "links")
+    watch = _Watch(service, run_id, owner)
+    watch("read", 0, 1)
+    with service.store.transaction("open links") as tx:
+        run = runs.find(tx, run_id)
+        assert run is not None
+        terms = in_force(tx, run.agreement_id, service.now()).terms
+        inputs = runs.inputs(tx, run_id)
+        links.create_key(tx, run_id, run.agreement_id, service.now())
+    # The engine is loaded where it links: a process that only answers requests stays small.
+    from linkage.run import Source
+
+    spec = terms.profile().link_spec()
+    sources = []
+    for number, each in enumerate(inputs):
+        watch("read", number, len(inputs))
+        data = stored_encodings(service, encodings, each.batch_id)
+        sources.append(
+            Source(
+                name=each.batch_id,
+                encodings=read_encodings(data, spec),
+                organization=each.organization_id,
+            )
+        )
+    watch.names = {each.batch_id: each.organization_id for each in inputs}
+    result = link(sources, spec, run.parameters, progress=watch)
+    watch("save", 0, 1)
+    stored = {
+        name: _write_table(links, run_id, name, table)
+        for name, table in (("persons", result.persons), ("links", result.links))
+    }
+    return {**stored, "report": coarse_report(result.report, terms.min_cell)}
+
+
+def stored_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
+    """The encodings of a batch as they were accepted; RunStoppedError where they are not, or are gone."""
+    try:
+        with service.store.reading("read encodings") as tx:
+            return batches.read_file(tx, encodings, batch_id, ENCODINGS_NAME)
+    except ValueError:
+        raise RunStoppedError("INPUT_ALTERED") from None
+    except KeyError:
+        raise RunStoppedError("INPUT_DESTROYED") from None
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """A table of persons or links as it is stored, and of which the log holds the digest."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
+    data = table_bytes(table)
+    return {"path": links.write(run_id, name, [data]), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def link(
+    sources: Sequence[Source], spec: LinkSpec, parameters: Mapping[str, Any], *, progress: Progress
+) -> LinkResult:
+    """`linkage.run.link` by the parameters of a run, on the Dask cluster that the environment names, if any.
+
+    The engine is loaded when it is called.
+
+    Raises
+    ------
+    LinkageError
+        Those of `linkage.run.link` and `linkage.distributed.Cluster`.
+    """
+    from linkage import run
+    from linkage.distributed import Cluster
+
+    options = thaw_options(parameters, Cluster.from_environment(os.environ))
+    return run.link(sources, spec, options=options, progress=progress)
+
+
+class _Watch:
+    """Progress out, and reasons to stop in: called by the linker often, looking at the table seldom."""
+
+    def __init__(self, service: Service, run_id: str, owner: str) -> None:
+        self._service = service
+        self._run_id = run_id
+        self._owner = owner
+        self._stage = ""
+        self._next = 0.0
+        #: Batch to organization: the linker names its stages by batches, which tell a reader nothing.
+        self.names: dict[str, str] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now < self._next and stage == self._stage:
+            return
+        shown = " × ".join(self.names.get(part, part) for part in stage.split(" × "))[:STAGE_LENGTH]
+        self._stage, self._next = stage, now + PROGRESS_SECONDS
+        with self._service.store.transaction("run progress") as tx:
+            if not run_ownership.report_progress(tx, self._run_id, self._owner, shown, done, total):
+                raise RunLostError
+            run = runs.find(tx, self._run_id)
+            assert run is not None
+            code = stop_code(self._service, tx, run)
+        if code is not None:
+            raise RunStoppedError(code)
