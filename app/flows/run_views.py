@@ -13,7 +13,6 @@ from app.flows.publish_release import list_releases
 from app.flows.seal_log import sealed_size
 from app.flows.service import Service
 from app.flows.show_runs import run_document, show_run
-from app.flows.show_runs import run_document, show_run
 from app.store import Tx, log, releases, runs
 from app.store import counts as store_counts
 from app.store.models import RunState
