@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,12 @@ import pytest
 
 from crypto.errors import LogError
 from crypto.log.proof import verify_consistency, verify_inclusion
+from tests.crypto.log_probes import (
+    consistency_additional,
+    consistency_probes,
+    inclusion_additional,
+    inclusion_probes,
+)
 
 VECTORS = json.loads(
     (Path(__file__).parent.parent / "vectors" / "log-merkle-transparency-dev.json").read_text()
@@ -53,6 +59,32 @@ def test_consistency_vectors_of_others_come_out_as_they_say(vector: Vector) -> N
             extend(vector)
     else:
         extend(vector)
+
+
+def made(kind: str) -> list[Vector]:
+    """What their list makes of each sound vector, and the odd ones beside it."""
+    make = inclusion_probes if kind == "inclusion" else consistency_probes
+    odd = inclusion_additional() if kind == "inclusion" else consistency_additional()
+    return [wrong for each in VECTORS[kind] if not each["wantErr"] for wrong in make(each)] + odd
+
+
+@pytest.mark.parametrize("kind", ["inclusion", "consistency"])
+def test_their_wrong_vectors_are_found_among_what_is_made_by_their_list(kind: str) -> None:
+    found = {each["file"]: each for each in made(kind)}
+    verbatim = [each for each in VECTORS[kind] if each["wantErr"]]
+    assert len(verbatim) >= 3
+    for theirs in verbatim:
+        assert found[theirs["file"]] == theirs
+
+
+@pytest.mark.parametrize(
+    ("vector", "check"),
+    [pytest.param(each, include, id=each["file"].removeprefix("testdata/")) for each in made("inclusion")]
+    + [pytest.param(each, extend, id=each["file"].removeprefix("testdata/")) for each in made("consistency")],
+)
+def test_everything_that_their_list_makes_is_refused(vector: Vector, check: Callable[[Vector], None]) -> None:
+    with pytest.raises(LogError):
+        check(vector)
 
 
 def altered(vector: Vector, places: tuple[str, ...], hashes: tuple[str, str]) -> Iterator[Vector]:
