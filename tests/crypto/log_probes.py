@@ -1,6 +1,6 @@
 """The wrong proofs that transparency-dev's vectors are made of, made again from their sound ones.
 
-The vectors (``testdata`` of github.com/transparency-dev/merkle) are what a generator makes of ten sound proofs:
+The vectors (``testdata`` of github.com/transparency-dev/merkle) are what a generator makes of sound proofs:
 each is changed in every way that its ``proof/verify_test.go`` lists. Of the some hundred files a few lie here
 verbatim; the rest is made here by the same list, and the verbatim ones are found among what is made.
 """
@@ -91,7 +91,7 @@ def _made(sound: Vector, changes: dict[str, Vector]) -> list[Vector]:
 
 
 def inclusion_additional() -> list[Vector]:
-    """Trees and leaves that cannot be: of no entries, beyond the end, with roots and leaves that are no hash."""
+    """Trees and leaves that cannot be: of no entries, beyond the end, roots and leaves that are no hash."""
     made = []
     for number, (index, size) in enumerate([(0, 0), (0, 1), (1, 0), (2, 1)]):
         for name, leaf, root in (
