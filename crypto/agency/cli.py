@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from crypto import __version__
-from crypto.agency import statement
+from crypto.agency import cli_clk, statement
 from crypto.agency.console import run, say, table, warn
+from crypto.agency.options import (
+    Delimiter,
+    Encoding,
+    FactsOption,
+    Json,
+    LogKey,
+    facts_files,
+    line_of,
+    today,
+)
 from crypto.errors import CohortlinkError, InputError
 
 app = typer.Typer(
@@ -41,13 +50,8 @@ for name, group in {
     "agreement": statement.app,
 }.items():
     app.add_typer(group, name=name)
+cli_clk.register(app)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Delimiter = Annotated[str, typer.Option(help="Of CSV files.")]
-Encoding = Annotated[str, typer.Option(help="Text encoding of CSV files.")]
-FactsOption = Annotated[
-    list[str] | None, typer.Option("--facts", metavar="KIND=FILE", help="May be given several times.")
-]
 WitnessOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -64,22 +68,6 @@ def main() -> None:
         # A refusal outside of a command's own handling: still one line, still no value.
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
-
-
-def _facts(options: list[str] | None) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for option in options or []:
-        kind, sign, file = option.partition("=")
-        if not sign or not kind or not file:
-            raise typer.BadParameter("facts are given as KIND=FILE", param_hint="--facts")
-        if kind in found:
-            raise typer.BadParameter(f"the kind {kind} is given twice", param_hint="--facts")
-        found[kind] = Path(file)
-    return found
 
 
 def _version(value: bool) -> None:
@@ -150,16 +138,19 @@ def keys_new(
 
 @profile_app.command("new")
 def profile_new(
-    family: Annotated[str, typer.Option(help="record-hardened or field-level.")],
+    family: Annotated[str, typer.Option(help="record-hardened, field-level or clkhash.")],
     out: Annotated[Path, typer.Option(help="File to make.")],
+    schema: Annotated[Path | None, typer.Option(help="For clkhash: its linkage schema.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a family's profile, with its measured risk."""
+    if (schema is None) == (family == "clkhash"):
+        raise typer.BadParameter("--schema goes with --family clkhash", param_hint="--schema")
 
     def work() -> Mapping[str, Any]:
         from crypto.agency.profile_cmd import new_profile
 
-        return new_profile(family, out)
+        return new_profile(family, out, schema)
 
     run(as_json, work, lambda r: say(f"profile written to {r['file']}", *_profile_lines(r)))
 
@@ -222,8 +213,8 @@ def _entropy(item: Mapping[str, Any]) -> str:
 
 @profile_app.command("check")
 def profile_check(
-    profile: Annotated[str, typer.Option(metavar="FILE|FAMILY")],
-    people: Annotated[Path, typer.Option(help="CSV or Parquet, one row per person.")],
+    people: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per person.")],
+    profile: Annotated[str, typer.Option(metavar="FILE|FAMILY")] = "record-hardened",
     delimiter: Delimiter = ",",
     encoding: Encoding = "utf-8",
     as_json: Json = False,
@@ -284,7 +275,7 @@ def encode(
     as_json: Json = False,
 ) -> None:
     """Encode persons and facts into a package, with a private crosswalk that stays with you."""
-    files = _facts(facts)
+    files = facts_files(facts)
 
     def work() -> Mapping[str, Any]:
         from crypto.agency.encode import encode_package
@@ -305,7 +296,7 @@ def encode(
                 id_column=id_column,
                 facts_files=files,
                 out=out,
-                today=_today(),
+                today=today(),
                 delimiter=delimiter,
                 encoding=encoding,
                 progress=progress,
@@ -333,85 +324,6 @@ def _show_package(result: Mapping[str, Any]) -> None:
     say("crosswalk.csv leads back to persons: keep it, and never send it")
 
 
-ClkForm = Literal["clks", "clknblocks", "raw"]
-ClkOrder = Literal["msb", "lsb"]
-
-
-@app.command("clk")
-def clk(
-    people: Annotated[Path, typer.Argument(help="CSV or Parquet with the schema's columns, in its order.")],
-    schema: Annotated[Path, typer.Option(help="clkhash's linkage schema, version 1, 2 or 3.")],
-    out: Annotated[Path, typer.Option(help="File to make; never overwritten.")],
-    secret_file: Annotated[
-        Path | None,
-        typer.Option(help="File with clkhash's secret; else COHORTLINK_CLK_SECRET, else asked."),
-    ] = None,
-    form: Annotated[ClkForm, typer.Option("--format", help="JSON list, with blocks, or raw bytes.")] = "clks",
-    blocks: Annotated[Path | None, typer.Option(help="blocklib's file, for clknblocks.")] = None,
-    bit_order: Annotated[ClkOrder, typer.Option(help="msb: as clkhash. lsb: as Java's BitSet.")] = "msb",
-    delimiter: Delimiter = ",",
-    encoding: Encoding = "utf-8",
-    as_json: Json = False,
-) -> None:
-    """Encode as clkhash does, bit for bit, for tools that read nothing else. Weak: see the risk it prints."""
-    if (blocks is None) != (form != "clknblocks"):
-        raise typer.BadParameter("--blocks goes with --format clknblocks", param_hint="--blocks")
-
-    def work() -> Mapping[str, Any]:
-        from crypto.agency.clk import encode_clks
-        from crypto.agency.progress import open_progress
-        from crypto.agency.secret_source import load_clk_secret
-        from crypto.interop.clk_schema import ClkSchema
-
-        found = ClkSchema.load(schema)
-        with open_progress(silent=as_json) as progress:
-            return encode_clks(
-                found,
-                load_clk_secret(secret_file),
-                people,
-                out,
-                form=form,
-                blocks=blocks,
-                order=bit_order,
-                delimiter=delimiter,
-                encoding=encoding,
-                progress=progress,
-            )
-
-    def show(result: Mapping[str, Any]) -> None:
-        say(
-            f"CLKs         {result['file']}",
-            f"records      {result['records']}, {result['bits']} bits each, {result['empty']} empty",
-            f"risk         {result['risk']}: {result['risk_statement']}",
-        )
-        for line in result["warnings"]:
-            warn(line)
-
-    run(as_json, work, show)
-
-
-@app.command("clk-convert")
-def clk_convert(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="CLKs, as JSON or raw bytes.")],
-    out: Annotated[Path, typer.Option(help="File to make; never overwritten.")],
-    form: Annotated[ClkForm, typer.Option("--format", help="Of the file to make.")] = "clks",
-    raw_bits: Annotated[int | None, typer.Option(min=1, help="FILE is raw, with so many bits a CLK.")] = None,
-    from_order: Annotated[ClkOrder, typer.Option("--from-bit-order", help="Of FILE.")] = "msb",
-    to_order: Annotated[ClkOrder, typer.Option("--to-bit-order", help="Of the file to make.")] = "msb",
-    as_json: Json = False,
-) -> None:
-    """Convert CLKs between {"clks": …}, {"clknblocks": …}, raw bytes and bit orders."""
-
-    def work() -> Mapping[str, Any]:
-        from crypto.agency.clk import convert_clks
-
-        return convert_clks(
-            source, out, raw_bits=raw_bits, from_order=from_order, form=form, to_order=to_order
-        )
-
-    run(as_json, work, lambda r: say(f"{r['records']} CLKs of {r['bits']} bits written to {r['file']}"))
-
-
 @app.command("validate")
 def validate(
     package: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A package.")] = None,
@@ -428,7 +340,7 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Check a package, or files of facts before they are encoded."""
-    files = _facts(facts)
+    files = facts_files(facts)
     if (package is None) == (not files):
         raise typer.BadParameter("give either a package or --facts KIND=FILE")
     if files and id_column is None:
@@ -438,9 +350,9 @@ def validate(
         from crypto.agency.validate import validate_facts_files, validate_package
 
         if package is not None:
-            return validate_package(package, profile, _today())
+            return validate_package(package, profile, today())
         return validate_facts_files(
-            files, id_column or "", _today(), delimiter=delimiter, encoding=encoding, rejects=rejects
+            files, id_column or "", today(), delimiter=delimiter, encoding=encoding, rejects=rejects
         )
 
     def show(result: Mapping[str, Any]) -> None:
@@ -458,13 +370,7 @@ def submit(
     agreement: Annotated[str, typer.Option(help="Id of the agreement.")],
     api_key_file: Annotated[Path, typer.Option(help="File with your API key.")],
     signing_key: Annotated[Path, typer.Option(help="Your signing key.")],
-    log_key: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with the log's key; written the first time. By default beside your signing key, by "
-            "the service's host."
-        ),
-    ] = None,
+    log_key: LogKey = None,
     as_json: Json = False,
 ) -> None:
     """Send a package, in parts that can be resumed, and keep the signed receipt."""
@@ -477,7 +383,7 @@ def submit(
 
         key, known = SigningKey.load(signing_key), log_key or default_file(signing_key, url)
         with open_progress(silent=as_json, unit="bytes") as progress:
-            return send(package, url, agreement, _line_of(api_key_file), key, progress, log_key=known)
+            return send(package, url, agreement, line_of(api_key_file), key, progress, log_key=known)
 
     def show(result: Mapping[str, Any]) -> None:
         document = result["document"]
@@ -487,15 +393,6 @@ def submit(
         )
 
     run(as_json, work, show)
-
-
-def _line_of(path: Path) -> str:
-    """The one line of a small text file: an API key, or the log's key."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            return stream.read(1 << 16).strip()
-    except (OSError, UnicodeError):
-        raise InputError("FILE_MISSING", f"{path} cannot be read as text") from None
 
 
 @receipt_app.command("verify")
@@ -510,8 +407,8 @@ def receipt_verify(
     def work() -> Mapping[str, Any]:
         from crypto.agency.receipt import verify_receipt
 
-        witnesses = [_line_of(path) for path in witness or []]
-        return {"status": "valid", "receipt": verify_receipt(receipt, _line_of(key), witnesses)}
+        witnesses = [line_of(path) for path in witness or []]
+        return {"status": "valid", "receipt": verify_receipt(receipt, line_of(key), witnesses)}
 
     def show(result: Mapping[str, Any]) -> None:
         document = result["receipt"]
@@ -571,7 +468,7 @@ def log_verify(
         from crypto.agency.log_verify import verify
         from crypto.agency.progress import open_progress
 
-        api_key = _line_of(api_key_file) if api_key_file else None
+        api_key = line_of(api_key_file) if api_key_file else None
         with open_progress(silent=as_json) as progress:
             report = verify(
                 url, copy, since, key, save, api_key=api_key, witnesses=witness or (), progress=progress
@@ -603,7 +500,7 @@ def log_verify_export(
 
         try:
             with file.open(encoding="utf-8") as lines:
-                checkpoint, entries = verify_export(lines, _line_of(key))
+                checkpoint, entries = verify_export(lines, line_of(key))
         except (OSError, UnicodeError):
             raise InputError("FILE_MISSING", f"{file} cannot be read as text") from None
         return {"status": "valid", "size": checkpoint.size, "entries": [entry.index for entry in entries]}
@@ -661,7 +558,7 @@ def witness_log(
         from crypto.signatures import SigningKey
 
         signer, log_key = SigningKey.load(signing_key), read_keys(key)[-1] if key else None
-        with Service(url, _line_of(api_key_file)) as service:
+        with Service(url, line_of(api_key_file)) as service:
 
             def step() -> dict[str, Any]:
                 return witness_once(service, signer, state, log_key=log_key)

@@ -16,6 +16,7 @@ from crypto.encoding.encode import Encoder, prepare, source_columns
 from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import FAMILIES, RISK, Profile, default_profile
 from crypto.errors import InputError, ProfileError
+from crypto.interop.clk_schema import ClkSchema
 from crypto.tabular import column_names, estimate_rows, stream_table
 
 
@@ -24,15 +25,15 @@ def find_profile(name: str) -> Profile:
     return default_profile(name) if name in FAMILIES else Profile.load(Path(name))
 
 
-def new_profile(family: str, out: Path) -> dict[str, Any]:
-    """Write a family's profile to a new file.
+def new_profile(family: str, out: Path, schema: Path | None = None) -> dict[str, Any]:
+    """Write a family's profile to a new file; of the family ``clkhash``, for its linkage schema.
 
     Raises
     ------
     ProfileError
-        ``FAMILY_UNKNOWN``, ``PROFILE_EXISTS``.
+        ``FAMILY_UNKNOWN``, ``PROFILE_EXISTS``, ``SCHEMA_MISSING``, and those of ``clk_schema``.
     """
-    profile = default_profile(family)
+    profile = default_profile(family) if schema is None else _of_schema(schema)
     text = json.dumps(profile.to_document(), indent=2) + "\n"
     try:
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -43,6 +44,11 @@ def new_profile(family: str, out: Path) -> dict[str, Any]:
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(text)
     return {"file": str(out), **summary(profile)}
+
+
+def _of_schema(path: Path) -> Profile:
+    ClkSchema.load(path)  # tells a file that is missing or no JSON
+    return Profile.from_clk_schema(json.loads(path.read_bytes().decode("utf-8-sig")))
 
 
 def summary(profile: Profile) -> dict[str, Any]:

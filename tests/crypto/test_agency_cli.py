@@ -322,7 +322,7 @@ def test_profile_when_made_and_shown_tells_its_measured_risk(tmp_path: Path) -> 
 
 def test_profile_check_when_run_counts_fills_and_warns_and_writes_nothing(agency: Agency) -> None:
     before = sorted(agency.folder.iterdir())
-    result = run("profile", "check", "--profile", "record-hardened", "--people", agency.people, "--json")
+    result = run("profile", "check", agency.people, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     fields = {field["field"]: field for field in found["fields"]}
@@ -332,7 +332,7 @@ def test_profile_check_when_run_counts_fills_and_warns_and_writes_nothing(agency
     assert any(": fill" in line for line in found["warnings"])
     assert all(item["entropy"] >= 0 and 0 <= item["share"] <= 0.75 for item in found["filters"])
     assert sorted(agency.folder.iterdir()) == before
-    assert run("profile", "check", "--profile", agency.profile, "--people", agency.people).exit_code == 0
+    assert run("profile", "check", agency.people, "--profile", agency.profile).exit_code == 0
 
 
 @pytest.mark.parametrize(
