@@ -81,7 +81,10 @@ def splink_pairs(folder: Path, case: dict) -> list:  # type: ignore[type-arg]
     deterministic = [r for r in strong if set(r) <= set(shared)][:3]
     training.estimate_probability_two_random_records_match([block_on(*r) for r in deterministic], recall=0.8)
     training.estimate_u_using_random_sampling(max_pairs=5e6, seed=1)
+    compared = [{"first_name", "last_name"}, *({c} for c in shared if c in makers)]
     for rule in deterministic:
+        if all(columns & set(rule) for columns in compared):
+            continue  # nothing is left to be estimated, and Splink writes SQL that is none
         training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
     found = linker.inference.predict(threshold_match_probability=0.001).as_pyarrow_table()
     columns = ("unique_id_l", "unique_id_r", "match_probability")

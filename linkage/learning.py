@@ -31,6 +31,9 @@ AGREES = 0.75
 #: Vectors handed to recordlinkage's ECM at most; it takes vectors, not counts.
 _ECM_VECTORS = 100_000
 
+#: Pairs from which a class of relatives is started; half as many must be left in the end.
+_SEED = 10
+
 
 def relative_classes(
     patterns: Patterns, sizes: Sequence[int], scores: Sequence[Floats], *, max_iterations: int = 200
@@ -53,8 +56,7 @@ def relative_classes(
             shares_of(values[:, g], weight, size, np.full(size, 1.0 / size)) for g, size in enumerate(sizes)
         )
 
-    agree = [(values[:, g] >= 0) & (np.append(s, 0.0)[values[:, g]] >= AGREES) for g, s in enumerate(scores)]
-    seeds = [counts * a for a in agree if float(counts @ a) >= 10]
+    seeds = [counts * a for a in _seeds(values, scores) if float(counts @ a) >= _SEED]
     u, classes = random_shares(patterns, sizes), [shares(seed) for seed in seeds]
     number = np.array([seed.sum() for seed in seeds])
     total = float((patterns.candidates + patterns.others).sum())
@@ -75,8 +77,25 @@ def relative_classes(
         )
         if float(np.abs(number - before).max()) < 1e-3 * float(number.max()):
             break
-    kept = [i for i in range(len(classes)) if number[i] >= 5]
+    kept = [i for i in range(len(classes)) if number[i] >= 0.5 * _SEED]
     return tuple(classes[i] for i in kept), tuple(float(number[i]) for i in kept)
+
+
+def _seeds(values: Ints, scores: Sequence[Floats]) -> Iterator[NDArray[np.bool_]]:
+    """Patterns that agree in one comparison (relatives), and in all that are known but one (namesakes).
+
+    A son who bears his father's name agrees in everything but the date of birth, a twin in everything but the
+    given name. They are few, and no class of people who merely share a household foresees them.
+    """
+    agree = np.stack(
+        [(values[:, g] >= 0) & (np.append(s, 0.0)[values[:, g]] >= AGREES) for g, s in enumerate(scores)]
+    )
+    known = (values >= 0).sum(axis=1)
+    yield from agree
+    if len(scores) < 3:
+        return
+    for g, column in enumerate(agree):
+        yield (values[:, g] >= 0) & ~column & (agree.sum(axis=0) == known - 1) & (known >= 3)
 
 
 def correlations(values: Ints, counts: Floats, scores: Sequence[Floats]) -> Floats:
@@ -297,6 +316,7 @@ def starting_values(
     pairs: float,
     most_matches: float,
     r: Classes = (),
+    relatives: Sequence[float] = (),
 ) -> tuple[Parameters, str]:
     """Where the estimation starts: recordlinkage's ECM on binary patterns, or by rule where it cannot tell.
 
@@ -311,6 +331,8 @@ def starting_values(
     r : tuple of tuple of ndarray
         Classes of relatives, if known. The binary classifier has no such class and would
         take them for matches, so the start is then by rule.
+    relatives : sequence of float
+        Pairs of each that are to be expected.
 
     Returns
     -------
@@ -336,5 +358,5 @@ def starting_values(
     )
     matches = float(np.clip(expected, 1.0, max(0.95 * most_matches, 1.0)))
     return Parameters(
-        tuple(m), u, matches, pairs, r, (most_matches,) * len(r)
+        tuple(m), u, matches, pairs, r, tuple(relatives), tuple(relatives), most_matches
     ), "recordlinkage" if useful else "rule"

@@ -44,6 +44,12 @@ class Parameters:
         inside a source, where no two records are the same person (`relative_classes`).
     relatives : tuple of float
         Expected number of pairs of each such class.
+    foreseen : tuple of float
+        How many the sources' own pairs make one expect; averaged with what is found. Who differs from her
+        match only as a namesake does is one or the other by their numbers, and with both classes left free
+        the one explains the other away. Empty: nothing is expected.
+    most : float
+        No more matches than this are possible.
     """
 
     m: tuple[Floats, ...]
@@ -52,6 +58,8 @@ class Parameters:
     pairs: float
     r: Classes = ()
     relatives: tuple[float, ...] = ()
+    foreseen: tuple[float, ...] = ()
+    most: float = np.inf
 
     @property
     def prior(self) -> float:
@@ -149,13 +157,15 @@ def step(
         return tuple(shares_of(patterns.values[:, g], counts, s, pseudo[g]) for g, s in enumerate(sizes))
 
     u = shares(unmatched, [np.full(size, u_pseudo / size) for size in sizes])
-    return Parameters(
-        shares(matched, m_pseudo),
-        tuple(old.u[g] if fixed_u[g] else u[g] for g in range(len(sizes))),
-        float(matched.sum()),
-        old.pairs,
-        old.r,
-        tuple(float(x) for x in related.sum(axis=1)),
+    kin = related.sum(axis=1)
+    if old.foreseen:
+        kin = (kin + np.array(old.foreseen)) / 2
+    return replace(
+        old,
+        m=shares(matched, m_pseudo),
+        u=tuple(old.u[g] if fixed_u[g] else u[g] for g in range(len(sizes))),
+        matches=min(float(matched.sum()), old.most),
+        relatives=tuple(float(x) for x in kin),
     )
 
 

