@@ -6,12 +6,22 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.auth import Caller, Role
+from app.disclosure.policy import Policy
 from app.errors import ServiceError
-from app.flows import audit_views, link_inputs, organizations, publish_release, run_linkage
+from app.flows import (
+    audit_views,
+    link_inputs,
+    link_options,
+    organizations,
+    publish_release,
+    run_linkage,
+)
+from app.flows import replay_run as replay
 from app.flows.audit_views import Selection
 from app.flows.check_log import check_log
 from app.flows.publish_release import Question
@@ -30,10 +40,16 @@ from crypto.log.summary import summarize, to_text
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, populate
 
 
-@pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory, packages: Packages) -> Iterator[World]:
-    """Linked, asked once with an answer and once without, and revoked."""
-    service = open_service(Settings.for_data(tmp_path_factory.mktemp("story")))
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def region(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, packages: Packages
+) -> Iterator[World]:
+    """Linked, asked once with an answer and once without, and revoked; on both databases."""
+    database = None
+    if request.param == "postgresql":
+        cluster = request.getfixturevalue("postgres_cluster")
+        database = cluster.new_database(template=request.getfixturevalue("migrated_postgres"))
+    service = open_service(Settings.for_data(tmp_path_factory.mktemp("story"), database_url=database))
     region = populate(service, packages)
     run_id = run_linkage.start_run(service, region.operator, AGREEMENT)["id"]
     owner = run_linkage.begin(service, run_id, "w")
@@ -132,6 +148,33 @@ def test_a_run_and_its_release_repeat_bit_for_bit_and_the_log_says_so(region: Wo
     last = [entry for entry in entries(region) if entry.kind == "run.replayed"][-1]
     assert last.body["same"] is True
     assert inclusion(region.service, last.index, None)["index"] == last.index
+
+
+def test_an_old_run_and_release_repeat_though_all_defaults_are_others_by_now(
+    region: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_options, "DEFAULTS", {**link_options.DEFAULTS, "threshold": "0.99"})
+    monkeypatch.setattr("app.disclosure.policy.DEFAULT_WORK", 1)
+    *_, found = Policy.__init__.__defaults__ or ()
+    monkeypatch.setattr(Policy.__init__, "__defaults__", (1, found))
+    assert Policy(10, bytes(16)).work == 1
+    result = replay_run(region.service, run_of(region))
+    assert result["same"], result
+    # They are those that the log has, and they do decide: with others the bytes are others.
+    monkeypatch.setattr(replay, "_logged_parameters", lambda tx, run: {"options": link_options.DEFAULTS})
+    other = replay_run(region.service, run_of(region))
+    assert {check["what"] for check in other["checks"] if not check["same"]} >= {"persons"}
+
+
+def test_what_a_cube_was_made_by_stands_in_the_log(region: World) -> None:
+    charged = next(entry for entry in entries(region) if entry.kind == "ledger.charged")
+    basis: Any = charged.body["basis"]
+    assert (basis["agreement_version"], basis["policy"]["min_cell"]) == (1, 10)
+    assert "secret" not in basis["policy"]
+    secret = region.service.release_secret()
+    assert Policy.thaw(basis["policy"], secret) == Policy(**basis["policy"], secret=secret)
+    started = next(entry for entry in entries(region) if entry.kind == "run.started")
+    assert started.body["parameters"]["options"] == link_options.DEFAULTS  # type: ignore[index]
 
 
 def test_a_run_whose_stored_digest_was_changed_does_not_repeat(region: World) -> None:
