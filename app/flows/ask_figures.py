@@ -13,6 +13,7 @@ from typing import Any, Final
 from app.auth import Caller, Role
 from app.flows.publish_release import GRANTED, Question, show_release
 from app.flows.service import Service
+from app.flows.settle_review import settle_review
 from app.flows.sign_agreement import Standing, standing, unknown, visible
 from app.outcomes.cohort import Cohort
 from app.outcomes.dimensions import DIMENSIONS
@@ -127,4 +128,18 @@ def find_answer(
         visible(tx, caller, agreement_id)
         row = releases.by_query(tx, agreement_id, digest_of(document), GRANTED)
         release_id = row.id if row is not None else None
-    return show_release(service, caller, release_id) if release_id is not None else None
+    if release_id is None:
+        return None
+    settle_review(service, release_id)
+    return show_release(service, caller, release_id)
+
+
+def words_of(release: Mapping[str, Any]) -> dict[str, Any]:
+    """Words for the names in a release: of its indicator, its dimensions and the codes of its filter."""
+    table = release["table"]
+    named = [*table["by"], *(table.get("where") or {})]
+    return {
+        "indicator": INDICATORS[table["indicator"]].to_document(),
+        "dimensions": {name: DIMENSIONS[name].label for name in named},
+        "codes": {(name, code): text for name in named for code, text in _grid(name, {})},
+    }

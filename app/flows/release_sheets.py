@@ -1,7 +1,7 @@
 """A release as tables of columns: what the page shows, CSV, workbook and charts are all made of these.
 
-Everything comes out of the release's document (a protected table) and of gap and trend, which are functions
-of it; nothing is read, counted or rounded here, so no view can show more than another.
+Everything comes out of the release's document (a protected table) and of the gap, which is a function of it;
+nothing is read, counted or rounded here, so no view can show more than another.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Sheet:
     Attributes
     ----------
     name : str
-        ``table``, ``bands``, ``flows``, ``gap`` or ``trend``; also in file names.
+        ``table``, ``bands``, ``flows`` or ``gap``; also in file names.
     title : str
     columns : tuple of Column
     lines : tuple of Line
@@ -90,15 +90,15 @@ _ADJUSTED: Final = (
 )
 
 
-def sheets(release: Document, gap: Document | None = None, trend: Document | None = None) -> list[Sheet]:
+def sheets(release: Document, gap: Document | None = None) -> list[Sheet]:
     """Return every table of a release, the asked one first.
 
     Parameters
     ----------
     release : mapping
         With its table.
-    gap, trend : mapping, optional
-        As `app.flows.show_indicators` gives them for this release.
+    gap : mapping, optional
+        As `app.flows.show_indicators` gives it for this release.
     """
     table = release["table"]
     found = [_table(table)]
@@ -110,8 +110,6 @@ def sheets(release: Document, gap: Document | None = None, trend: Document | Non
         found.append(_shares("flows", "Where they work: industry and state", codes, table["flows"]))
     if gap is not None:
         found.append(_gap(gap))
-    if trend is not None:
-        found.append(_trend(trend))
     return found
 
 
@@ -169,26 +167,6 @@ def _name_of(gap: Document) -> str:
     return str(next(row["label"] for row in gap["rows"] if row["key"][by] == gap["reference"]))
 
 
-def _trend(trend: Document) -> Sheet:
-    columns = (
-        Column("cohort", "Cohort", "text"),
-        _STATUS,
-        _N,
-        _FOUND,
-        _RATE,
-        Column("break_in_series", "Break in series", "text"),
-    )
-    lines = tuple(Line(tuple(_point(point, column.name) for column in columns)) for point in trend["points"])
-    return Sheet("trend", "Trend across cohorts", columns, lines)
-
-
-def _point(point: Document, name: str) -> Value:
-    if name == "break_in_series":
-        return ", ".join(point["reasons"]) or None
-    value: Value = point[name]
-    return value
-
-
 def about(release: Document) -> list[tuple[str, str]]:
     """What has to stand beside the figures, wherever they go: name and text, on one line each."""
     table = release["table"]
@@ -206,6 +184,7 @@ def about(release: Document) -> list[tuple[str, str]]:
         *((f"policy {name}", str(text)) for name, text in sorted(rest.items())),
         ("coverage", table["coverage"]["text"]),
         ("rows", "add up to the total" if table["additive"] else "do not add up to the total"),
+        *(("break in series", year) for year in table.get("breaks", ())),
         *(("note", note) for note in table["notes"]),
     ]
     if table.get("label"):

@@ -17,7 +17,19 @@ from fastapi.staticfiles import StaticFiles
 from app.api.dependencies import ServiceDep
 from app.flows import queries
 from app.flows.service import Service
-from app.web import agency, agency_agreements, errors, partnership, signing_in
+from app.web import (
+    agency,
+    agency_agreements,
+    auditor,
+    auditor_log,
+    errors,
+    operator,
+    operator_organizations,
+    operator_runs,
+    partnership,
+    releases,
+    signing_in,
+)
 from app.web.site import HERE, render
 
 DOCS_POLICY: Final = (
@@ -27,7 +39,18 @@ DOCS_POLICY: Final = (
 )
 
 #: The pages of each kind of user, in the order of their routes.
-ROUTERS: Final = (signing_in.router, partnership.router, agency.router, agency_agreements.router)
+ROUTERS: Final = (
+    signing_in.router,
+    partnership.router,
+    releases.router,
+    agency.router,
+    agency_agreements.router,
+    auditor.router,
+    auditor_log.router,
+    operator.router,
+    operator_organizations.router,
+    operator_runs.router,
+)
 
 router = APIRouter(include_in_schema=False)
 

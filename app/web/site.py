@@ -91,13 +91,16 @@ templates = Jinja2Templates(
     )
 )
 templates.env.filters |= {
+    "as_json": words.as_json,
     "cohort": words.cohort,
     "day": words.day,
     "moment": words.moment,
     "number": words.number,
+    "signed": words.signed,
     "spaced": words.spaced,
     "state_kind": words.state_kind,
     "state_words": words.state_words,
+    "zip_with": lambda left, right: list(zip(left, right, strict=True)),
 }
 
 
@@ -122,6 +125,7 @@ def render(
         "session": session,
         "navigation": NAVIGATION[role] if role else (),
         "path": request.url.path,
+        "origin": str(request.base_url).rstrip("/"),
         # Pages of errors do not know who is looking, unless that was found out before.
         "bare": session is None and status >= 400,
         "notice": NOTICES.get(request.cookies.get(_NOTICE, "")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -42,6 +43,18 @@ def cohort(text: str) -> str:
 def number(value: int | None) -> str:
     """With thousands apart; nothing is a dash."""
     return "–" if value is None else f"{value:,}"
+
+
+def signed(text: str) -> str:
+    """Points with a plus or a true minus."""
+    if text.startswith("-"):
+        return "−" + text[1:]
+    return text if float(text) == 0 else f"+{text}"
+
+
+def as_json(document: object) -> str:
+    """A document to be read by people."""
+    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _parse(text: str | datetime) -> datetime:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.web.charts.canvas import Canvas, Chart, Scale, wrap
+from app.web.words import signed
 
 #: Label, gap in points, gap of the adjusted rates; None is not shown.
 Row = tuple[str, str | None, str | None]
@@ -22,13 +23,6 @@ def gaps(name: str, title: str, subtitle: str, rows: Sequence[Row], *, source: t
         _draw(canvas, rows)
 
     return Chart(name, title, subtitle, text, draw, source)
-
-
-def signed(points: str) -> str:
-    """With a plus or a true minus."""
-    if points.startswith("-"):
-        return "−" + points[1:]
-    return points if float(points) == 0 else f"+{points}"
 
 
 def _said(row: Row) -> str:
