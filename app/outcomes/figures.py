@@ -137,10 +137,12 @@ with chosen as (
     where not excluded
 ), job as (
     select award_no, employer_token, state_fips, coalesce(substr(naics, 1, 2), '99') as prefix,
-           sum(wages) as wages, sum(sum(wages)) over (partition by award_no, employer_token) as paid
+           sum(wages) as wages
     from earned group by all
+), employer as (
+    select *, sum(wages) over (partition by award_no, employer_token) as paid from job
 ), main as (
-    select award_no, employer_token, state_fips, prefix, paid from job where paid > 0
+    select award_no, employer_token, state_fips, prefix, paid from employer where paid > 0
     qualify row_number() over (
         partition by award_no order by paid desc, employer_token, wages desc, state_fips, prefix) = 1
 ), by_employer as (

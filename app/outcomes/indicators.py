@@ -40,7 +40,7 @@ TREATMENTS: dict[Treatment, str] = {
     ),
     "flows": (
         "A flow is shown where its persons reach the minimum cell, at least 3 employers paid them and none "
-        "paid above 80 per cent; the residual and a second flow are withheld with any that is not."
+        "paid above 80 per cent; other persons with wages are counted as other flows."
     ),
     "contribution": (
         "Shown only where participants and comparison group, each with and without the outcome, and whoever "

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from app.flows import link_inputs, run_linkage
@@ -20,6 +22,7 @@ from tests.world import (
     encodings_bytes,
     make_package,
     make_refs,
+    parquet,
     wage_table,
 )
 
@@ -46,8 +49,11 @@ def linked(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> I
         extra = {"institution_id": schools, "id_system": ["UNITID"] * 250, "race": races}
         found = [i for i in range(250) if i < 150 or 238 <= i < 244]
         education = make_package(count=250, facts=completion_table(refs, **extra))
-        wages = wage_table([refs[i] for i in found])
-        workforce = make_package(kind="wage", count=250, facts=wages, encodings=encodings_bytes(refs))
+        working = [refs[i] for i in found]
+        encodings = only(encodings_bytes(refs), working)
+        workforce = make_package(
+            kind="wage", count=len(working), facts=wage_table(working), encodings=encodings
+        )
         for member, package in ((world.education, education), (world.workforce, workforce)):
             assert world.submit(member, package).status_code == 200
         run = world.operator.post("/agreements/cincinnati-nky/runs", {}).json()["id"]
@@ -57,6 +63,12 @@ def linked(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> I
         produced = link_inputs.link_inputs(world.service, *planes, run, owner)
         run_linkage.finish(world.service, run, owner, produced)
         yield world
+
+
+def only(encodings: bytes, refs: list[str]) -> bytes:
+    """Encodings of some of the records."""
+    table = pq.read_table(pa.BufferReader(encodings))
+    return parquet(table.filter(pc.is_in(table["record_ref"], value_set=pa.array(refs))))
 
 
 def ask(world: World, **question: Any) -> Any:
@@ -142,24 +154,70 @@ def test_file_with_last_names_is_refused_whole(sqlite_world: World) -> None:
     assert "Miller" not in str(problem)
 
 
+@pytest.fixture(scope="module")
+def open_world(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[World]:
+    """An agreement to which nothing was submitted yet; refused batches leave it as it is."""
+    settings = Settings.for_data(tmp_path_factory.mktemp("refusals") / "data", part_size=65_536)
+    settings.data.mkdir()
+    (settings.data / "cohortlink.db").write_bytes(migrated_sqlite.read_bytes())
+    with World(settings, Clock()) as world:
+        world.agree()
+        yield world
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "code"),
+    [
+        ("award_date", "2022", "BAD_VALUE"),
+        ("award_date", "2027-01-15", "DATE_IN_FUTURE"),
+        ("completion_id", "c0", "DUPLICATE_KEY"),
+    ],
+)
+def test_completion_row_when_wrong_is_told_by_row_and_column_and_never_by_value(
+    open_world: World, column: str, value: str, code: str
+) -> None:
+    table = completion_table(make_refs(60))
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    columns[column][6] = value
+    problem = refused_file(open_world, open_world.education, pa.table(columns), "completion")
+    (found,) = problem["problems"]
+    assert (found["row"], found["column"], found["code"]) == (7, column, code)
+    assert f"'{value}'" not in str(found)
+
+
+def test_encodings_of_which_no_fact_speaks_are_refused_by_row(open_world: World) -> None:
+    table = completion_table(make_refs(60)).filter(pa.array([i != 6 for i in range(60)]))
+    problem = refused_file(open_world, open_world.education, table, "completion")
+    assert problem["code"] == "RECORD_WITHOUT_FACTS"
+    assert [(p["row"], p["code"]) for p in problem["problems"]] == [(7, "RECORD_WITHOUT_FACTS")]
+
+
+def test_facts_of_which_no_encoding_is_there_are_refused_by_row(open_world: World) -> None:
+    refs = make_refs(60)
+    table = completion_table([*refs[:59], "f" * 32])
+    problem = refused_file(open_world, open_world.education, table, "completion")
+    assert [(p["row"], p["code"]) for p in problem["problems"]] == [(60, "RECORD_REF_UNKNOWN")]
+
+
 @pytest.mark.parametrize(
     ("column", "value", "code"),
     [
         ("quarter", "2023Q5", "BAD_VALUE"),
+        ("quarter", "2027Q1", "DATE_IN_FUTURE"),
         ("wages", "9,000", "BAD_VALUE"),
+        ("wages", "-9000", "NEGATIVE_WAGES"),
         ("work_county_fips", "39061", "COUNTY_NOT_IN_STATE"),
     ],
 )
 def test_wage_row_when_wrong_is_told_by_row_and_column_and_never_by_value(
-    sqlite_world: World, column: str, value: str, code: str
+    open_world: World, column: str, value: str, code: str
 ) -> None:
-    sqlite_world.agree()
     table = wage_table(make_refs(60))
     columns = {name: table[name].to_pylist() for name in table.column_names}
     columns.setdefault(column, [None] * 60)[6] = value
     if column == "work_county_fips":
         columns["state_fips"][6] = "21"
-    problem = refused_file(sqlite_world, sqlite_world.workforce, pa.table(columns), "wage")
+    problem = refused_file(open_world, open_world.workforce, pa.table(columns), "wage")
     assert problem["code"] == "FACTS_INVALID"
     (found,) = problem["problems"]
     assert (found["row"], found["column"], found["code"]) == (7, column, code)
