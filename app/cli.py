@@ -64,7 +64,7 @@ def serve(
 
     configure()
     settings = Settings.from_env(data=data)
-    application = create_app(settings)
+    application = create_app(settings, workers=True)
     child = start_worker_process(settings) if worker else None
     try:
         # The access log of uvicorn would print query strings; ours does not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 
@@ -30,15 +31,17 @@ from app.settings import Settings
 from app.web import pages
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
-    """The application over the data that the settings name.
+def create_app(
+    settings: Settings, *, clock: Callable[[], datetime] = utc_now, workers: bool = False
+) -> FastAPI:
+    """The application over the data that the settings name; with ``workers``, they make its cubes.
 
     Raises
     ------
     ServiceError
         As `open_service` and `require_storage`: a server that cannot work does not start.
     """
-    service = open_service(settings, clock=clock)
+    service = replace(open_service(settings, clock=clock), makes_cubes=not workers)
     require_storage(service)
     # Entries that a crash left without a checkpoint are sealed before anybody can ask.
     seal(service)

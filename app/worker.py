@@ -1,7 +1,7 @@
-"""The worker: runs linkage as durable workflows, and takes over from workers that died.
+"""The worker: links and makes protected cubes as durable workflows, and takes over from workers that died.
 
-What is to be done stands in the table of runs; the workflow library (DBOS, on the same database) remembers
-which steps of a run are done. Losing the library's tables would lose no run, only the steps.
+What is to be done stands in the tables of runs and of cubes; the workflow library (DBOS, on the same
+database) remembers which steps of it are done. Losing the library's tables would lose no work, only steps.
 
 A worker is built to be killed: it keeps nothing that a successor needs. Stopping it is killing it, announced.
 
@@ -24,24 +24,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
-from app.flows import link_inputs, run_linkage
+from app.flows import link_inputs, prepare_cube, run_linkage
 from app.flows.housekeeping import keep_house
 from app.flows.service import Service, open_service, require_storage
 from app.logs import configure
 from app.settings import Settings
 from app.store import run_ownership
+from app.store.models import Cube, Run
 from app.store.workflows import create_workflow_engine
 
-QUEUE: Final = "linkage"
+#: Queue of each kind of work: a long run must not keep anybody waiting for a cube.
+QUEUES: Final[Mapping[run_ownership.Job, str]] = {Run: "linkage", Cube: "cubes"}
 #: Steps of different versions are not mixed: a change of the steps below is a new number.
 STEPS_VERSION: Final = "linkage-1"
+#: How ids of each kind begin.
+_PREFIXES: Final[Mapping[run_ownership.Job, str]] = {Run: "run-", Cube: "cub-"}
 TICK: Final = 0.5
 SILENCE: Final = 6.0
 
@@ -88,15 +92,18 @@ class Worker:
         self._tick = tick
         self._silence = silence
         self.name = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._attempts: dict[str, str] = {}  # run id → the name under which we own it
+        self._attempts: dict[str, str] = {}  # run or cube → the name under which we own it
         self._guard = threading.Lock()
         self._enqueued: set[str] = set()
         self._seen: dict[str, tuple[tuple[str | None, datetime | None], float]] = {}
-        self._workflow: Callable[[str], None] = self._declare()
+        self._workflows: dict[run_ownership.Job, Callable[[str], None]] = {
+            Run: self._declare_linkage(),
+            Cube: self._declare_cubes(),
+        }
 
-    # -- the durable workflow
+    # -- the durable workflows
 
-    def _declare(self) -> Callable[[str], None]:
+    def _declare_linkage(self) -> Callable[[str], None]:
         service = self._service
 
         @DBOS.step(name="link")
@@ -109,7 +116,7 @@ class Worker:
         @DBOS.workflow(name="linkage", max_recovery_attempts=None)
         def linkage(run_id: str) -> None:
             # Not a step: every attempt, also a resumed one, must take the run for itself anew.
-            owner = self._take(run_id)
+            owner = self._take(run_id, run_linkage.begin)
             if owner is None:
                 return
             try:
@@ -125,8 +132,43 @@ class Worker:
 
         return linkage
 
-    def _take(self, run_id: str) -> str | None:
-        owner = run_linkage.begin(self._service, run_id, self.name)
+    def _declare_cubes(self) -> Callable[[str], None]:
+        service = self._service
+
+        @DBOS.step(name="protect")
+        def protect_step(cube_id: str, owner: str) -> dict[str, Any]:
+            # The tabulator's keyrings, opened for this step and nothing else.
+            return prepare_cube.protect(
+                service, service.plane("facts"), service.plane("links"), cube_id, owner
+            )
+
+        @DBOS.workflow(name="cube", max_recovery_attempts=None)
+        def cube(cube_id: str) -> None:
+            owner = self._take(cube_id, prepare_cube.begin)
+            if owner is None:
+                return
+            try:
+                while True:
+                    produced = protect_step(cube_id, owner)
+                    try:
+                        prepare_cube.finish(service, service.plane("links"), cube_id, owner, produced)
+                    except prepare_cube.CubeStaleError:
+                        # Something else came out meanwhile: once more, beside it.
+                        continue
+                    return
+            except prepare_cube.CubeLostError:
+                log.warning("cube taken over by another worker", cube=cube_id)
+            except Exception as error:  # noqa: BLE001 (whatever it was, who waits must be told)
+                log.error("cube failed", cube=cube_id, error=type(error).__name__)
+                code, detail = prepare_cube.refusal_of(error)
+                prepare_cube.fail(service, cube_id, owner, code, detail)
+            finally:
+                self._let_go(cube_id, owner)
+
+        return cube
+
+    def _take(self, run_id: str, begin: Callable[[Service, str, str], str | None]) -> str | None:
+        owner = begin(self._service, run_id, self.name)
         if owner is not None:
             with self._guard:
                 self._attempts[run_id] = owner
@@ -162,15 +204,17 @@ class Worker:
         library = logging.getLogger("dbos")
         library.handlers.clear()
         library.propagate = True
-        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=self._tick)
+        for queue in QUEUES.values():
+            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=self._tick)
 
     def run(self, stop: threading.Event) -> None:
         """Beat, hand out and take over until told to stop; an outage of the database is waited out."""
         while not stop.wait(self._tick):
             try:
                 self._beat()
-                self._enqueue()
-                self._take_over()
+                for job in QUEUES:
+                    self._enqueue(job)
+                    self._take_over(job)
             except Exception as error:  # noqa: BLE001 (the loop outlives every outage)
                 log.error("round of the worker failed", error=type(error).__name__)
 
@@ -179,24 +223,26 @@ class Worker:
             owned = list(self._attempts.values())
         if owned:
             with self._service.store.transaction("beat") as tx:
-                run_ownership.beat(tx, owned, datetime.now(UTC))
+                for job in QUEUES:
+                    run_ownership.beat(tx, owned, datetime.now(UTC), job)
 
-    def _enqueue(self) -> None:
-        with self._service.store.reading("waiting runs") as tx:
-            waiting = run_ownership.waiting(tx)
+    def _enqueue(self, job: run_ownership.Job) -> None:
+        queue = QUEUES[job]
+        with self._service.store.reading("waiting work") as tx:
+            waiting = run_ownership.waiting(tx, job)
         for run_id in waiting:
             if run_id not in self._enqueued:
                 # The run's id is the workflow's: twice enqueued, by whomever, is once enqueued.
                 with SetWorkflowID(run_id):
-                    DBOS.enqueue_workflow(QUEUE, self._workflow, run_id)
+                    DBOS.enqueue_workflow(queue, self._workflows[job], run_id)
                 self._enqueued.add(run_id)
             elif self._silent(run_id, (None, None)) and _left_behind(run_id, self.name):
                 # Its worker died between taking it from the queue and taking it for itself.
-                DBOS.resume_workflow(run_id, queue_name=QUEUE)
+                DBOS.resume_workflow(run_id, queue_name=queue)
 
-    def _take_over(self) -> None:
-        with self._service.store.reading("running runs") as tx:
-            running = run_ownership.running(tx)
+    def _take_over(self, job: run_ownership.Job) -> None:
+        with self._service.store.reading("running work") as tx:
+            running = run_ownership.running(tx, job)
         with self._guard:
             mine = dict(self._attempts)
         for run_id, executor, beat_at in running:
@@ -204,13 +250,21 @@ class Worker:
                 continue
             now = datetime.now(UTC)
             with self._service.store.transaction("claim run") as tx:
-                claimed = run_ownership.claim(tx, run_id, seen=executor, beat_at=beat_at, now=now)
+                claimed = run_ownership.claim(tx, run_id, seen=executor, beat_at=beat_at, now=now, job=job)
             if claimed:
                 # A crash here leaves the run with a sign of life that stands still: it is claimed again.
-                DBOS.resume_workflow(run_id, queue_name=QUEUE)
-                log.warning("run taken over from a silent worker", run=run_id)
-        known = {run_id for run_id, _, _ in running}
-        self._seen = {r: s for r, s in self._seen.items() if r in known or s[0] == (None, None)}
+                DBOS.resume_workflow(run_id, queue_name=QUEUES[job])
+                log.warning("work taken over from a silent worker", work=run_id)
+        self._forget(job, {run_id for run_id, _, _ in running})
+
+    def _forget(self, job: run_ownership.Job, known: set[str]) -> None:
+        """Forget signs of life of work of this kind that has ended."""
+        prefix = _PREFIXES[job]
+        self._seen = {
+            each: sign
+            for each, sign in self._seen.items()
+            if each in known or sign[0] == (None, None) or not each.startswith(prefix)
+        }
 
     def _silent(self, run_id: str, sign: tuple[str | None, datetime | None]) -> bool:
         """Whether this sign of life has stood still for longer than the silence allowed."""

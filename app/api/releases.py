@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+import time
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import PROBLEMS, Body, CallerDep, ServiceDep
 from app.errors import ConflictError
@@ -18,6 +21,11 @@ router = APIRouter(prefix="/v1", tags=["releases"], responses=PROBLEMS)
 
 Word = Annotated[str, Field(min_length=1, max_length=80)]
 
+LOOK_SECONDS: Final = 0.2
+#: How long an answer is waited for by default, and at most.
+WAIT_SECONDS: Final = 30.0
+MOST_SECONDS: Final = 60.0
+
 
 class ReleaseRequest(Body):
     """A question: an indicator of a cohort, by dimensions, within one code of each dimension in `where`."""
@@ -26,13 +34,60 @@ class ReleaseRequest(Body):
     cohort: Word = Field(examples=["2020-21..2023-24"])
     by: list[Word] = Field(default=[], max_length=20, examples=[["pathway"]])
     where: dict[Word, Any] = Field(default={}, max_length=20)
+    min_cell: int | None = Field(default=None, description="A minimum cell above the agreement's.")
+    correction: bool = Field(
+        default=False,
+        description="Make a frozen cohort again from the newest run, if the agreement plans corrections.",
+    )
 
 
-@router.post("/agreements/{agreement}/releases", status_code=201)
-def request(agreement: str, body: ReleaseRequest, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
-    """Ask for a protected table (partnership). The answer is on record and in the log before it is given."""
-    question = publish_release.Question(body.indicator, body.cohort, tuple(body.by), body.where)
-    return publish_release.request_release(service, caller, agreement, question)
+@router.post(
+    "/agreements/{agreement}/releases",
+    status_code=201,
+    responses={202: {"description": "The answer is being prepared; look at `Location` for it."}},
+)
+async def request(
+    agreement: str,
+    body: ReleaseRequest,
+    service: ServiceDep,
+    caller: CallerDep,
+    response: Response,
+    asker: Request,
+    prefer: Annotated[str, Header(description="`wait=SECONDS` to wait for the answer, 0 to 60.")] = "",
+) -> dict[str, Any]:
+    """Ask for a protected table (partnership). The answer is on record and in the log before it is given.
+
+    201 with the table where the cube exists, or is made while we wait (RFC 7240: `Prefer: wait=…`); else 202.
+    """
+    question = publish_release.Question(
+        body.indicator, body.cohort, tuple(body.by), body.where, body.min_cell, body.correction
+    )
+    release = await run_in_threadpool(publish_release.request_release, service, caller, agreement, question)
+    end = time.monotonic() + _wait(prefer)
+    while release["status"] == publish_release.PREPARING and time.monotonic() < end:
+        if await asker.is_disconnected():
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+        release = await run_in_threadpool(publish_release.await_release, service, caller, release["id"])
+    response.headers["Location"] = f"/v1/releases/{release['id']}"
+    if release["status"] == publish_release.PREPARING:
+        response.status_code = 202
+    return release
+
+
+def _wait(prefer: str) -> float:
+    """Seconds that the caller is ready to wait."""
+    for item in prefer.lower().split(","):
+        name, _, value = item.strip().partition("=")
+        if name == "wait" and value.isdigit():
+            return min(float(value), MOST_SECONDS)
+    return WAIT_SECONDS
+
+
+@router.post("/releases/{release}/cancellation", status_code=202)
+def cancel(release: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
+    """Stop preparing an answer (who asked for it, operator); nothing of it is kept."""
+    return publish_release.cancel_release(service, caller, release)
 
 
 @router.get("/agreements/{agreement}/releases")

@@ -7,7 +7,7 @@ by, not what the service would take today.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.disclosure.policy import Policy
@@ -35,6 +35,10 @@ class Basis:
         Ledger entries that were published of the cohort before.
     software : str
         Which program made it.
+    named : sequence of sequence of str
+        Tables that cross more dimensions, by name.
+    treatment : mapping
+        `Treatment.frozen`; nothing for suppression.
     """
 
     agreement_version: int
@@ -44,12 +48,15 @@ class Basis:
     policy: Mapping[str, Any]
     beside: Sequence[str]
     software: str
+    named: Sequence[Sequence[str]] = ()
+    treatment: Mapping[str, Any] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """As it stands in the log."""
         document = asdict(self)
         lists = {name: list(document[name]) for name in ("dimensions", "permitted", "beside")}
-        return document | lists | {"policy": dict(self.policy)}
+        lists["named"] = [list(table) for table in self.named]
+        return document | lists | {"policy": dict(self.policy), "treatment": dict(self.treatment)}
 
     def thaw(self, secret: bytes) -> Policy:
         """The policy that it was protected by."""

@@ -1,16 +1,16 @@
-"""What the parties agree on about disclosure, beside the minimum cell: tables, method, budgets, corrections."""
+"""What parties agree on about disclosure beside the minimum cell: tables, method, budgets, corrections."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.disclosure.policy import DEFAULT_WORK, Policy
+from app.disclosure.treatment import Method, Treatment
 
-Method = Literal["suppression", "cell_key", "controlled_rounding", "differential_privacy"]
 Word = Annotated[str, Field(min_length=1, max_length=80)]
 Epsilon = Annotated[str, Field(pattern=r"^(?:0|[1-9]\d?)(?:\.\d{1,4})?$")]
 
@@ -28,7 +28,7 @@ class Disclosure(BaseModel):
     tables : list of list of str
         Tables that are planned though they cross more dimensions than ``max_dimensions``.
     min_found : int, optional
-        Fewest persons found, and not found, beside a rate (t); at least the minimum cell, which is the default.
+        Fewest persons found, and not found, beside a rate (t); the minimum cell if not given, never less.
     budget : int, optional
         Millions of non-zeros of linear programs that a proof may solve; a table that is not proven within it
         is not published.
@@ -70,3 +70,11 @@ class Disclosure(BaseModel):
         work = DEFAULT_WORK if self.budget is None else self.budget * BUDGET_UNIT
         found = None if self.min_found is None else max(self.min_found, min_cell)
         return Policy(min_cell, secret, work, found)
+
+    def treatment(self) -> Treatment:
+        """How figures are protected, with the parameters that this method has."""
+        return Treatment(
+            self.method,
+            rounding_base=self.rounding_base if self.method == "controlled_rounding" else None,
+            epsilon=self.epsilon if self.method == "differential_privacy" else None,
+        )

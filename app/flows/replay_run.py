@@ -8,30 +8,38 @@ says how it came out; the answer is digests, never a table.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from app.errors import ConflictError, NotFoundError
+from app.errors import ConflictError, NotFoundError, ServiceError
 from app.flows import seal_log
-from app.flows.agreement_terms import parse_terms
-from app.flows.publish_release import beside, make_cube, pick
-from app.flows.link_inputs import stored_encodings, table_bytes
+from app.flows.agreement_terms import Terms, parse_terms
+from app.flows.answer_release import pick
+from app.flows.cube_basis import Basis, logged_basis
+from app.flows.link_inputs import link, stored_encodings, table_bytes
+from app.flows.make_cube import make_cube
 from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
-from app.flows.sign_agreement import Standing, standing
-from app.store import Tx, agreements, batches, releases, runs
-from app.store.models import BatchState, Run, RunState
+from app.outcomes.indicators import INDICATORS
+from app.store import Tx, agreements, batches, log, releases, runs
+from app.store.models import BatchState, LedgerEntry, Run, RunState
 from crypto.canonical import digest_of
+from crypto.log.entry import Entry
 from crypto.wire import read_encodings
-from linkage.run import LinkResult, Progress, Source, link, silent
+from linkage.run import LinkResult, Progress, Source, silent
+
+#: The budget of proofs that were made before the log had the basis of a charge.
+_WORK_OF_BEFORE: Final = 200_000_000
 
 
 def replay_run(service: Service, run_id: str, *, progress: Progress = silent) -> dict[str, Any]:
     """Repeat a run and the cubes that were charged from it.
 
     1. The run has succeeded, and each of its inputs is here at the digest at which it was frozen.
-    2. Link again, under the terms of the agreement's version then; compare persons and links.
-    3. Tabulate and protect again each question that the ledger charged from this run, out of the new persons;
+    2. Link again, under the terms of the agreement's version then and by the parameters that the log has of
+       the run; compare persons and links.
+    3. Tabulate and protect again each question that the ledger charged from this run, out of the new persons
+       and by the basis that the log has of the charge, whatever the defaults are today;
        compare the cubes, and every granted answer with its cube.
     4. One log entry says how it came out.
 
@@ -54,15 +62,12 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
             raise NotFoundError("RUN_UNKNOWN", "There is no such run.")
         if run.state != RunState.SUCCEEDED or run.report is None:
             raise ConflictError("RUN_NOT_FINISHED", "Only a run that succeeded can be repeated.")
-        found = _terms_then(tx, service, run, run.agreement_version)
-        decided = releases.ledger_of_agreement(tx, run.agreement_id)
-        charged = [entry for entry in decided if entry.run_id == run_id]
-        # The log tells which of two charges within one second came first.
-        since: dict[str | None, int] = {}
-        for row in releases.of_agreement(tx, run.agreement_id):
-            if row.log_index is not None:
-                since[row.ledger_id] = min(row.log_index, since.get(row.ledger_id, row.log_index))
-    result = _link_again(service, run, found, progress)
+        terms = _terms_then(tx, run, run.agreement_version)
+        parameters = _logged_parameters(tx, run)
+        charged = [
+            entry for entry in releases.ledger_of_agreement(tx, run.agreement_id) if entry.run_id == run_id
+        ]
+    result = _link_again(service, run, terms, parameters, progress)
     checks = [
         _check("persons", run.links_sha256, hashlib.sha256(table_bytes(result.persons)).hexdigest()),
         _check("links", run.report["links"]["sha256"], hashlib.sha256(table_bytes(result.links)).hexdigest()),
@@ -70,20 +75,9 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
     cubes = []
     # The stored persons are those of the new run by now, or it is known already that they are not.
     for entry in charged:
-        with service.store.reading("answers of question") as tx:
-            granted = [
-                each for each in releases.of_agreement(tx, run.agreement_id) if each.ledger_id == entry.id
-            ]
-            terms = _terms_then(tx, service, run, granted[0].agreement_version)
-        facts, links = service.plane("facts"), service.plane("links")
-        earlier = [each for each in decided if since[each.id] < since[entry.id]]
-        before = beside(earlier, entry.cohort)
-        cube = make_cube(service, facts, links, run, entry.indicator, entry.cohort, terms, before)
-        cubes.append({"ledger": entry.id, "cube_sha256": digest_of(cube)})
-        checks.append(_check(f"cube {entry.id}", entry.cube_sha256, digest_of(cube)))
-        for each in granted:
-            answer = digest_of(pick(cube, each.query["by"], each.query.get("where")))
-            checks.append(_check(f"release {each.id}", each.document_sha256, answer))
+        found, outcomes = _publish_again(service, run, entry)
+        cubes.append({"ledger": entry.id, "cube_sha256": found})
+        checks += outcomes
     same = all(check["same"] for check in checks)
     body: dict[str, Any] = {
         "run": run.id,
@@ -100,18 +94,67 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
     return {"run": run.id, "same": same, "software": software, "checks": checks}
 
 
-def _terms_then(tx: Tx, service: Service, run: Run, number: int) -> Standing:
-    """The agreement as of a version, whatever became of it since."""
-    agreement = agreements.find(tx, run.agreement_id)
-    assert agreement is not None
-    now = standing(tx, agreement, service.now())
+def _publish_again(service: Service, run: Run, entry: LedgerEntry) -> tuple[str, list[dict[str, Any]]]:
+    """Make a charged cube again by what the log says it was made by; its digest, and what came out."""
+    with service.store.reading("basis of question") as tx:
+        decided = releases.ledger_of_agreement(tx, run.agreement_id)
+        granted = [each for each in releases.of_agreement(tx, run.agreement_id) if each.ledger_id == entry.id]
+        basis = logged_basis(tx, run.agreement_id, entry.id) or _basis_of_before(tx, run, entry, decided)
+        before = releases.ledger_entries(tx, basis.beside)
+    facts, links = service.plane("facts"), service.plane("links")
+    cube = make_cube(service, facts, links, run, entry.indicator, entry.cohort, basis, before)["cube"]
+    found = digest_of(cube)
+    checks = [_check(f"cube {entry.id}", entry.cube_sha256, found)]
+    for each in granted:
+        answer = digest_of(pick(cube, each.query["by"], each.query.get("where")))
+        checks.append(_check(f"release {each.id}", each.document_sha256, answer))
+    return found, checks
+
+
+def _basis_of_before(tx: Tx, run: Run, entry: LedgerEntry, decided: Sequence[LedgerEntry]) -> Basis:
+    """What a cube was made by that was charged before the log said so: all but the terms was alike."""
+    # The log tells which of two charges within one second came first.
+    since: dict[str | None, int] = {}
+    versions: dict[str | None, int] = {}
+    for row in releases.of_agreement(tx, run.agreement_id):
+        if row.log_index is not None and row.log_index <= since.get(row.ledger_id, row.log_index):
+            since[row.ledger_id], versions[row.ledger_id] = row.log_index, row.agreement_version
+    terms = _terms_then(tx, run, versions[entry.id])
+    known = INDICATORS[entry.indicator].dimensions if terms.document.max_dimensions else ()
+    return Basis(
+        agreement_version=versions[entry.id],
+        dimensions=tuple(dict.fromkeys(name for name in terms.dimensions if name in known)),
+        depth=terms.document.max_dimensions,
+        permitted=terms.dimensions,
+        policy={"min_cell": entry.min_cell, "work": _WORK_OF_BEFORE},
+        beside=[
+            each.id for each in decided if each.cohort == entry.cohort and since[each.id] < since[entry.id]
+        ],
+        software=str(run.parameters["software"]),
+    )
+
+
+def _terms_then(tx: Tx, run: Run, number: int) -> Terms:
+    """The terms of the agreement's version, whatever became of it since."""
     version = agreements.version(tx, run.agreement_id, number)
     assert version is not None
-    return replace(now, version=version, terms=parse_terms(version.document))
+    return parse_terms(version.document)
 
 
-def _link_again(service: Service, run: Run, found: Standing, progress: Progress) -> LinkResult:
-    spec = found.terms.profile().link_spec()
+def _logged_parameters(tx: Tx, run: Run) -> Mapping[str, Any]:
+    """The run's parameters as the log has them, whatever the table of runs says."""
+    for row in log.entries(tx, 0, log.size(tx), agreement_id=run.agreement_id, kind="run.started"):
+        body: Any = Entry.parse(row.leaf).body
+        if body["run"] == run.id:
+            parameters: Mapping[str, Any] = body["parameters"]
+            return parameters
+    raise ServiceError("LOG_INCOMPLETE", 500, "The log does not have the start of this run.")
+
+
+def _link_again(
+    service: Service, run: Run, terms: Terms, parameters: Mapping[str, Any], progress: Progress
+) -> LinkResult:
+    spec = terms.profile().link_spec()
     encodings = service.plane("encodings")
     sources = []
     with service.store.reading("inputs of run") as tx:
@@ -128,7 +171,7 @@ def _link_again(service: Service, run: Run, found: Standing, progress: Progress)
                     organization=each.organization_id,
                 )
             )
-    return link(sources, spec, progress=progress)
+    return link(sources, spec, parameters, progress=progress)
 
 
 def _check(what: str, recorded: str | None, found: str) -> dict[str, Any]:

@@ -43,12 +43,15 @@ class Service:
         Of checkpoints, receipts and certificates.
     clock : callable
         Aware UTC now; passed in so that tests and flows agree on the time.
+    makes_cubes : bool
+        Whether who is asked makes the cube of a release itself; else workers do.
     """
 
     settings: Settings
     store: Store
     signer: LogSigner
     clock: Callable[[], datetime] = utc_now
+    makes_cubes: bool = True
 
     def now(self) -> datetime:
         """The present, to whole seconds: what is signed says the same as what is stored."""

@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.disclosure.cube import protect_cube
 from app.disclosure.nested import Beside, figures
 from app.disclosure.policy import Policy
 from app.disclosure.protect import WITHHELD, protect
@@ -24,7 +23,6 @@ from app.disclosure.table import Rows, Table
 from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source, bands, contribution, flows, quantiles
-from app.outcomes.finest import finest_cells
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
 from app.outcomes.match_rates import make_matches, published_matches, with_matches
@@ -42,12 +40,12 @@ def plan_documents(
     source: Source,
     policy: Policy,
     *,
-    depth: int = 1,
     permitted: Sequence[str] = (),
     quality: Mapping[str, Any] | None = None,
     published: Sequence[Sequence[Mapping[str, Any]]] = (),
+    shares: Sequence[Document] | None = None,
 ) -> list[Document]:
-    """Documents of the plan: the total's first, then one per combination of up to ``depth`` dimensions.
+    """Documents of the plan: the total's first, then one per dimension, or whatever ``shares`` hold.
 
     Parameters
     ----------
@@ -56,8 +54,6 @@ def plan_documents(
         The agreement's dimensions that the indicator has.
     source : Source
     policy : Policy
-    depth : int
-        Dimensions that tables of shares cross. Other treatments have one-way tables only.
     permitted : sequence of str
         All dimensions of the agreement: a contribution is not published beside tables by program.
     quality : mapping, optional
@@ -65,6 +61,8 @@ def plan_documents(
     published : sequence of sequence of mapping
         Documents of the cohort's other indicators that are published already, one sequence for each. They
         stay as they are; what is made here is protected beside them.
+    shares : sequence of mapping, optional
+        Tables of shares that were protected already, as one cube; what stands beside them is added here.
 
     Raises
     ------
@@ -80,7 +78,7 @@ def plan_documents(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     match declared.disclosure:
         case "proportion" | "bands":
-            return _rates(declared, cohort, dimensions, source, policy, depth, quality, published)
+            return _rates(declared, cohort, dimensions, source, policy, quality, published, shares)
         case "quantiles":
             return _quantiles(declared, cohort, dimensions, source, policy)
         case "contribution":
@@ -100,14 +98,18 @@ def _rates(
     dimensions: Sequence[str],
     source: Source,
     policy: Policy,
-    depth: int,
     quality: Mapping[str, Any] | None,
     published: Sequence[Sequence[Mapping[str, Any]]],
+    shares: Sequence[Document] | None,
 ) -> list[Document]:
     matches = published_matches(published)
     known = [*published, matches] if matches else published
-    documents = _shares(declared, cohort, dimensions, source, policy, depth, known)
-    if depth <= 1 and "matched" in declared.within:
+    if shares is not None:
+        documents = [dict(document) for document in shares]
+    else:
+        nested = _nested(declared, known)
+        documents = _one_way(declared, cohort, dimensions, source, policy, nested, _withheld(known))
+    if shares is None and "matched" in declared.within:
         # Nobody proves match rates beside crossed tables.
         documents = _matched(declared, cohort, dimensions, source, policy, documents, matches)
     if declared.disclosure == "bands":
@@ -141,41 +143,18 @@ def _matched(
     return with_matches(documents, matches)
 
 
-def _shares(
-    declared: Indicator,
-    cohort: str,
-    dimensions: Sequence[str],
-    source: Source,
-    policy: Policy,
-    depth: int,
-    published: Sequence[Sequence[Mapping[str, Any]]],
+def one_way(
+    indicator: str, cohort: str, dimensions: Sequence[str], source: Source, policy: Policy
 ) -> list[Document]:
-    """Tables of shares: one-way ones as a system of rows, deeper ones as a cube over finest cells.
+    """Tables of shares of one dimension each, by themselves: the total's first."""
+    return _one_way(INDICATORS[indicator], cohort, dimensions, source, policy)
 
-    Rows by place are no parts of a cohort and stay one-way, beside the cube.
-    """
-    nested = _nested(declared, published)
-    if depth <= 1:
-        return _one_way(declared, cohort, dimensions, source, policy, nested, _withheld(published))
+
+def require_not_nested(indicator: str, published: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """Refuse crossed tables beside an indicator from which they could be subtracted."""
+    nested = _nested(INDICATORS[indicator], published)
     if nested:
-        # Nobody proves two cubes over finest cells together.
         raise _not_beside(nested[0][0])
-    places = [name for name in dimensions if DIMENSIONS[name].rows is Rows.PLACES]
-    cells = finest_cells(
-        declared.id,
-        cohort,
-        [name for name in dimensions if name not in places],
-        persons=source.persons,
-        facts=source.facts,
-        as_of=source.as_of,
-        owners=source.owners,
-        coverage=source.coverage,
-        code_lists=source.code_lists,
-        thresholds=source.thresholds,
-    )
-    cube = protect_cube(cells, policy, depth)
-    beside = _one_way(declared, cohort, places, source, policy)[1:] if places else []
-    return [*(cube.table(by).to_document() for by in cube.plan), *beside]
 
 
 def _nested(

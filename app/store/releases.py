@@ -37,6 +37,8 @@ def add(
     document_sha256: str | None = None,
     refusal_code: str | None = None,
     visible_at: datetime | None = None,
+    cube_id: str | None = None,
+    waiting: dict[str, Any] | None = None,
 ) -> Release:
     """Add a release; `log_index` is set on the object after the log entry was appended."""
     row = Release(
@@ -54,6 +56,8 @@ def add(
         document_sha256=document_sha256,
         refusal_code=refusal_code,
         visible_at=visible_at,
+        cube_id=cube_id,
+        waiting=waiting,
     )
     tx.session.add(row)
     tx.session.flush()
@@ -82,14 +86,23 @@ def by_query(tx: Tx, agreement_id: str, query_sha256: str, status: str) -> Relea
 
 
 def ledger(tx: Tx, agreement_id: str, indicator: str, cohort: str) -> LedgerEntry | None:
-    """What was decided for this cohort and indicator, if anything."""
+    """What was decided last for this cohort and indicator, if anything."""
     return tx.session.scalar(
-        select(LedgerEntry).where(
+        select(LedgerEntry)
+        .where(
             LedgerEntry.agreement_id == agreement_id,
             LedgerEntry.indicator == indicator,
             LedgerEntry.cohort == cohort,
         )
+        .order_by(LedgerEntry.vintage.desc())
+        .limit(1)
     )
+
+
+def ledger_entries(tx: Tx, ledger_ids: Sequence[str]) -> Sequence[LedgerEntry]:
+    """These entries, in one order, whatever agreement they belong to."""
+    wanted = select(LedgerEntry).where(LedgerEntry.id.in_(list(ledger_ids)))
+    return tx.session.scalars(wanted.order_by(LedgerEntry.id)).all()
 
 
 def ledger_of_agreement(tx: Tx, agreement_id: str) -> Sequence[LedgerEntry]:
@@ -120,8 +133,14 @@ def charge(
     cube: dict[str, Any],
     cube_sha256: str,
     now: datetime,
+    *,
+    vintage: int = 1,
+    method: str = "suppression",
+    epsilon: str | None = None,
+    proof: dict[str, Any] | None = None,
+    proof_sha256: str | None = None,
 ) -> LedgerEntry:
-    """Record the protected cube of a cohort and indicator, once."""
+    """Record the protected cube of a cohort and indicator, once for each vintage."""
     row = LedgerEntry(
         id=ledger_id,
         agreement_id=agreement_id,
@@ -132,6 +151,11 @@ def charge(
         cube=cube,
         cube_sha256=cube_sha256,
         created_at=now,
+        vintage=vintage,
+        method=method,
+        epsilon=epsilon,
+        proof=proof,
+        proof_sha256=proof_sha256,
     )
     tx.session.add(row)
     tx.session.flush()

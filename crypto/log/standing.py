@@ -27,7 +27,7 @@ class Standing:
     said: dict[tuple[str, bytes], set[str]] = field(default_factory=dict)  # what, of a question → by whom
     reviewed: set[str] = field(default_factory=set)
     ledger: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    questions: set[tuple[str, str]] = field(default_factory=set)
+    questions: set[tuple[str, str, int]] = field(default_factory=set)
     charged: int = 0
 
     def is_approved(self) -> bool:

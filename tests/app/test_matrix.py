@@ -76,6 +76,7 @@ DELETE /v1/organizations/{organization}/credentials/{credential}                
 POST   /v1/organizations/{organization}/credentials/{credential}/rotation       Y F N N N N N
 GET    /v1/releases/{release}                                                   F Y Y N Y N F
 POST   /v1/releases/{release}/approvals                                         F Y Y N F F F
+POST   /v1/releases/{release}/cancellation                                      Y F F F Y N F
 GET    /v1/releases/{release}/gap                                               F Y Y N F N F
 POST   /v1/releases/{release}/objections                                        F Y Y N F F F
 GET    /v1/releases/{release}/trend                                             F Y Y N F N F

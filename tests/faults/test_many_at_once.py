@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.flows import publish_release
+from app.flows import prepare_cube
 from app.settings import Settings
 from app.store import releases, runs
 from app.store.models import Batch, RunState
@@ -51,8 +51,9 @@ def test_all_who_ask_get_one_answer_and_the_ledger_is_charged_once_for_each_coho
     with crowd.service.store.transaction() as tx:
         run = runs.add(tx, "run-1", ID, 1, OPERATOR, [tx.session.get_one(Batch, batch)], {}, now)
         run.state, run.finished_at = RunState.SUCCEEDED, now
+        crowd.service.plane("links").create_key(tx, "run-1", ID, now)
     # Tabulating is slow and has its own tests; here every request makes a cube, and one may stay.
-    monkeypatch.setattr(publish_release, "make_cube", _cube)
+    monkeypatch.setattr(prepare_cube, "make_cube", _cube)
 
     def ask(number: int) -> Any:
         body = {"indicator": "employed_q4", "cohort": COHORTS[number % 2], "by": []}
@@ -78,7 +79,7 @@ def _cube(_service: Any, _facts: Any, _links: Any, _run: Any, indicator: str, co
     """A cube that differs at each making, so that two that were kept would show."""
     row = {"key": {}, "label": "All", "status": "published", "n": 100, "found": next(_made), "rate": "1.0"}
     table = {"indicator": indicator, "cohort": cohort, "by": [], "rows": [], "total": row}
-    return {"tables": [table]}
+    return {"cube": {"tables": [table]}, "proof": {"dropped": []}}
 
 
 def _entries(world: World) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.errors import RefusedError
-from app.flows import publish_release, sign_agreement
+from app.flows import population, sign_agreement
 from app.main import create_app
 from app.settings import Settings
 from app.store import releases, runs
@@ -122,7 +121,7 @@ def test_csv_of_a_filtered_table_says_what_it_is_within(region: tuple[World, Tes
     assert "# where: sex is Female" in text
 
 
-def test_cohort_whose_persons_another_agreement_published_is_refused(
+def test_cohort_whose_persons_another_agreement_published_is_made_beside_that(
     region: tuple[World, TestClient],
 ) -> None:
     world, _ = region
@@ -137,9 +136,7 @@ def test_cohort_whose_persons_another_agreement_published_is_refused(
             tx, "led-other", "second-region", run.id, "employed_q2", "2030-31", K, cube, digest_of(cube), now
         )
     with world.service.store.transaction("look for it") as tx:
-        found = sign_agreement.in_force(tx, AGREEMENT, now)
-        publish_release._require_unpublished_elsewhere(tx, found, "2035-36")
-        for cohort in ("2030-31", "2030", "2031", "2029-30..2034-35"):
-            with pytest.raises(RefusedError) as refusal:
-                publish_release._require_unpublished_elsewhere(tx, found, cohort)
-            assert refusal.value.code == "NOT_IN_PLAN"
+        terms = sign_agreement.in_force(tx, AGREEMENT, now).terms
+        for cohort, out in (("2035-36", []), ("2030-31", ["led-other"]), ("2029-30..2034-35", ["led-other"])):
+            assert [entry.id for entry in population.published(tx, AGREEMENT, terms, cohort)] == out
+        assert [entry.id for entry in population.published(tx, AGREEMENT, terms, "2031")] == ["led-other"]

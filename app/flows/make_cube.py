@@ -1,0 +1,196 @@
+"""Tabulate and protect the whole plan of a cohort and indicator, out of the facts and links of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.disclosure.errors import DisclosureError
+from app.errors import ConflictError, RefusedError
+from app.flows import load_thresholds
+from app.flows.cube_basis import Basis
+from app.flows.release_question import permitted_dimensions
+from app.flows.run_linkage import SOFTWARE
+from app.flows.service import Service
+from app.flows.sign_agreement import Standing
+from app.outcomes.errors import OutcomesError
+from app.store import Plane, batches, runs
+from app.store.models import Batch, BatchState, LedgerEntry, Run
+from crypto.wire import parse_manifest
+
+if TYPE_CHECKING:
+    from app.disclosure.suppression import Progress
+    from app.outcomes.figures import Source
+    from app.outcomes.plan import Out
+
+#: Facts that indicators are made of, and the pairs of known truth by which errors of linkage are measured.
+FACTS = ("completion", "wage", "participation", "truth")
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Tell nobody how far it is."""
+
+
+def basis_of(found: Standing, indicator: str, published: Sequence[LedgerEntry], min_cell: int) -> Basis:
+    """What a cube would be made by today."""
+    terms = found.terms
+    disclosure = terms.document.disclosure
+    return Basis(
+        agreement_version=found.version.version,
+        dimensions=permitted_dimensions(terms, indicator),
+        depth=terms.document.max_dimensions,
+        permitted=terms.dimensions,
+        policy=disclosure.policy(min_cell, bytes(16)).frozen(),
+        beside=[entry.id for entry in published],
+        software=SOFTWARE,
+        named=terms.named_tables,
+        treatment=disclosure.treatment().frozen(),
+    )
+
+
+def make_cube(
+    service: Service,
+    facts: Plane,
+    links: Plane,
+    run: Run,
+    indicator: str,
+    cohort: str,
+    basis: Basis,
+    published: Sequence[LedgerEntry],
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Make the cube; the tabulator's two planes are all that it is given.
+
+    Parameters
+    ----------
+    published : sequence of LedgerEntry
+        What is out about these persons: the entries that ``basis.beside`` names.
+
+    Returns
+    -------
+    dict
+        ``cube``: ``{"tables": [<ProtectedTable document>, …]}``, the total's first, and ``dropped`` (lists of
+        dimensions) where tables were not proven; ``proof``: statistics, dropped, beside.
+
+    Raises
+    ------
+    RefusedError, ConflictError
+        Codes of `plan_cube`; ``RUN_OUTDATED``.
+    """
+    # Loaded where it tabulates: a process that answers from the ledger alone stays small.
+    from app.disclosure.treatment import Treatment
+    from app.outcomes.plan import Plan, plan_cube
+
+    progress("tabulate", 0, 1)
+    plan = Plan(
+        indicator,
+        cohort,
+        tuple(basis.dimensions),
+        depth=basis.depth,
+        named=tuple(tuple(table) for table in basis.named),
+        permitted=tuple(basis.permitted),
+    )
+    try:
+        made = plan_cube(
+            plan,
+            source_of_run(service, facts, links, run),
+            basis.thaw(service.release_secret()),
+            Treatment.thaw(basis.treatment),
+            quality=(run.report or {}).get("quality"),
+            published=_out(service, facts, links, run, published),
+            progress=progress,
+        )
+    except (OutcomesError, DisclosureError) as error:
+        raise RefusedError(error.code, error.detail) from None
+    dropped = [list(margin) for margin in made.dropped]
+    proof = {"statistics": made.proof, "dropped": dropped, "beside": list(basis.beside)}
+    cube: dict[str, Any] = {"tables": made.documents} | ({"dropped": dropped} if dropped else {})
+    return {"cube": cube, "proof": proof}
+
+
+def source_of_run(service: Service, facts: Plane, links: Plane, run: Run) -> Source:
+    """What every figure of a run is a function of."""
+    from app.outcomes.figures import Source
+    from app.outcomes.question import CoverageCounts
+
+    assert (facts.name, links.name) == ("facts", "links")
+    if run.links_path is None or run.links_sha256 is None or run.finished_at is None:
+        raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.")
+    try:
+        persons = _table(links.read_all(run.id, [run.links_path], sha256=run.links_sha256))
+        inputs = _inputs(service, run.id)
+        read = _read_facts(service, facts, inputs)
+    except KeyError:
+        raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.") from None
+    manifests = {batch.id: parse_manifest(batch.manifest) for batch in inputs}
+    return Source(
+        persons=persons,
+        facts=read,
+        # Not today: a rerun on the same run must give the same bytes.
+        as_of=run.finished_at.date(),
+        owners={batch.id: batch.organization_id for batch in inputs},
+        coverage={
+            batch: CoverageCounts(
+                manifest.coverage.persons,
+                manifest.coverage.encodable,
+                manifest.coverage.strong_identifier,
+            )
+            for batch, manifest in manifests.items()
+        },
+        thresholds=load_thresholds.current(service),
+    )
+
+
+def _out(service: Service, facts: Plane, links: Plane, run: Run, entries: Sequence[LedgerEntry]) -> list[Out]:
+    """What is published, each with the data that it was counted from, read when it is needed."""
+    from app.outcomes.plan import Out
+
+    def source(run_id: str) -> Source:
+        with service.store.reading("run of ledger entry") as tx:
+            found = runs.find(tx, run_id)
+        assert found is not None
+        return source_of_run(service, facts, links, found)
+
+    return [
+        Out(
+            entry.indicator,
+            entry.cohort,
+            entry.cube["tables"],
+            None if entry.run_id == run.id else partial(source, entry.run_id),
+            same_agreement=entry.agreement_id == run.agreement_id,
+        )
+        for entry in entries
+    ]
+
+
+def _inputs(service: Service, run_id: str) -> list[Batch]:
+    """The batches of a run, oldest first: of two versions of a fact the later one wins."""
+    with service.store.reading("inputs of run") as tx:
+        found = [batches.find(tx, each.batch_id) for each in runs.inputs(tx, run_id)]
+    inputs = [batch for batch in found if batch is not None and batch.state == BatchState.ACCEPTED]
+    if len(inputs) < len(found):
+        raise ConflictError(
+            "RUN_OUTDATED", "A batch of the newest run was withdrawn or replaced; a new run is needed first."
+        )
+    return sorted(inputs, key=lambda batch: (batch.created_at, batch.id))
+
+
+def _read_facts(
+    service: Service, facts: Plane, inputs: Sequence[Batch]
+) -> dict[str, list[tuple[str, pa.Table]]]:
+    by_kind: dict[str, list[tuple[str, pa.Table]]] = {}
+    for batch in inputs:
+        with service.store.reading("read facts") as tx:
+            for file in batches.files(tx, batch.id):
+                if file.facts in FACTS:
+                    data = batches.read_file(tx, facts, batch.id, file.name)
+                    by_kind.setdefault(file.facts, []).append((batch.id, _table(data)))
+    return by_kind
+
+
+def _table(data: bytes) -> pa.Table:
+    return pq.read_table(pa.BufferReader(data))

@@ -1,0 +1,211 @@
+"""The cube of one question: every document of its plan, by the method that the parties chose.
+
+Tables of one dimension are protected as one system of rows (`publishable`); crossed ones, and whatever stands
+beside figures that are out already, as finest cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from app.disclosure.policy import Policy
+from app.disclosure.treatment import Treatment
+from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.errors import OutcomesError
+from app.outcomes.figures import Source
+from app.outcomes.indicators import INDICATORS
+from app.outcomes.publishable import one_way, plan_documents, require_not_nested
+from app.outcomes.question import RATES
+
+if TYPE_CHECKING:
+    from app.disclosure.suppression import Progress
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for.
+
+    Attributes
+    ----------
+    indicator, cohort : str
+    dimensions : tuple of str
+        The agreement's dimensions that the indicator has.
+    depth : int
+        Dimensions that tables of shares cross. Other figures have one-way tables only.
+    named : tuple of tuple of str
+        Deeper tables that the parties name.
+    permitted : tuple of str
+        All dimensions of the agreement.
+    """
+
+    indicator: str
+    cohort: str
+    dimensions: tuple[str, ...]
+    depth: int = 1
+    named: tuple[tuple[str, ...], ...] = ()
+    permitted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Out:
+    """A cube that is published about these persons.
+
+    Attributes
+    ----------
+    indicator, cohort : str
+    documents : sequence of mapping
+    source : callable, optional
+        The data that it was counted from; None if they are those of the new cube.
+    same_agreement : bool
+        Whether it was published under the agreement of the new cube.
+    """
+
+    indicator: str
+    cohort: str
+    documents: Sequence[Mapping[str, Any]]
+    source: Callable[[], Source] | None
+    same_agreement: bool
+
+
+@dataclass
+class Made:
+    """The documents of a cube, the tables that were not proven, statistics of the proof."""
+
+    documents: list[Document]
+    dropped: tuple[tuple[str, ...], ...] = ()
+    proof: dict[str, Any] = field(default_factory=dict)
+
+
+def plan_cube(
+    plan: Plan,
+    source: Source,
+    policy: Policy,
+    treatment: Treatment,
+    *,
+    quality: Mapping[str, Any] | None,
+    published: Sequence[Out],
+    progress: Progress,
+) -> Made:
+    """Make every document of a plan, beside what is published of these persons.
+
+    Parameters
+    ----------
+    quality : mapping, optional
+        The run's coarse report, for model-based rates of linkage where there are no pairs of known truth.
+    progress : callable
+        ``(step, goals served, goals)``.
+
+    Raises
+    ------
+    OutcomesError
+        As `plan_documents`.
+    DisclosureError
+        As `protect_cube`.
+    """
+    declared = INDICATORS.get(plan.indicator)
+    if declared is None:
+        raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
+    made = Made([])
+    shares = None
+    own = [out for out in published if out.same_agreement]
+    if len(own) < len(published):
+        raise OutcomesError(
+            "NOT_IN_PLAN",
+            "Figures on persons of this cohort are published under another agreement; the two could be "
+            "subtracted.",
+        )
+    if declared.disclosure in RATES and (plan.depth > 1 or plan.named):
+        shares = _crossed(plan, source, policy, published, progress, made)
+    made.documents = plan_documents(
+        plan.indicator,
+        plan.cohort,
+        plan.dimensions,
+        source,
+        policy,
+        permitted=plan.permitted,
+        quality=quality,
+        published=[out.documents for out in published],
+        shares=shares,
+    )
+    require_no_near_twin(made.documents, published, policy.min_cell)
+    for document in made.documents:
+        document["protection"] = treatment.to_document()
+    if made.dropped:
+        told = ", ".join(" × ".join(margin) for margin in made.dropped)
+        for document in made.documents:
+            document["notes"] = [*document["notes"], f"Not proven within the budget, not published: {told}."]
+    return made
+
+
+def require_no_near_twin(
+    documents: Sequence[Mapping[str, Any]], published: Sequence[Out], min_cell: int
+) -> None:
+    """Refuse a further indicator of a cohort whose denominators differ by a few persons from another's.
+
+    Indicators of one cohort count the same persons but for those excluded between their reference quarters;
+    the difference of two published denominators is the number of these. Stricter than it need be, and the
+    refusal tells that some such difference exists.
+
+    Raises
+    ------
+    OutcomesError
+        ``NOT_IN_PLAN``.
+    """
+    new = _denominators(documents)
+    for out in published:
+        old = _denominators(out.documents)
+        if any(0 < abs(new[key] - old[key]) < min_cell for key in new.keys() & old.keys()):
+            raise OutcomesError(
+                "NOT_IN_PLAN",
+                f"{out.indicator} of this cohort is published, and the denominators of the two could be "
+                "subtracted.",
+            )
+
+
+def _denominators(documents: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Published N by table and row."""
+    return {
+        f"{table['by']} {sorted(row['key'].items())}": row["n"]
+        for table in documents
+        for row in [*table["rows"], table["total"]]
+        if row["n"] is not None
+    }
+
+
+def _crossed(
+    plan: Plan,
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    progress: Progress,
+    made: Made,
+) -> list[Document]:
+    """Tables of shares as one cube; rows by place are no parts of a cohort and stay one-way, beside it."""
+    from app.disclosure.cube import protect_cube
+    from app.disclosure.table import Rows
+    from app.outcomes.finest import finest_cells
+
+    require_not_nested(plan.indicator, [out.documents for out in published])
+    places = [name for name in plan.dimensions if DIMENSIONS[name].rows is Rows.PLACES]
+    cells = finest_cells(
+        plan.indicator,
+        plan.cohort,
+        [name for name in plan.dimensions if name not in places],
+        persons=source.persons,
+        facts=source.facts,
+        as_of=source.as_of,
+        owners=source.owners,
+        coverage=source.coverage,
+        code_lists=source.code_lists,
+        thresholds=source.thresholds,
+    )
+    named = [table for table in plan.named if not set(table) & set(places)]
+    cube = protect_cube(cells, policy, plan.depth, named=named, progress=progress)
+    made.dropped, made.proof = cube.dropped, dict(cube.proof)
+    tables = [cube.table(by).to_document() for by in cube.plan]
+    beside = one_way(plan.indicator, plan.cohort, places, source, policy)[1:] if places else []
+    return [*tables, *beside]
