@@ -13,7 +13,14 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 
 from app.api.dependencies import ServiceDep
 from app.errors import NotFoundError, RefusedError, ServiceError
-from app.flows import agency_views, destroy_data, hold_agreement, sign_agreement, submit_batch
+from app.flows import (
+    agency_views,
+    destroy_data,
+    hold_agreement,
+    queries,
+    sign_agreement,
+    submit_batch,
+)
 from app.flows.publish_release import list_releases
 from app.flows.service import Service
 from app.flows.sessions import Session
@@ -228,6 +235,7 @@ def destroy(
     confirmed: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     """Ask for destruction, or execute what another organization asked for."""
+    queries.get_agreement(service, session.caller, agreement)  # absent for who may not see it
     if confirmed.strip() != agreement:
         raise RefusedError("NOT_CONFIRMED", "This is not the id of the agreement; nothing was done.")
     done = destroy_data.request_or_execute(service, session.caller, agreement)
