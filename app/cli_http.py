@@ -59,9 +59,11 @@ class ServiceClient:
         """GET a document of another media type."""
         return self._send("GET", path, headers={"Accept": accept}).text
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """POST a JSON document; raises ServiceError on a refusal."""
-        return self._json(self._send("POST", path, json=dict(body or {})))
+        return self._json(self._send("POST", path, json=dict(body or {}), headers=dict(headers or {})))
 
     def events(self, path: str) -> Iterator[dict[str, Any]]:
         """Documents of a stream of server-sent events, until the service ends it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import time
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -11,11 +12,16 @@ from rich.table import Table
 
 from app.cli_http import ServiceClient
 from app.cli_run import DEFAULT_URL, AsJson, KeyFile, Url
+from app.errors import ServiceError
+from crypto.agency.progress import open_progress
 
 app = typer.Typer(no_args_is_help=True, help="Protected tables (partnership).")
 
 # What is not shown has one look, whatever the reason.
 NOT_SHOWN = "–"
+
+PREPARING: Final = "PREPARING"
+LOOK_SECONDS: Final = 0.5
 
 
 @app.command("request")
@@ -26,6 +32,11 @@ def request(
     api_key_file: KeyFile,
     by: Annotated[list[str] | None, typer.Option(help="Dimension to group by.")] = None,
     where: Annotated[list[str] | None, typer.Option(help="Only within one group: DIMENSION=CODE.")] = None,
+    min_cell: Annotated[int | None, typer.Option(help="A minimum cell above the agreement's.")] = None,
+    correction: Annotated[
+        bool, typer.Option("--correction", help="Make a frozen cohort again from the newest run, if planned.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Wait for an answer that must be prepared first.")] = True,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -40,10 +51,41 @@ def request(
         "cohort": cohort,
         "by": by or [],
         "where": {name: code for name, _, code in filters},
+        "min_cell": min_cell,
+        "correction": correction,
     }
     with ServiceClient(url, api_key_file) as client:
-        release = client.post(f"/agreements/{agreement}/releases", question)
+        # Not longer: from then on we show how far it is.
+        headers = {"Prefer": "wait=2"}
+        release = client.post(f"/agreements/{agreement}/releases", question, headers)
+        if wait and release["status"] == PREPARING:
+            release = _await(client, release["id"], silent=as_json)
     _show(release, as_json=as_json)
+
+
+def _await(client: ServiceClient, release: str, *, silent: bool) -> dict[str, Any]:
+    """Follow the preparation of an answer until it is there."""
+    with open_progress(silent=silent) as progress:
+        while (document := client.get(f"/releases/{release}"))["status"] == PREPARING:
+            how_far = document["progress"]
+            progress(how_far["stage"], how_far["done"], how_far["total"])
+            time.sleep(LOOK_SECONDS)
+    if document["status"] == "REFUSED":
+        raise ServiceError(document["code"], 422, f"Release {release} was refused.")
+    return document
+
+
+@app.command("cancel")
+def cancel(
+    release: Annotated[str, typer.Argument(help="Release id.")],
+    api_key_file: KeyFile,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Stop preparing an answer; nothing of it is kept."""
+    with ServiceClient(url, api_key_file) as client:
+        document = client.post(f"/releases/{release}/cancellation")
+    _show(document, as_json=as_json)
 
 
 @app.command("show")
@@ -69,6 +111,8 @@ def _show(release: dict[str, Any], *, as_json: bool) -> None:
         return
     table = release["table"]
     typer.echo(f"release {release['id']}: {release['status']}")
+    if table is None:
+        return
     shown = Table(title=f"{table['indicator']}, {table['cohort']}, {table['vintage']}")
     shown.add_column(", ".join(table["by"]) or "all")
     for heading in ("persons", "found", "rate %"):
