@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from app.errors import Problem, RefusedError, ServiceError, from_crypto
-from app.flows.agreement_terms import Dataset, Terms
-from app.flows.periods import Period, covers, month_number, read_periods
+from app.flows.agreement_terms import Terms
+from app.flows.facts_checks import MAX_PROBLEMS, FactsCheck, check_facts
+from app.flows.references import References
 from app.flows.screening import refuse_by_policy
 from app.flows.service import Service
 from app.store import Plane, Tx, batches
@@ -29,12 +28,10 @@ from crypto.encoding.profile_clkhash import NO_CHECK_VALUE
 from crypto.encoding.screening import LEAST_RECORDS, Screening, same_key
 from crypto.encoding.types import FilterColumn, LinkSpec
 from crypto.errors import CohortlinkError
-from crypto.facts import validate_facts
 from crypto.wire import Manifest, encoding_pieces
 
 # Batches whose key check value binds the others of their epoch.
 BINDING = (BatchState.ACCEPTED, BatchState.SUPERSEDED, BatchState.WITHDRAWN)
-MAX_PROBLEMS = 20
 #: Batches of other agencies with which the secret is compared: enough to know, few enough to be quick.
 MAX_COMPARED = 2
 #: The column by which a row belongs to a period. (Truth pairs have no time.)
@@ -111,6 +108,8 @@ def check_content(
     3. They look like real data (`SCREENING_FAILED`).
     4. Every file of facts keeps its schema and rules (`FACTS_INVALID`, `PII_COLUMN`, …), holds only
        permitted fields, and speaks of nobody who is not in the encodings (`RECORD_REF_UNKNOWN`).
+    5. Some fact speaks of every encoding (`RECORD_WITHOUT_FACTS`): who is in no figure is not sent. CLKs of
+       other makers may come alone.
 
     Raises
     ------
@@ -123,16 +122,34 @@ def check_content(
         for row in files
     }
     encodings_file = next(row for row in files if row.kind == "encodings")
-    refs, figures = _check_encodings(
-        service.plane("encodings"), batch.id, content[encodings_file.name], others, profile.link_spec()
+    refs = References(min(encodings_file.rows, encodings_file.size))
+    figures = _check_encodings(
+        service.plane("encodings"), batch.id, content[encodings_file.name], others, profile.link_spec(), refs
     )
     figures["facts"] = {}
+    spoken = np.zeros(len(refs), np.bool_)
     for row in files:
         if row.facts is not None:
             dataset = terms.dataset(batch.organization_id, row.facts)
-            _check_facts(service.plane("facts"), batch.id, content[row.name], refs, dataset, submitted_on)
+            expected = min(row.rows, row.size)
+            check = FactsCheck(row.facts, dataset, refs, spoken, submitted_on, expected)
+            with content[row.name].open(service.plane("facts"), batch.id) as file:
+                check_facts(file, check, row.name, row.rows)
             figures["facts"][row.facts] = row.rows
+    if profile.clk_schema is None:
+        _refuse_unspoken(np.flatnonzero(~spoken), encodings_file.name)
     return figures
+
+
+def _refuse_unspoken(alone: NDArray[np.intp], name: str) -> None:
+    if len(alone):
+        problems = [
+            Problem("RECORD_WITHOUT_FACTS", "no fact speaks of it", row=int(at) + 1, column="record_ref")
+            for at in alone[:MAX_PROBLEMS]
+        ]
+        raise RefusedError(
+            "RECORD_WITHOUT_FACTS", f"{name}: {len(alone)} encodings are of persons without facts.", problems
+        )
 
 
 @dataclass(frozen=True)
@@ -168,15 +185,20 @@ class _Content:
 
 
 def _check_encodings(
-    plane: Plane, batch_id: str, content: _Content, others: Sequence[Stored], spec: LinkSpec
-) -> tuple[NDArray[np.bytes_], dict[str, Any]]:
-    """Returns the references as 16 bytes each, shape (n,), ascending, and the figures of the screening."""
-    screening, refs = Screening(), []
+    plane: Plane,
+    batch_id: str,
+    content: _Content,
+    others: Sequence[Stored],
+    spec: LinkSpec,
+    refs: References,
+) -> dict[str, Any]:
+    """Returns the figures of the screening, and keeps the references."""
+    screening = Screening(min(content.row.rows, content.row.size))
     try:
         with content.open(plane, batch_id) as file:
             for piece in encoding_pieces(file, spec):
                 screening.add(piece)
-                refs.append(_packed(piece.record_refs.tolist()))
+                refs.add(piece.record_refs.tolist())
     except CohortlinkError as error:
         raise from_crypto(error) from None
     figures = screening.figures()
@@ -189,7 +211,7 @@ def _check_encodings(
         if (stored := _stored_sample(plane, other, spec)) is not None
     ]
     refuse_by_policy(figures, spec)
-    return np.concatenate(refs) if refs else np.empty(0, "S16"), figures
+    return figures
 
 
 def _stored_sample(plane: Plane, other: Stored, spec: LinkSpec) -> dict[str, FilterColumn] | None:
@@ -210,111 +232,3 @@ def _stored_sample(plane: Plane, other: Stored, spec: LinkSpec) -> dict[str, Fil
             parts.failure or ServiceError("BATCH_UNREADABLE", 500, "A stored batch is unreadable.")
         ) from None
     return screening.sample()
-
-
-def _packed(refs: Sequence[str]) -> NDArray[np.bytes_]:
-    return np.frombuffer(bytes.fromhex("".join(refs)), "S16")
-
-
-def _check_facts(
-    plane: Plane,
-    batch_id: str,
-    content: _Content,
-    refs: NDArray[np.bytes_],
-    dataset: Dataset | None,
-    submitted_on: date,
-) -> None:
-    row = content.row
-    assert row.facts is not None
-    with content.open(plane, batch_id) as file:
-        try:
-            table = pq.read_table(file)
-        except (pa.ArrowException, OSError):
-            raise RefusedError("FILE_UNREADABLE", f"{row.name} is not a Parquet file.") from None
-    if table.num_rows != row.rows:
-        raise RefusedError("FILE_ROWS", f"{row.name} does not have the announced number of rows.")
-    try:
-        typed = validate_facts(row.facts, table, submitted_on=submitted_on)
-    except CohortlinkError as error:
-        raise _facts_refused(row.facts, error) from None
-    _check_fields(row.facts, table, dataset)
-    _check_periods(row.facts, typed, dataset)
-    _check_refs(row.facts, table, refs)
-
-
-def _facts_refused(kind: str, error: CohortlinkError) -> ServiceError:
-    refusal = from_crypto(error)
-    if refusal.code != "INVALID_ROWS":
-        return refusal
-    return RefusedError("FACTS_INVALID", f"facts {kind}: {refusal.detail}", refusal.problems)
-
-
-def _check_fields(kind: str, table: pa.Table, dataset: Dataset | None) -> None:
-    """Only permitted fields hold anything; columns of the schema may be there empty."""
-    if dataset is None:
-        raise RefusedError("DATASET_NOT_PERMITTED", "The agreement does not let you submit these data.")
-    if "*" in dataset.fields:
-        return
-    extra = [
-        name
-        for name in table.column_names
-        if name != "record_ref" and name not in dataset.fields and table[name].null_count < table.num_rows
-    ]
-    if extra:
-        problems = [Problem("FIELD_NOT_PERMITTED", "is not permitted", column=name) for name in extra]
-        raise RefusedError(
-            "FIELD_NOT_PERMITTED", f"facts {kind}: the agreement leaves out some fields.", problems
-        )
-
-
-def _check_periods(kind: str, table: pa.Table, dataset: Dataset | None) -> None:
-    """Every row lies in a period that the agreement permits; a row that only deletes may have no date."""
-    assert dataset is not None
-    permitted = read_periods(dataset.periods)
-    column = _DATED_BY.get(kind)
-    if permitted is None or column is None:
-        return
-    # Few distinct dates stand for many rows.
-    months = table[column].cast(pa.string()).combine_chunks()
-    outside = [
-        text
-        for text in months.unique().to_pylist()
-        if text is not None and not covers(permitted, _months(text))
-    ]
-    refused = pc.is_in(months, value_set=pa.array(outside, type=pa.string()))
-    rows = np.flatnonzero(refused.to_numpy(zero_copy_only=False).astype(bool))
-    if len(rows):
-        problems = [
-            Problem("PERIOD_NOT_PERMITTED", "is in no permitted period", row=int(at) + 1, column=column)
-            for at in rows[:MAX_PROBLEMS]
-        ]
-        raise RefusedError(
-            "PERIOD_NOT_PERMITTED",
-            f"facts {kind}: {len(rows)} rows lie in no period that the agreement permits.",
-            problems,
-        )
-
-
-def _months(text: str) -> Period:
-    if "Q" in text:
-        period = Period.parse(text)
-        assert period is not None
-        return period
-    return Period(month_number(text), month_number(text))
-
-
-def _check_refs(kind: str, table: pa.Table, refs: NDArray[np.bytes_]) -> None:
-    # Of the form of a reference: `validate_facts` has seen to that.
-    given = _packed(table["record_ref"].cast(pa.string()).to_pylist())
-    place = np.minimum(np.searchsorted(refs, given), len(refs) - 1)
-    unknown = np.flatnonzero(refs[place] != given if len(refs) else np.ones(len(given), np.bool_))
-    if len(unknown):
-        problems = [
-            Problem("RECORD_REF_UNKNOWN", "is not in the encodings", row=int(at) + 1, column="record_ref")
-            for at in unknown[:MAX_PROBLEMS]
-        ]
-        raise RefusedError(
-            "FACTS_INVALID",
-            f"facts {kind}: {len(unknown)} rows speak of records that are not here.",
-            problems,
-        )

@@ -41,12 +41,17 @@ class Screening:
     """The figures of a batch, a piece of its records at a time.
 
     What is kept between pieces is two counts per bit, 8 bytes per record and the first 2,500 records.
+
+    Parameters
+    ----------
+    expected : int
+        How many records there will be; more are no error.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 0) -> None:
         self._records = 0
         self._filters: dict[str, _Counts] = {}
-        self._digests: list[NDArray[np.uint64]] = []
+        self._digests: NDArray[np.uint64] = np.empty(expected, np.uint64)
         self._random = np.random.default_rng()
         self._factors: NDArray[np.uint64] | None = None
         self._sample: list[Encodings] = []
@@ -55,10 +60,14 @@ class Screening:
         """Look at some more records."""
         if self._records < LEAST_RECORDS:
             self._sample.append(_head(encodings, LEAST_RECORDS - self._records))
-        self._records += len(encodings)
+        before, self._records = self._records, self._records + len(encodings)
         for name, column in encodings.filters.items():
             self._filters.setdefault(name, _Counts(column.width)).add(column)
-        self._digests.append(self._digest(encodings))
+        if self._records > len(self._digests):
+            grown = np.empty(max(self._records, 2 * before), np.uint64)
+            grown[:before] = self._digests[:before]
+            self._digests = grown
+        self._digests[before : self._records] = self._digest(encodings)
 
     def sample(self) -> dict[str, FilterColumn]:
         """The first 2,500 records. Their order is that of their random references, so nobody's choice."""
@@ -83,7 +92,7 @@ class Screening:
             diffused, PRIVACY 2), ``outliers`` (records whose number of set bits is far from the others')
             and ``constant`` (every record has the same filter).
         """
-        digests = np.concatenate(self._digests) if self._digests else np.empty(0, np.uint64)
+        digests = self._digests[: self._records]
         digests.sort()
         sample = self.sample() if self._sample else {}
         return {
