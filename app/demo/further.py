@@ -56,11 +56,12 @@ def _gap(stage: Stage, partnership: Caller) -> None:
     rates = {row["label"]: row for row in release["table"]["rows"]}
     table = Table(title=f"{gaps['title']}, against White", title_justify="left", padding=(0, 1))
     table.add_column("group")
-    for heading in ("rate %", "gap, points", "ratio", "adjusted rate %", "adjusted gap"):
+    for heading in ("linked %", "rate %", "gap, points", "ratio", "adjusted rate %", "adjusted gap"):
         table.add_column(heading, justify="right")
     for row in gaps["rows"]:
         adjusted = rates[row["label"]].get("adjusted")
-        figures = (rates[row["label"]]["rate"], row["points"], row["ratio"])
+        linked = rates[row["label"]].get("matched", {}).get("rate")
+        figures = (linked, rates[row["label"]]["rate"], row["points"], row["ratio"])
         shown = adjusted and f"{adjusted['rate']} [{adjusted['low']}, {adjusted['high']}]"
         cells = (*figures, shown, row["adjusted_points"])
         # In brackets stands an interval, and no markup.

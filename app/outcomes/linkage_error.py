@@ -44,10 +44,11 @@ class Rates:
     basis: Basis
 
     def to_document(self) -> dict[str, Any]:
-        """Return the parameters as they stand in an answer, three places."""
+        """Return the parameters as they stand in an answer, three places; ``missed`` is what s leaves."""
         return {
             "s": _places(self.s, 3),
             "f": _places(self.f, 3),
+            "missed": _places(1 - self.s, 3),
             "n_s": self.n_s,
             "n_f": self.n_f,
             "basis": self.basis,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -138,7 +138,8 @@ def check_rows(
         columns[field.name] = _column(field, table, breaches)
     if kind == "completion":
         breaches = [_spare_deletions(breach, mask(columns["is_deleted"])) for breach in breaches]
-    breaches.extend(RULES[kind](columns, submitted_on))
+    wrong = {breach.column: breach.rows for breach in breaches if breach.code == "BAD_VALUE"}
+    breaches.extend(_spare_wrong(breach, wrong) for breach in RULES[kind](columns, submitted_on))
     problems.add(breaches, first_row)
     return pa.table(columns, schema=schema.arrow(reference))
 
@@ -208,6 +209,13 @@ def _column(field: Field, table: pa.Table, breaches: list[Breach]) -> pa.Array:
     if field.required:
         breaches.append(Breach(mask(pc.is_null(texts)), field.name, "MISSING_VALUE", "A value is needed."))
     return values
+
+
+def _spare_wrong(breach: Breach, wrong: Mapping[str, NDArray[np.bool_]]) -> Breach:
+    """A value that is there and wrong was told once: it is not missing as well."""
+    if breach.code != "MISSING_VALUE" or breach.column not in wrong:
+        return breach
+    return Breach(breach.rows & ~wrong[breach.column], breach.column, breach.code, breach.detail)
 
 
 def _spare_deletions(breach: Breach, deleted: NDArray[np.bool_]) -> Breach:

@@ -243,6 +243,11 @@ def test_bad_value_is_refused_by_row_and_column_without_the_value(
     )
 
 
+def test_value_of_a_wrong_form_is_told_once_and_not_as_missing_too() -> None:
+    error = refusal("completion", table("completion", {"award_level": "20"}))
+    assert [(p.column, p.code) for p in error.problems] == [("award_level", "BAD_VALUE")]
+
+
 def test_month_of_submission_is_not_in_the_future() -> None:
     assert validate_facts("completion", table("completion", {"award_date": "2026-11"}), submitted_on=TODAY)
 

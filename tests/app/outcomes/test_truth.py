@@ -60,6 +60,8 @@ def test_model_based_rates_come_from_the_runs_report_and_are_labelled() -> None:
     assert rates.s == Fraction(96, 100)
     assert rates.f == Fraction(8) / (1000 - Fraction(792) / Fraction(96, 100))
     assert rates.basis == "model-based"
+    # What the model believes to be missed is told with it.
+    assert rates.to_document()["missed"] == "0.040"
     adjusted = adjust(400, 280, rates)
     assert adjusted is not None
     assert adjusted["basis"] == "model-based"
