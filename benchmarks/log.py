@@ -63,7 +63,7 @@ def _leaves(count: int) -> Iterator[bytes]:
                     "release.refused",
                     {**body, "release": f"rel-{(index - 1) | 1:024x}", "code": "NOT_IN_PLAN"},
                 )
-        yield Entry(index, kind, AT, actor, agreement, body).leaf()
+        yield Entry(index, kind, AT, actor, agreement, body, f"{index:032x}").leaf()
 
 
 def _appends(folder: Path, count: int = 2000) -> tuple[float, float]:

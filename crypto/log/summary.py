@@ -91,6 +91,9 @@ def _add_run(run: dict[str, Any], what: str, body: Mapping[str, Any]) -> None:
 
 
 def _add_release(release: dict[str, Any], what: str, body: Mapping[str, Any]) -> None:
+    if what in ("approved", "objected", "reviewed"):
+        release["review"] = what
+        return
     release["state"] = what
     for name in ("question", "code", "cells", "table_sha256"):
         if name in body:
@@ -127,6 +130,7 @@ def to_text(page: Mapping[str, Any]) -> str:
         *(
             f"  #{r['entry']:<6} {r['at']}  {r['by']}: {_question(r.get('question'))} "
             f"{r['state']}{' ' + r['code'] if r.get('code') else ''}{_cells(r.get('cells'))}"
+            + (f", {r['review']}" if "review" in r else "")
             for r in page["releases"]
         ),
         _ledger(page),

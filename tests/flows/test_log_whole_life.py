@@ -129,6 +129,12 @@ def test_a_whole_life_writes_every_kind_of_entry_and_breaks_no_rule(
     assert set(KINDS) - {entry["kind"] for entry in found} == set()
     report = check_log(world.service)
     assert report.ok, [check for check in report.checks if not check.ok]
+    page = world.auditor.get(f"/log/summary/{ID}").json()
+    states = [(release["state"], release.get("review")) for release in page["releases"]]
+    assert states == [("refused", None), ("granted", "reviewed"), ("granted", "objected")]
+    assert [batch["state"] for batch in page["batches"]].count("accepted") == 2
+    assert {run["state"] for run in page["runs"]} == {"cancelled", "failed", "finished"}
+    assert [step["what"] for step in page["destruction"]] == ["due", "done"]
     # Nobody's answer, and no count of it, is in there: of entries that are not about a batch or a run.
     for entry in found:
         if entry["kind"].startswith("release."):
