@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.errors import ConflictError, NotFoundError, RefusedError
 from app.flows import log_memory
-from app.flows.log_keys import log_keys
+from app.flows.log_keys import local_keys, log_keys
 from app.flows.seal_log import cosigned
 from app.flows.service import Service
 from app.store import Tx, log, organizations
@@ -33,10 +33,7 @@ def receive_cosignature(service: Service, note: str) -> dict[str, object]:
     ConflictError
         `LOG_FORKED`.
     """
-    try:
-        seen = open_note(note, log_keys(service).keys)
-    except CohortlinkError:
-        raise RefusedError("CHECKPOINT_INVALID", "This is not a checkpoint that this log signed.") from None
+    seen = _open(service, note)
     now = service.now()
     forked = False
     with service.store.transaction("receive cosignature") as tx:
@@ -53,6 +50,20 @@ def receive_cosignature(service: Service, note: str) -> dict[str, object]:
             "LOG_FORKED", f"This log signed {seen.size} entries that are not those that it has now."
         )
     return {"size": seen.size, "witnesses": [witness.name for witness, _, _ in kept]}
+
+
+def _open(service: Service, note: str) -> Checkpoint:
+    """Open a checkpoint by the key that was in force at its size, or by this node's own.
+
+    By no other: whoever has a key that was retired could else make this log stop. The node's own counts
+    though the log may not name it: it may have been set back to before.
+    """
+    for verify in (log_keys(service).open, lambda text: open_note(text, local_keys(service)[:1])):
+        try:
+            return verify(note)
+        except CohortlinkError:
+            continue
+    raise RefusedError("CHECKPOINT_INVALID", "This is not a checkpoint that this log signed.")
 
 
 def _cosignatures(tx: Tx, seen: Checkpoint, note: str) -> list[tuple[Cosignature, PublicKey, str]]:

@@ -1,8 +1,8 @@
 """``log verify``: fetch the log or take a copy of it, and verify it offline either way.
 
 A copy is a folder: ``checkpoint`` (signed note), ``entries.jsonl`` (one leaf per line, exact bytes),
-``key`` (verifier key text), ``keys`` (all keys that the log has had, with the statements that lead from one to
-the next; a copy without it is of a log with one key), optionally ``hashes`` (the leaf hashes, one in
+``key`` (verifier key text), ``keys`` (all keys that the log has had, with the statements that lead from one
+to the next; a copy without it is of a log with one key), optionally ``hashes`` (the leaf hashes, one in
 hexadecimal per line: it needs no trust, as the checkpoint vouches for it, and tells which entry was changed)
 and ``checkpoints/`` (older ones, each of which the entries must reach).
 """
@@ -22,6 +22,7 @@ from crypto.agency.progress import Progress, silent
 from crypto.agency.service import Service, bad_answer
 from crypto.errors import CohortlinkError, InputError, LogError
 from crypto.log.checkpoint import Checkpoint, open_note
+from crypto.log.keychain import Keychain
 from crypto.log.tree import leaf_hash
 from crypto.log.verify import Anchor, LogCopy, VerificationReport, verify_copy
 
@@ -144,10 +145,11 @@ def _download(
         if witnessed:
             _keep_checkpoint(folder, _witnessed(service))
         note = service.call("GET", "log/checkpoint").content
-        key = service.call("GET", "log/key").content
+        keys = service.call("GET", "log/keys").text
         (folder / "checkpoint").write_bytes(note)
-        (folder / "key").write_bytes(key)
-        (folder / "keys").write_bytes(service.call("GET", "log/keys").content)
+        # Both of one answer: a key that is replaced just now must not look like a forgery.
+        (folder / "key").write_text(Keychain.parse(keys).newest, encoding="utf-8")
+        (folder / "keys").write_text(keys, encoding="utf-8", newline="")
         size = _claimed_size(note)
         with (folder / "entries.jsonl").open("wb") as entries, (folder / "hashes").open("w") as hashes:
             start = 0

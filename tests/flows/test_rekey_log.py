@@ -114,6 +114,16 @@ def test_a_checkpoint_by_a_retired_key_is_refused_beyond_its_time(sqlite_world: 
     assert failed(report) == ["signature of the checkpoint"]
 
 
+def test_whoever_has_a_retired_key_cannot_make_the_log_stop(sqlite_world: World) -> None:
+    world = sqlite_world
+    erased, origin = world.service.log_key, world.settings.log_origin
+    rekey_log.rekey_log(world.service)
+    fake = Checkpoint(origin, 10_000, bytes(32)).sign(erased, origin)
+    answer = world.client.post("/v1/log/cosignatures", json={"checkpoint": fake})
+    assert (answer.status_code, answer.json()["code"]) == (422, "CHECKPOINT_INVALID")
+    assert world.operator.post("/organizations", {"id": "later", "name": "Later"}).status_code == 201
+
+
 @pytest.mark.parametrize("place", ["make_next", "append", "seal", "promote"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_rotation_that_dies_anywhere_is_finished_or_forgotten(
