@@ -270,6 +270,9 @@ def encode(
     agreement: Annotated[
         str | None, typer.Option(help="Agreement's id, where the secret file does not say it.")
     ] = None,
+    leave_out: Annotated[
+        bool, typer.Option("--only-with-facts", help="Leave out persons of whom no fact speaks.")
+    ] = False,
     delimiter: Delimiter = ",",
     encoding: Encoding = "utf-8",
     as_json: Json = False,
@@ -299,6 +302,7 @@ def encode(
                 today=today(),
                 delimiter=delimiter,
                 encoding=encoding,
+                leave_out=leave_out,
                 progress=progress,
             )
         return {"package": str(out), **report}
@@ -319,6 +323,11 @@ def _show_package(result: Mapping[str, Any]) -> None:
         warn(line)
     if result["cleaned"]:
         warn(f"removed {result['cleaned']} unfinished folders that runs which were killed had left behind")
+    if result["without_facts"]:
+        warn(
+            f"no fact speaks of {result['without_facts']} persons, and a service will refuse the package; "
+            "--only-with-facts leaves them out"
+        )
     if result["not_encodable"]:
         warn(f"{result['not_encodable']} persons have nothing to encode; they count, but cannot be linked")
     say("crosswalk.csv leads back to persons: keep it, and never send it")

@@ -53,6 +53,7 @@ def encode_package(
     today: date,
     delimiter: str = ",",
     encoding: str = "utf-8",
+    leave_out: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Make a package from an agency's files; see the module's text for the order of things.
@@ -70,6 +71,8 @@ def encode_package(
         Dated into the manifest; facts may not lie after it.
     delimiter, encoding
         Of CSV files.
+    leave_out
+        Leave out persons of whom no fact speaks; a service refuses them.
     progress
 
     Returns
@@ -113,7 +116,8 @@ def encode_package(
         sample = people.survey.sample()
         encoder = Encoder(sample, profile, keys)
         risk.refuse_leakage(risk.assess(encoder, profile, np.arange(sample.rows)))
-        write_people(people, profile, id_column, partial.path, progress)
+        spoken = np.unique(np.concatenate([one.spoken() for one in facts])) if facts else None
+        write_people(people, profile, id_column, partial.path, progress, spoken=spoken, leave_out=leave_out)
         entries = [file_entry(partial.path / ENCODINGS_NAME, people.persons, None)]
         for one in facts:
             path = partial.path / f"facts-{one.kind}.parquet"
@@ -131,7 +135,7 @@ def encode_package(
             software=SOFTWARE,
         )
         digest = write_manifest(partial.path, manifest)
-        told = _report(people, profile, keys, manifest, digest)
+        told = _report(people, profile, keys, manifest, digest, people.unspoken if leave_out else 0)
         _write_texts(partial.path, profile, told)
         shutil.rmtree(spill, ignore_errors=True)
         partial.publish()
@@ -148,7 +152,9 @@ def _write_texts(folder: Path, profile: Profile, told: Mapping[str, Any]) -> Non
         os.fsync(stream.fileno())
 
 
-def _report(people: People, profile: Profile, keys: Keys, manifest: Manifest, digest: str) -> dict[str, Any]:
+def _report(
+    people: People, profile: Profile, keys: Keys, manifest: Manifest, digest: str, left_out: int
+) -> dict[str, Any]:
     sample = people.survey.sample()
     fields = people.survey.fields(people.filled, manifest.persons)
     encoder = Encoder(sample, profile, keys)
@@ -164,7 +170,9 @@ def _report(people: People, profile: Profile, keys: Keys, manifest: Manifest, di
         "kcv": manifest.kcv,
         "rows": people.survey.rows,
         "persons": manifest.persons,
-        "merged": people.survey.rows - manifest.persons,
+        "merged": people.survey.rows - manifest.persons - left_out,
+        "left_out": left_out,
+        "without_facts": people.unspoken - left_out,
         "encodable": people.encodable,
         "not_encodable": manifest.persons - people.encodable,
         "strong_identifier": people.strong,

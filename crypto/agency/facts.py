@@ -54,6 +54,7 @@ class Facts:
             raise InputError("FACTS_KIND_UNKNOWN", f"kinds of facts are {', '.join(FACT_KINDS)}")
         self.kind, self._path, self._id_column, self._references = kind, path, id_column, references
         self.rows = 0
+        self._spoken: list[Refs] = []
         total = estimate_rows(path)
         self._total = total
         self._buckets = Buckets(folder / f"facts-{kind}", total, _BUDGET_BYTES)
@@ -103,11 +104,18 @@ class Facts:
         if isinstance(ids, pa.ChunkedArray):
             ids = pa.concat_arrays(ids.chunks)
         encoded = ids.dictionary_encode()
-        refs = self._references.of(encoded.dictionary)[encoded.indices.to_numpy(zero_copy_only=False)]
+        distinct = self._references.of(encoded.dictionary)
+        self._spoken.append(distinct)
+        refs = distinct[encoded.indices.to_numpy(zero_copy_only=False)]
         self._buckets.add(typed.append_column(" ref", pa.array(refs.tolist(), pa.binary())), refs)
         if self._keys is not None:
             columns = list(SCHEMAS[self.kind].key)
             self._keys.add(typed.select([*columns, _ROW]), _spread(typed, columns))
+
+    def spoken(self) -> Refs:
+        """References of whom the file speaks, ascending, once it was read; 16 bytes each."""
+        self._spoken = [np.unique(np.concatenate([*self._spoken, np.zeros(0, "S16")]))]
+        return self._spoken[0]
 
     def write(self, target: Path, people: People, progress: Progress = silent) -> None:
         """Write the facts under references, by references, once all persons are known.

@@ -71,14 +71,19 @@ class People:
     persons: int = 0
     encodable: int = 0
     strong: int = 0
+    unspoken: int = 0
     filled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     present: dict[str, int] = field(default_factory=dict)
 
     def knows(self, refs: Refs) -> NDArray[np.bool_]:
         """Which references are a person's."""
-        known = np.concatenate([*self.refs, np.zeros(0, "S16")])
-        places = np.minimum(np.searchsorted(known, refs), max(len(known) - 1, 0))
-        return known[places] == refs if len(known) else np.zeros(len(refs), np.bool_)
+        return _among(refs, np.concatenate([*self.refs, np.zeros(0, "S16")]))
+
+
+def _among(refs: Refs, known: Refs) -> NDArray[np.bool_]:
+    """Which references are among others, which ascend."""
+    places = np.minimum(np.searchsorted(known, refs), max(len(known) - 1, 0))
+    return known[places] == refs if len(known) else np.zeros(len(refs), np.bool_)
 
 
 def _trimmed_ids(piece: pa.Table, column: str, first_row: int) -> pa.Array:
@@ -185,9 +190,19 @@ def _encode_piece(prepared: Prepared, profile: Profile, encoder: Encoder) -> dic
 
 
 def write_people(
-    people: People, profile: Profile, id_column: str, folder: Path, progress: Progress = silent
+    people: People,
+    profile: Profile,
+    id_column: str,
+    folder: Path,
+    progress: Progress = silent,
+    *,
+    spoken: Refs | None = None,
+    leave_out: bool = False,
 ) -> None:
     """Write ``encodings.parquet`` and ``crosswalk.csv`` in the order of references; fills in the counts.
+
+    ``spoken`` are the references of whom the package's facts speak, ascending; None: it has no facts. Others
+    are counted, and left out if ``leave_out`` says so: they would be in no figure.
 
     Raises
     ------
@@ -210,6 +225,11 @@ def write_people(
             progress("write", done, people.survey.rows)
             done += rows.num_rows
             rows, refs = _merge(rows, conflicts)
+            if spoken is not None:
+                heard = _among(refs, spoken)
+                people.unspoken += int(np.count_nonzero(~heard))
+                if leave_out:
+                    rows, refs = rows.filter(pa.array(heard)), refs[heard]
             names = hexadecimal(refs)
             columns = [rows[f"filter {item.name}"].combine_chunks() for item in profile.filters]
             writer.write([names, *(_whole(column) for column in columns)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def wage(person: int | str, quarter: int, amount: str = "5000.00") -> str:
     return f"{person},39,2023Q{quarter},{'ab' * 32},{amount}"
 
 
-def encode(folder: Path, kind: str, path: Path) -> Path:
+def encode(folder: Path, kind: str, path: Path, leave_out: bool = False) -> Path:
     out = folder / "package"
     encode_package(
         profile=default_profile("field-level"),
@@ -52,6 +53,7 @@ def encode(folder: Path, kind: str, path: Path) -> Path:
         facts_files={kind: path},
         out=out,
         today=TODAY,
+        leave_out=leave_out,
     )
     return out
 
@@ -90,6 +92,21 @@ def test_facts_about_nobody_when_encoded_are_refused_by_their_rows(tmp_path: Pat
     error = refusal(tmp_path, "wage", wages(tmp_path, rows))
     assert (error.code, [problem.row for problem in error.problems]) == ("FACT_ID_UNKNOWN", [501, len(rows)])
     assert "stranger" not in str(error)
+
+
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_persons_of_whom_no_fact_speaks_when_encoded_are_counted_and_left_out_if_asked(
+    tmp_path: Path, leave_out: bool
+) -> None:
+    rows = [row for row in ROWS if row.split(",")[0] not in ("5", "299")]
+    out = encode(tmp_path, "wage", wages(tmp_path, rows), leave_out=leave_out)
+    told = json.loads((out / "report.json").read_text())
+    expected = (PERSONS - 2, 2, 0) if leave_out else (PERSONS, 0, 2)
+    assert (told["persons"], told["left_out"], told["without_facts"]) == expected
+    assert told["merged"] == 0
+    ids = {line.split(",")[0] for line in (out / "crosswalk.csv").read_text().splitlines()[1:]}
+    assert ({"5", "299"} & ids == set()) is leave_out
+    assert pq.read_table(out / "encodings.parquet").num_rows == told["persons"] == len(ids)
 
 
 def test_rows_that_are_wrong_in_several_pieces_when_encoded_are_all_told(tmp_path: Path) -> None:
