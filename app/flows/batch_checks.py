@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from app.errors import Problem, RefusedError, ServiceError, from_crypto
 from app.flows.agreement_terms import Terms
-from app.flows.facts_checks import MAX_PROBLEMS, FactsCheck, check_facts
+from app.flows.facts_checks import MAX_PROBLEMS, FactsCheck, OutOfOrderError, check_facts
 from app.flows.references import References
 from app.flows.screening import refuse_by_policy
 from app.flows.service import Service
@@ -32,6 +32,8 @@ from crypto.wire import Manifest, encoding_pieces
 
 # Batches whose key check value binds the others of their epoch.
 BINDING = (BatchState.ACCEPTED, BatchState.SUPERSEDED, BatchState.WITHDRAWN)
+#: Records that are looked at together: small, because many checks may go on at once.
+PIECE = 1_024
 #: Batches of other agencies with which the secret is compared: enough to know, few enough to be quick.
 MAX_COMPARED = 2
 #: The column by which a row belongs to a period. (Truth pairs have no time.)
@@ -131,10 +133,16 @@ def check_content(
     for row in files:
         if row.facts is not None:
             dataset = terms.dataset(batch.organization_id, row.facts)
-            expected = min(row.rows, row.size)
-            check = FactsCheck(row.facts, dataset, refs, spoken, submitted_on, expected)
-            with content[row.name].open(service.plane("facts"), batch.id) as file:
-                check_facts(file, check, row.name, row.rows)
+            for in_order in (True, False):
+                check = FactsCheck(
+                    row.facts, dataset, refs, spoken, submitted_on, min(row.rows, row.size), in_order=in_order
+                )
+                try:
+                    with content[row.name].open(service.plane("facts"), batch.id) as file:
+                        check_facts(file, check, row.name, row.rows)
+                    break
+                except OutOfOrderError:
+                    continue
             figures["facts"][row.facts] = row.rows
     if profile.clk_schema is None:
         _refuse_unspoken(np.flatnonzero(~spoken), encodings_file.name)
@@ -193,10 +201,10 @@ def _check_encodings(
     refs: References,
 ) -> dict[str, Any]:
     """Returns the figures of the screening, and keeps the references."""
-    screening = Screening(min(content.row.rows, content.row.size))
+    screening = Screening()
     try:
         with content.open(plane, batch_id) as file:
-            for piece in encoding_pieces(file, spec):
+            for piece in encoding_pieces(file, spec, PIECE):
                 screening.add(piece)
                 refs.add(piece.record_refs.tolist())
     except CohortlinkError as error:

@@ -1,4 +1,7 @@
-"""What a file of facts must be, a piece of its rows at a time; kept between pieces are 8 bytes for each row.
+"""What a file of facts must be, a piece of its rows at a time.
+
+Rows in the order of the encodings, as the agency's program writes them, need nothing kept between pieces but
+the keys of the last person. Others need 8 bytes for each row, to find keys that come again.
 
 Content is checked in the clear in this process's memory and nowhere else.
 """
@@ -26,7 +29,7 @@ from crypto.facts import SCHEMAS, Problems, check_rows
 
 MAX_PROBLEMS: Final = 20
 #: Rows of a piece.
-PIECE: Final = 16_384
+PIECE: Final = 8_192
 #: The column by which a row belongs to a period. (Truth pairs have no time.)
 _DATED_BY: Final = {"completion": "award_date", "wage": "quarter", "participation": "entry_date"}
 
@@ -98,6 +101,10 @@ class Hashed:
         return np.delete(suspects, first)
 
 
+class OutOfOrderError(Exception):
+    """The rows are not in the order of the encodings: check the file again, relying on no order."""
+
+
 class FactsCheck:
     """One file of facts against schema, terms and encodings.
 
@@ -113,6 +120,8 @@ class FactsCheck:
     submitted_on : date
     rows : int
         As announced.
+    in_order : bool
+        Whether to rely on rows in the order of the encodings.
     """
 
     def __init__(
@@ -123,12 +132,17 @@ class FactsCheck:
         spoken: NDArray[np.bool_],
         submitted_on: date,
         rows: int,
+        *,
+        in_order: bool = True,
     ) -> None:
         if dataset is None:
             raise RefusedError("DATASET_NOT_PERMITTED", "The agreement does not let you submit these data.")
         self._kind, self._dataset, self._submitted_on = kind, dataset, submitted_on
         self._refs, self._spoken = refs, spoken
-        self._problems, self._keys = Problems(kind), Hashed(rows)
+        self._problems = Problems(kind)
+        self._ordered = "record_ref" in SCHEMAS[kind].key and in_order
+        self._keys = Hashed(0 if self._ordered else rows)
+        self._last, self._again, self._carried = -1, list[int](), np.empty(0, np.uint64)
         self._filled: dict[str, bool] = {}
         self._outside, self._unknown = _Listed(), _Listed()
         self.rows = 0
@@ -163,7 +177,29 @@ class FactsCheck:
         columns = [self._keys.texts(typed[name].combine_chunks()) for name in others]
         if "record_ref" in SCHEMAS[self._kind].key:
             columns.insert(0, self._keys.refs(refs))
-        self._keys.keep(self._keys.mixed(columns))
+        self._look_for_keys(self._keys.mixed(columns), at)
+
+    def _look_for_keys(self, keys: Hashes, at: Rows) -> None:
+        """Keys that come again: over the whole file, or among neighbours where rows are in order."""
+        if not self._ordered:
+            self._keys.keep(keys)
+            return
+        known = at[at >= 0]
+        if (np.diff(known, prepend=self._last) < 0).any():
+            raise OutOfOrderError
+        # Who is not known is refused at the end; until then it goes with the person before.
+        person = np.maximum(np.maximum.accumulate(at), self._last)
+        before = self._carried if person[0] == self._last else self._carried[:0]
+        together = Hashed(len(before) + len(keys))
+        together.keep(before)
+        together.keep(keys)
+        new = [int(place) - len(before) for place in together.repeated()]
+        self._again += [self.rows + row for row in new if row >= 0]
+        # Only the last person's keys can come again.
+        if person[-1] != self._last or not len(before):
+            before = before[:0]
+        self._last = int(person[-1])
+        self._carried = np.concatenate([before, keys[person == self._last]])
 
     def finish(self) -> None:
         """After the last row.
@@ -177,7 +213,8 @@ class FactsCheck:
         if not self._problems.total:
             key = SCHEMAS[kind].key
             detail = f"An earlier row has the same {', '.join(key)}."
-            self._problems.add_rows(self._keys.repeated(), key[0], "DUPLICATE_KEY", detail)
+            again = np.array(self._again, np.int64) if self._ordered else self._keys.repeated()
+            self._problems.add_rows(again, key[0], "DUPLICATE_KEY", detail)
         try:
             self._problems.raise_if_any()
         except CohortlinkError as error:

@@ -30,7 +30,9 @@ AGREES: Final = 6.0
 OUTLIER: Final = 6.0
 #: Records among which near copies are looked for.
 NEAR_SAMPLE: Final = 1_000
-_ROWS: Final = 4096
+#: Records whose digests are kept, to find equal ones.
+MOST_DIGESTS: Final = 1_000_000
+_ROWS: Final = 256
 _WORDS: Final = 8
 
 #: What two batches' filters say of their secrets.
@@ -40,18 +42,18 @@ SameKey = Literal["same", "another", "unknown"]
 class Screening:
     """The figures of a batch, a piece of its records at a time.
 
-    What is kept between pieces is two counts per bit, 8 bytes per record and the first 2,500 records.
-
-    Parameters
-    ----------
-    expected : int
-        How many records there will be; more are no error.
+    What is kept between pieces is two counts per bit, the first 2,500 records, and 8 bytes per record of a
+    sample of at most a million.
     """
 
-    def __init__(self, expected: int = 0) -> None:
+    def __init__(self) -> None:
         self._records = 0
         self._filters: dict[str, _Counts] = {}
-        self._digests: NDArray[np.uint64] = np.empty(expected, np.uint64)
+        self._digests: list[NDArray[np.uint64]] = []
+        self._kept = 0
+        #: Digests are kept that are a multiple of this: copies of a record have one digest, so a sample by
+        #: digest has all copies of what is in it.
+        self._every = np.uint64(1)
         self._random = np.random.default_rng()
         self._factors: NDArray[np.uint64] | None = None
         self._sample: list[Encodings] = []
@@ -60,14 +62,16 @@ class Screening:
         """Look at some more records."""
         if self._records < LEAST_RECORDS:
             self._sample.append(_head(encodings, LEAST_RECORDS - self._records))
-        before, self._records = self._records, self._records + len(encodings)
+        self._records += len(encodings)
         for name, column in encodings.filters.items():
             self._filters.setdefault(name, _Counts(column.width)).add(column)
-        if self._records > len(self._digests):
-            grown = np.empty(max(self._records, 2 * before), np.uint64)
-            grown[:before] = self._digests[:before]
-            self._digests = grown
-        self._digests[before : self._records] = self._digest(encodings)
+        digests = self._digest(encodings)
+        self._digests.append(digests[digests % self._every == 0])
+        self._kept += len(self._digests[-1])
+        while self._kept > MOST_DIGESTS:
+            self._every *= np.uint64(2)
+            self._digests = [kept[kept % self._every == 0] for kept in self._digests]
+            self._kept = sum(map(len, self._digests))
 
     def sample(self) -> dict[str, FilterColumn]:
         """The first 2,500 records. Their order is that of their random references, so nobody's choice."""
@@ -85,19 +89,21 @@ class Screening:
         Returns
         -------
         dict
-            ``records``; ``duplicates``: records beyond the first of every group of equal ones; ``near``: of
+            ``records``; ``duplicates``: records beyond the first of every group of equal ones, from a million
+            records on estimated from a sample; ``near``: of
             ``near_of`` records, those with a near copy among them; and for every filter ``present``,
             ``empty`` (present without a set bit), ``fill`` (mean share of set bits), ``bit_std`` (standard
             deviation over bits of the share of records that set the bit: .177 for a plain CLK, .009 when
             diffused, PRIVACY 2), ``outliers`` (records whose number of set bits is far from the others')
             and ``constant`` (every record has the same filter).
         """
-        digests = self._digests[: self._records]
+        digests = np.concatenate([np.empty(0, np.uint64), *self._digests])
         digests.sort()
+        repeated = int((digests[1:] == digests[:-1]).sum())
         sample = self.sample() if self._sample else {}
         return {
             "records": self._records,
-            "duplicates": int((digests[1:] == digests[:-1]).sum()) if self._filters else 0,
+            "duplicates": repeated * int(self._every) if self._filters else 0,
             "near": near_copies(list(sample.values())),
             "near_of": min(self._records, NEAR_SAMPLE),
             "filters": {name: counts.figures() for name, counts in self._filters.items()},

@@ -13,9 +13,9 @@ import pytest
 from app.errors import RefusedError
 from app.flows import facts_checks
 from app.flows.agreement_terms import Dataset
-from app.flows.facts_checks import FactsCheck, check_facts
+from app.flows.facts_checks import FactsCheck, OutOfOrderError, check_facts
 from app.flows.references import References
-from tests.world import completion_table, make_refs
+from tests.world import World, completion_table, make_package, make_refs, wage_table
 
 EVERYTHING = Dataset(organization="a", kind="completion", fields=["*"], periods=["*"])
 TODAY = date(2026, 11, 22)
@@ -33,18 +33,22 @@ def known(refs: list[str]) -> References:
     return found
 
 
-def checked(table: pa.Table, refs: list[str], dataset: Dataset = EVERYTHING) -> np.ndarray:
+def checked(
+    table: pa.Table, refs: list[str], dataset: Dataset = EVERYTHING, *, in_order: bool = True
+) -> np.ndarray:
     sink = io.BytesIO()
     pq.write_table(table, sink)
     spoken = np.zeros(len(refs), np.bool_)
-    check = FactsCheck("completion", dataset, known(refs), spoken, TODAY, table.num_rows)
+    check = FactsCheck(dataset.kind, dataset, known(refs), spoken, TODAY, table.num_rows, in_order=in_order)
     check_facts(pa.BufferReader(sink.getvalue()), check, "facts.parquet", table.num_rows)
     return spoken
 
 
-def refusal(table: pa.Table, refs: list[str], dataset: Dataset = EVERYTHING) -> tuple[str, list[tuple]]:
+def refusal(
+    table: pa.Table, refs: list[str], dataset: Dataset = EVERYTHING, *, in_order: bool = True
+) -> tuple[str, list[tuple]]:
     with pytest.raises(RefusedError) as caught:
-        checked(table, refs, dataset)
+        checked(table, refs, dataset, in_order=in_order)
     return caught.value.code, [(each.code, each.row, each.column) for each in caught.value.problems]
 
 
@@ -71,6 +75,37 @@ def test_a_key_that_comes_again_pieces_later_is_refused_in_its_row() -> None:
         "FACTS_INVALID",
         [("DUPLICATE_KEY", 39, "completion_id"), ("DUPLICATE_KEY", 40, "completion_id")],
     )
+
+
+WAGES = Dataset(organization="a", kind="wage", fields=["*"], periods=["*"])
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_wages_that_come_again_are_refused_in_their_rows_also_where_a_person_spans_pieces(
+    in_order: bool,
+) -> None:
+    refs = make_refs(4)
+    # 1, 17, 1 and 4 quarters; the last three of the second person repeat earlier ones of it.
+    quarters = [f"{2018 + at // 4}Q{at % 4 + 1}" for at in range(14)]
+    people = [refs[0]] + [refs[1]] * 17 + [refs[2]] + [refs[3]] * 4
+    table = wage_table(people).set_column(
+        2, "quarter", pa.array([quarters[0], *quarters, *quarters[2:5], quarters[0], *quarters[:4]])
+    )
+    code, problems = refusal(table, refs, WAGES, in_order=in_order)
+    assert (code, problems) == (
+        "FACTS_INVALID",
+        [("DUPLICATE_KEY", row, "record_ref") for row in (16, 17, 18)],
+    )
+    once = pa.concat_tables([table[:15], table[18:]])
+    assert checked(once, refs, WAGES, in_order=in_order).all()
+
+
+def test_wages_out_of_order_ask_for_the_other_way() -> None:
+    refs = make_refs(40)
+    table = wage_table([*refs[20:], *refs[:20]])
+    with pytest.raises(OutOfOrderError):
+        checked(table, refs, WAGES)
+    assert checked(table, refs, WAGES, in_order=False).all()
 
 
 def test_rows_of_later_pieces_are_named_by_their_place_in_the_file() -> None:
@@ -110,3 +145,11 @@ def test_a_field_that_is_not_permitted_is_refused_if_any_piece_has_a_value_in_it
         "FIELD_NOT_PERMITTED",
         {"cip_code", "cip_version"},
     )
+
+
+def test_a_batch_whose_facts_are_in_another_order_than_its_encodings_is_accepted(sqlite_world: World) -> None:
+    refs = make_refs(60, seed=2)
+    package = make_package(kind="wage", seed=2, facts=wage_table([*refs[30:], *refs[:30]]))
+    sqlite_world.agree()
+    answer = sqlite_world.submit(sqlite_world.workforce, package)
+    assert answer.json()["state"] == "ACCEPTED", answer.text
