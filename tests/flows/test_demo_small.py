@@ -65,6 +65,19 @@ def test_demo_tells_the_whole_way(told: tuple[Workspace, str]) -> None:
     assert "Nothing was found" in words
 
 
+def test_demo_prints_every_figure_with_its_coverage_note(told: tuple[Workspace, str]) -> None:
+    _, text = told
+    words = " ".join(text.split())
+    for title in (
+        "Employed one year after graduation",
+        "Earning a self-sufficient wage",
+        "Gap between groups",
+        "Contribution of a program",
+    ):
+        assert "Coverage. Wage records of Kentucky and Ohio" in words.partition(title)[2], title
+    assert words.count("Of the persons submitted with this cohort's awards") == 4
+
+
 def test_demo_links_education_with_workforce_well(told: tuple[Workspace, str]) -> None:
     _, text = told
     line = next(line for line in text.splitlines() if "education × workforce" in line)
