@@ -15,7 +15,6 @@ from app.api.dependencies import PROBLEMS, Body, CallerDep, ServiceDep
 from app.errors import ConflictError
 from app.flows import publish_release
 from app.flows.release_csv import to_csv
-from app.flows.settle_review import settle_review
 
 router = APIRouter(prefix="/v1", tags=["releases"], responses=PROBLEMS)
 
@@ -105,7 +104,6 @@ def one(
     release: str, service: ServiceDep, caller: CallerDep, accept: Annotated[str | None, Header()] = None
 ) -> Response:
     """A release with its table (recipients, data owners), as JSON or, where `Accept` prefers it, as CSV."""
-    settle_review(service, release)
     document = publish_release.show_release(service, caller, release)
     if not _prefers_csv(accept or ""):
         return JSONResponse(document, headers={"Vary": "Accept"})

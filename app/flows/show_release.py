@@ -9,6 +9,7 @@ from app.auth import Caller, Role
 from app.errors import NotFoundError
 from app.flows import seal_log
 from app.flows.service import Service
+from app.flows.settle_review import settle_review
 from app.flows.sign_agreement import Standing, standing, unknown, visible
 from app.store import Tx, agreements, cubes, holds, releases
 from app.store.models import Cube, Release
@@ -23,9 +24,11 @@ OBJECTED: Final = "OBJECTED"
 def show_release(service: Service, caller: Caller, release_id: str) -> dict[str, Any]:
     """A release with its table, for recipients and for the owners of the data.
 
-    What was published stays; `agreement_state` says whether the agreement still stands.
+    What was published stays; `agreement_state` says whether the agreement still stands. That a review is
+    over is on the log before anybody is shown the table.
     """
     caller.require(Role.PARTNERSHIP, Role.AGENCY)
+    settle_review(service, release_id)
     now = service.now()
     with service.store.reading("show release") as tx:
         row = releases.find(tx, release_id)

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from app.auth import Role
-from app.flows.publish_release import GRANTED, _visible_at
+from app.flows.answer_release import _visible_at
+from app.flows.publish_release import GRANTED
 from app.flows.settle_review import settle_all
 from app.flows.sign_agreement import in_force
 from app.store import releases
