@@ -368,6 +368,8 @@ def validate(
         if "persons" in result:
             say(f"valid: {result['persons']} persons, profile {result['profile']}, risk {result['risk']}")
         say(*(f"valid: {rows} rows of {kind}" for kind, rows in result["facts"].items()))
+        if result.get("without_facts"):
+            warn(f"no fact speaks of {result['without_facts']} persons: a service will refuse the package")
 
     run(as_json, work, show)
 

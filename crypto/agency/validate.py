@@ -48,17 +48,23 @@ def validate_package(directory: Path, profile_file: Path | None, today: date) ->
         raise PackageError("PROFILE_MISMATCH", "the package was encoded with another profile than this")
     encodings = read_encodings(directory / manifest.encodings.name, profile.link_spec())
     refs = pa.array(encodings.record_refs.tolist(), pa.string())
-    for entry in manifest.files:
-        if entry.facts is not None:
-            _check_facts(directory / entry.name, entry.facts, refs, today)
-    return _summary(manifest, profile)
+    spoken = [
+        _check_facts(directory / entry.name, entry.facts, refs, today)
+        for entry in manifest.files
+        if entry.facts is not None
+    ]
+    known = pa.chunked_array([column for each in spoken for column in each.chunks], pa.string())
+    alone = manifest.persons - int(pc.sum(pc.is_in(refs, value_set=known), min_count=0).as_py())
+    # Fit for a pilot, not for a service: so it is told, and no refusal.
+    return {**_summary(manifest, profile), "without_facts": alone}
 
 
-def _check_facts(path: Path, kind: str, refs: pa.Array, today: date) -> None:
+def _check_facts(path: Path, kind: str, refs: pa.Array, today: date) -> pa.ChunkedArray:
     table = validate_facts(kind, pq.read_table(path), submitted_on=today)
     known = pc.is_in(table["record_ref"], value_set=refs)
     if not pc.all(known, min_count=0).as_py():
         raise PackageError("RECORD_REF_UNKNOWN", f"{path.name} has facts about records without encoding")
+    return table["record_ref"]
 
 
 def _summary(manifest: Manifest, profile: Profile) -> dict[str, Any]:
