@@ -82,6 +82,8 @@ _FIGURES: Final = (
     Column("difference_points", "Difference, points", "points"),
     Column("contributed_points", "Contributed, points", "points"),
 )
+#: Share of a row's graduates who were linked with any wage record, at any time.
+_LINKED: Final = Column("linked_rate", "Linked %", "percent")
 _ADJUSTED: Final = (
     Column("adjusted_rate", "Adjusted rate %", "percent"),
     Column("adjusted_low", "95 % from", "percent"),
@@ -121,7 +123,8 @@ def _table(table: Document) -> Sheet:
     # Percentiles carry no counts and no rate: these are figures of other indicators.
     counted = not any(column.kind == "dollars" for column in figures)
     adjusted = _ADJUSTED if "adjusted" in members else ()
-    columns = (*by, _LABEL, _STATUS, *((_N, _FOUND, _RATE) if counted else ()), *figures, *adjusted)
+    linked = (_LINKED,) if "matched" in members else ()
+    columns = (*by, _LABEL, _STATUS, *((_N, _FOUND, _RATE) if counted else ()), *figures, *adjusted, *linked)
     lines = tuple(
         Line(tuple(_value(row, column.name) for column in columns), row is table["total"]) for row in rows
     )
@@ -133,6 +136,8 @@ def _value(row: Document, name: str) -> Value:
     if name.startswith("adjusted_"):
         adjusted: Document = row.get("adjusted") or {}
         value: Value = adjusted.get(name.removeprefix("adjusted_"))
+    elif name == _LINKED.name:
+        value = (row.get("matched") or {}).get("rate")
     else:
         value = row[name] if name in row else row["key"].get(name, "TOTAL" if not row["key"] else None)
     return value

@@ -75,7 +75,14 @@ def _chart(
             return _flows(sheet, f"{title}: industry and state", subtitle, source)
         case "bands":
             rows = tuple(Bar(str(each["label"]), _text(each["share"])) for each in sheet.records())
-            return bars("bands", f"{title}: by band", subtitle, [Group(rows)], source=source)
+            return bars(
+                "bands",
+                f"{title}: by band",
+                subtitle,
+                [Group(rows)],
+                measure="Share of graduates",
+                source=source,
+            )
         case "gap":
             compared = f"{subtitle}, in points against {reference}"
             return gaps(
@@ -97,7 +104,7 @@ def _main(
             Bar("Participants with a counterpart", _text(total["rate"])),
             Bar("Comparable graduates, standardised", _text(total["standardised_rate"])),
         )
-        return bars("table", title, subtitle, [Group(both)], source=source)
+        return bars("table", title, subtitle, [Group(both)], measure="Rate of employment", source=source)
     if table["by"] == ["cohort_year"] and len(rows) > 1:
         broken = set(table.get("breaks", ()))
         points = [_point(each, broken) for each in rows]

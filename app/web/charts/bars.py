@@ -46,6 +46,7 @@ def bars(
     groups: Sequence[Group],
     *,
     whole: tuple[str, str] | None = None,
+    measure: str = "Rate as counted",
     source: tuple[str, ...] = (),
 ) -> Chart:
     """Bars from 0 to 100 percent.
@@ -57,20 +58,22 @@ def bars(
     groups : sequence of Group
     whole : tuple of str, optional
         Label and value that every row may be compared with: a line through all of them.
+    measure : str
+        What a bar is.
     """
     said = [f"{group.heading}: " * bool(group.heading) + bar.said() for group in groups for bar in group.bars]
     text = f"Bar chart of {len(said)} rows. " + "; ".join(said) + "."
 
     def draw(canvas: Canvas) -> None:
-        _draw(canvas, groups, whole)
+        _draw(canvas, groups, whole, measure)
 
     return Chart(name, title, subtitle, text, draw, source)
 
 
-def _draw(canvas: Canvas, groups: Sequence[Group], whole: tuple[str, str] | None) -> None:
+def _draw(canvas: Canvas, groups: Sequence[Group], whole: tuple[str, str] | None, measure: str) -> None:
     left = 0.0 if canvas.is_narrow else 196.0
     right = canvas.width - 66.0
-    top = _legend(canvas, groups, whole)
+    top = _legend(canvas, groups, whole, measure)
 
     def at(value: str | float) -> float:
         return left + (right - left) * float(value) / 100
@@ -88,20 +91,20 @@ def _draw(canvas: Canvas, groups: Sequence[Group], whole: tuple[str, str] | None
     for tick in _TICKS:
         canvas.line(at(tick), top + 14, at(tick), y, "c-axis" if tick == 0 else "c-grid")
         anchor: Anchor = "start" if canvas.is_narrow and not tick else "middle"
-        canvas.text(at(tick), top + 8, "100 %" if tick == 100 else str(tick), "c-muted", anchor)
+        canvas.text(at(tick), top + 8, "100 %" if tick == 100 else str(tick), "c-tick", anchor)
     canvas.elements += rows
     if whole is not None:
         canvas.line(at(whole[1]), top + 14, at(whole[1]), y, "c-whole")
     canvas.height = y + 4
 
 
-def _legend(canvas: Canvas, groups: Sequence[Group], whole: tuple[str, str] | None) -> float:
+def _legend(canvas: Canvas, groups: Sequence[Group], whole: tuple[str, str] | None, measure: str) -> float:
     """Name what is drawn; returns where it ends."""
     x, y = 0.0, 10.0
     has_interval = any(bar.adjusted for group in groups for bar in group.bars)
     entries = ["bar", *(["interval"] if has_interval else []), *(["whole"] if whole else [])]
     names = {
-        "bar": "Rate as counted",
+        "bar": measure,
         "interval": "Adjusted for linkage, 95 %",
         "whole": f"{whole[0]}: {whole[1]} %" if whole else "",
     }

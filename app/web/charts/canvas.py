@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from markupsafe import Markup
 
-WIDE: Final = 600.0
+WIDE: Final = 560.0
 NARROW: Final = 340.0
 Anchor = Literal["start", "middle", "end"]
 #: From a published figure to its place.

@@ -51,7 +51,7 @@ def _draw(canvas: Canvas, rows: Sequence[Row]) -> None:
     ends = first + sum(_height(canvas, row) for row in rows)
     for tick in (-reach, -reach / 2, 0, reach / 2, reach):
         canvas.line(at(tick), first - 8, at(tick), ends, "c-grid" if tick else "c-axis")
-        canvas.text(at(tick), first - 14, signed(f"{tick:g}"), "c-muted", "middle")
+        canvas.text(at(tick), first - 14, signed(f"{tick:g}"), "c-tick", "middle")
     for row in rows:
         y = _row(canvas, row, y, left, at)
     canvas.height = ends + 4

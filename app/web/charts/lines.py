@@ -75,7 +75,7 @@ def _draw(canvas: Canvas, points: Sequence[Point]) -> None:
     canvas.text(227, 11, "Rate as counted", "c-muted")
     for tick in range(low, high + 1, 10 if high - low <= 60 else 20):
         canvas.line(left, at(tick), right, at(tick), "c-grid")
-        canvas.text(left - 8, at(tick) + 4, f"{tick} %", "c-muted", "end")
+        canvas.text(left - 8, at(tick) + 4, f"{tick} %", "c-tick", "end")
     placed = list(zip(xs, points, strict=True))
     for shown, run in groupby(placed, key=lambda each: each[1].value is not None):
         if shown:

@@ -66,7 +66,7 @@ def _draw(canvas: Canvas, spans: Sequence[Span]) -> None:
     for tick in range(0, reach + 1, step):
         canvas.line(at(tick), first - 6, at(tick), first + sum(heights), "c-grid" if tick else "c-axis")
         words = f"${tick // 1000}k" if tick else "0"
-        canvas.text(at(tick), first - 12, words, "c-muted", "middle" if tick else "start")
+        canvas.text(at(tick), first - 12, words, "c-tick", "middle" if tick else "start")
     for span, height in zip(spans, heights, strict=True):
         _row(canvas, span, y, height, left, at)
         y += height

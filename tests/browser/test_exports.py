@@ -1,0 +1,199 @@
+"""Page, CSV, workbook, drawing and interface are one object; and the adversary reads the exports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api.sessions import COOKIE
+from app.flows import sessions
+from tests.attacks.test_single_table import complement, margin, rates_without_counts
+from tests.browser.reading import Row, read_csv, read_page, read_texts, read_workbook, same
+from tests.browser.region import AGREEMENT, COHORTS, Region
+
+#: Indicator, by what, and which sheets there are.
+QUESTIONS = [
+    ("employed_q4", (), ("table",)),
+    ("employed_q4", ("pathway",), ("table", "gap")),
+    ("employed_q4", ("race_ethnicity",), ("table", "gap")),
+    ("employed_q4", ("cohort_year",), ("table",)),
+    ("employed_q4", ("state_of_work",), ("table",)),
+    ("employed_q4", ("sex",), ("table", "gap")),
+    ("median_earnings_q2", ("pathway",), ("table",)),
+    ("earnings_percentiles_y1", (), ("table", "flows")),
+    ("self_sufficient", (), ("table", "bands")),
+    ("contribution", (), ("table",)),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(region: Region) -> Iterator[httpx.Client]:
+    """A client that is signed in as the partnership, as a browser is."""
+    token = sessions.sign_in(region.service, region.api_keys["partnership"])
+    with httpx.Client(
+        base_url=region.url, cookies={COOKIE: token}, headers={"Accept": "text/html"}
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def api(region: Region) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {region.api_keys['partnership']}"}
+    with httpx.Client(base_url=region.url + "/v1", headers=headers, timeout=60) as client:
+        yield client
+
+
+def ask(api: httpx.Client, indicator: str, by: tuple[str, ...]) -> dict[str, Any]:
+    body = {"indicator": indicator, "cohort": COHORTS, "by": list(by), "where": {}}
+    answer = api.post(f"/agreements/{AGREEMENT}/releases", json=body)
+    assert answer.status_code == 201, answer.text
+    release: dict[str, Any] = answer.json()
+    return release
+
+
+def by_interface(release: dict[str, Any], gap: dict[str, Any] | None) -> dict[str, list[Row]]:
+    """The same rows out of the interface's documents, flattened here and not by the service."""
+    table = release["table"]
+
+    def flat(row: dict[str, Any]) -> Row:
+        adjusted = row.get("adjusted") or {}
+        more = {f"adjusted_{name}": adjusted.get(name) for name in ("rate", "low", "high")}
+        linked = {"linked_rate": (row.get("matched") or {}).get("rate")}
+        kept = {k: v for k, v in row.items() if k not in ("key", "adjusted", "matched")}
+        if not kept.get("p50", kept.get("rate", "")) and "p50" in kept:
+            kept = {k: v for k, v in kept.items() if k not in ("n", "found", "rate")}
+        flattened = kept | (more if "adjusted" in row else {}) | (linked if "matched" in row else {})
+        return {k: None if v is None else str(v) for k, v in flattened.items()}
+
+    found = {"table": [flat(row) for row in (*table["rows"], table["total"])]}
+    for name in ("bands", "flows"):
+        if table.get(name):
+            found[name] = [flat(row) for row in table[name]]
+    if gap is not None:
+        found["gap"] = [flat(row) for row in gap["rows"]]
+    return found
+
+
+@pytest.mark.parametrize(("indicator", "by", "names"), QUESTIONS)
+def test_answer_when_taken_from_page_csv_workbook_and_interface_is_the_same_cell_by_cell(
+    browser: httpx.Client, api: httpx.Client, indicator: str, by: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    release = ask(api, indicator, by)
+    here = f"/releases/{release['id']}"
+    page = read_page(browser.get(here).text)
+    assert set(page) == set(names)
+    gap = None
+    if "gap" in names:
+        reference = re.search(r'reference=([^"&]+)', browser.get(here).text)
+        assert reference is not None
+        gap = api.get(f"{here}/gap", params={"reference": reference[1]}).json()
+    truth = by_interface(release, gap)
+    workbook = read_workbook(browser.get(f"{here}/workbook.xlsx").content)
+    assert set(workbook) == set(page) == set(truth)
+    for name in names:
+        _, rows = read_csv(browser.get(f"{here}/{name}.csv").text)
+        same(page[name], truth[name])
+        same(rows, truth[name])
+        same(workbook[name], truth[name])
+    # What the interface gives as CSV is the page's first CSV.
+    plain = api.get(here, headers={"Accept": "text/csv"}).text
+    assert plain == browser.get(f"{here}/table.csv").text
+
+
+@pytest.mark.parametrize(("indicator", "by", "names"), QUESTIONS)
+def test_drawing_when_exported_says_no_figure_that_its_table_does_not_show(
+    browser: httpx.Client, api: httpx.Client, indicator: str, by: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    release = ask(api, indicator, by)
+    here = f"/releases/{release['id']}"
+    page = read_page(browser.get(here).text)
+    for name in names:
+        answer = browser.get(f"{here}/{name}.svg")
+        assert answer.headers["content-disposition"].startswith("attachment")
+        texts = read_texts(answer.text)
+        shown = {str(value) for row in page[name] for value in row.values() if value is not None}
+        said = {
+            number.replace(",", "").replace("−", "-").lstrip("+$")
+            for text in texts[2:]
+            if "Coverage:" not in text and "Release " not in text and "identifier" not in text
+            for number in re.findall(r"[-−+$]?\d[\d,]*\.\d+|\$[\d,]{4,}", text)
+        }
+        assert said <= shown | {"0.0"}, said - shown
+        assert "<script" not in answer.text
+        assert "http" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+    picture = browser.get(f"{here}/table.png")
+    assert picture.content.startswith(b"\x89PNG")
+
+
+def documents_of(tables: list[tuple[dict[str, str], list[Row]]], by: list[list[str]]) -> list[dict[str, Any]]:
+    """What the attack suite reads, out of nothing but exports."""
+
+    def row(each: Row, names: list[str]) -> dict[str, Any]:
+        counts = {name: int(each[name] or 0) if each.get(name) else None for name in ("n", "found")}
+        key = {name: each[name] for name in names}
+        return {
+            "key": key,
+            "label": each["label"],
+            "status": each["status"],
+            "rate": each.get("rate"),
+            **counts,
+        }
+
+    return [
+        {
+            "by": names,
+            "additive": about["rows"] == "add up to the total",
+            "rows": [row(each, names) for each in rows[:-1]],
+            "total": row(rows[-1], names),
+        }
+        for (about, rows), names in zip(tables, by, strict=True)
+    ]
+
+
+def test_exports_when_the_adversary_reads_them_all_give_her_nothing_below_the_minimum(
+    browser: httpx.Client, api: httpx.Client
+) -> None:
+    asked = [by for indicator, by, _ in QUESTIONS if indicator == "employed_q4"]
+    releases = [ask(api, "employed_q4", by) for by in asked]
+    exports = [read_csv(browser.get(f"/releases/{each['id']}/table.csv").text) for each in releases]
+    documents = documents_of(exports, [list(by) for by in asked])
+    for attack in (complement, rates_without_counts, margin):
+        assert attack(documents) == [], attack.__name__
+    # Each of them would find something in what is not protected.
+    bare = [
+        {**each, "rows": [{**row, "n": 7, "found": 7, "rate": "100.0"} for row in each["rows"][:1]]}
+        for each in documents
+        if each["rows"]
+    ]
+    assert complement(bare)
+
+
+def test_rows_when_not_shown_differ_in_their_names_alone(browser: httpx.Client, api: httpx.Client) -> None:
+    release = ask(api, "employed_q4", ("race_ethnicity",))
+    text = browser.get(f"/releases/{release['id']}").text
+    table = text[text.index('id="sheet-table"') : text.index("</table>", text.index('id="sheet-table"'))]
+    rows = re.findall(r'<tr[^>]*data-status="withheld">(.*?)</tr>', table, re.S)
+    assert len(rows) >= 2
+    assert len({re.sub(r'data-name="label">[^<]*<', "", row) for row in rows}) == 1
+
+
+def test_export_when_somebody_else_asks_for_it_is_absent(region: Region, api: httpx.Client) -> None:
+    release = ask(api, "employed_q4", ())
+    for organization in ("auditor", "operator"):
+        token = sessions.sign_in(region.service, region.api_keys[organization])
+        with httpx.Client(base_url=region.url, cookies={COOKIE: token}) as client:
+            for name in ("", "/table.csv", "/workbook.xlsx", "/table.svg", "/table.png"):
+                answer = client.get(f"/releases/{release['id']}{name}", headers={"Accept": "text/html"})
+                assert answer.status_code == 404, (organization, name)
+    with httpx.Client(base_url=region.url) as nobody:
+        answer = nobody.get(f"/releases/{release['id']}/table.csv", headers={"Accept": "text/html"})
+        assert (answer.status_code, answer.headers["location"][:8]) == (303, "/sign-in")
+
+
+def test_workbook_when_made_twice_is_the_same_file(browser: httpx.Client, api: httpx.Client) -> None:
+    here = f"/releases/{ask(api, 'employed_q4', ('pathway',))['id']}/workbook.xlsx"
+    assert browser.get(here).content == browser.get(here).content
