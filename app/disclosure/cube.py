@@ -6,7 +6,7 @@ only ways from finest cells to something that can be written down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -39,6 +39,7 @@ def protect_cube(
     *,
     named: Sequence[Margin] = (),
     progress: Progress = lambda step, done, total: None,
+    beside: Callable[[Suppression], None] = lambda state: None,
 ) -> ProtectedCube:
     """Protect every table of up to ``depth`` dimensions, and deeper ones that are named, as one system.
 
@@ -50,6 +51,8 @@ def protect_cube(
     named : sequence of tuple of str
     progress : callable, optional
         ``(step, goals served, goals)``.
+    beside : callable, optional
+        Hides more, for what is published of the same persons (`app.disclosure.beside`).
 
     Raises
     ------
@@ -64,6 +67,7 @@ def protect_cube(
     if not len(cells.n):
         return ProtectedCube([_empty(cells, axes, margin, policy) for margin in margins])
     decided = suppress(cells, margins, policy, progress)
+    beside(decided)
     statistics = {"programs": decided.work.programs, "work": decided.work.spent}
     tables = [_table(cells, axes, decided, at, policy) for at in range(len(margins))]
     return ProtectedCube(tables, tuple(decided.dropped), statistics)

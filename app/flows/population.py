@@ -18,7 +18,7 @@ from app.store.models import LedgerEntry
 
 
 def published(tx: Tx, agreement_id: str, terms: Terms, cohort: str) -> list[LedgerEntry]:
-    """Ledger entries about persons of this cohort, in one order.
+    """Ledger entries about persons of this cohort, the oldest first.
 
     Of the own agreement those of the cohort itself, all indicators and vintages (others that overlap it are
     not in the plan); of other agreements all whose months and submitters meet ours.
@@ -35,7 +35,7 @@ def published(tx: Tx, agreement_id: str, terms: Terms, cohort: str) -> list[Ledg
             shared[entry.agreement_id] = bool(owners & _ever_education(tx, entry.agreement_id))
         if shared[entry.agreement_id]:
             others.append(entry)
-    return sorted([*own, *others], key=lambda entry: entry.id)
+    return sorted([*own, *others], key=lambda entry: (entry.created_at, entry.id))
 
 
 def _ever_education(tx: Tx, agreement_id: str) -> frozenset[str]:

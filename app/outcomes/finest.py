@@ -50,14 +50,15 @@ def finest_cells(
     question = Question.of(indicator, cohort, [names], as_of)
     frame = open_frame(question, persons=persons, facts=facts, owners=owners, thresholds=thresholds)
     with closing(frame.connection):
-        axes = _axes(frame, question.cohort, names, code_lists or {})
+        axes = axes_of(frame, question.cohort, names, code_lists or {})
         about = question.describe(frame, coverage, thresholds)
         return FinestCells(about, axes, *_cells(frame, question.cohort, axes))
 
 
-def _axes(
+def axes_of(
     frame: Frame, cohort: Cohort, names: Sequence[str], given: Mapping[str, Sequence[str]]
 ) -> tuple[Axis, ...]:
+    """Axes of a cube of these dimensions."""
     axes = []
     for name in names:
         dimension = DIMENSIONS[name]
@@ -80,15 +81,9 @@ def _cells(
     names = [axis.name for axis in axes]
     grids = {axis.name: tuple(zip(axis.codes, axis.labels, strict=True)) for axis in axes}
     groups, parameters = group_columns(names, cohort, grids)
-    column = dict(zip(names, groups, strict=True))
     free = [axis.name for axis in axes if axis.overlapping]
     sets = [frozenset(s) for s in chain.from_iterable(combinations(free, n) for n in range(len(free) + 1))]
-    # In a stable order of the set's names, so that the text is the same in every process.
-    firsts = [
-        f"row_number() over (partition by {', '.join(['person', *(column[n] for n in names if n in s)])} "
-        f"{FIRST_AWARD}{''.join(f', {column[n]}' for n in names)}) = 1 as first_{at}"
-        for at, s in enumerate(sets)
-    ]
+    firsts = firsts_of(names, groups, sets)
     keys = [f"{group} as key_{at}" for at, group in enumerate(groups)]
     chosen = [f"first_{at}" for at in range(len(sets))]
     by = ", ".join([*(f"key_{at}" for at in range(len(names))), *chosen])
@@ -106,3 +101,14 @@ def _cells(
     masks = {s: np.array([row[width + at] for row in answer], np.bool_) for at, s in enumerate(sets)}
     n, found = (np.array([row[at] for row in answer], np.int64) for at in (-2, -1))
     return codes, n, found, masks
+
+
+def firsts_of(names: Sequence[str], groups: Sequence[str], sets: Sequence[frozenset[str]]) -> list[str]:
+    """SQL of the masks: which row counts in tables with exactly these overlapping dimensions."""
+    column = dict(zip(names, groups, strict=True))
+    # In a stable order of the set's names, so that the text is the same in every process.
+    return [
+        f"row_number() over (partition by {', '.join(['person', *(column[n] for n in names if n in s)])} "
+        f"{FIRST_AWARD}{''.join(f', {column[n]}' for n in names)}) = 1 as first_{at}"
+        for at, s in enumerate(sets)
+    ]

@@ -7,7 +7,7 @@ beside figures that are out already, as finest cells.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app.disclosure.policy import Policy
@@ -15,12 +15,16 @@ from app.disclosure.treatment import Treatment
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
-from app.outcomes.indicators import INDICATORS
-from app.outcomes.publishable import one_way, plan_documents, require_not_nested
+from app.outcomes.indicators import INDICATORS, Indicator
+from app.outcomes.match_rates import published_matches
+from app.outcomes.measures import Matched
+from app.outcomes.publishable import one_way, plan_documents
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
-    from app.disclosure.suppression import Progress
+    from app.disclosure.beside import Beside
+    from app.disclosure.joint import Entries
+    from app.disclosure.suppression import Progress, Suppression
 
 Document = dict[str, Any]
 
@@ -111,14 +115,7 @@ def plan_cube(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     made = Made([])
     shares = None
-    own = [out for out in published if out.same_agreement]
-    if len(own) < len(published):
-        raise OutcomesError(
-            "NOT_IN_PLAN",
-            "Figures on persons of this cohort are published under another agreement; the two could be "
-            "subtracted.",
-        )
-    if declared.disclosure in RATES and (plan.depth > 1 or plan.named):
+    if declared.disclosure in RATES and _crosses(plan, published):
         shares = _crossed(plan, source, policy, published, progress, made)
     made.documents = plan_documents(
         plan.indicator,
@@ -131,7 +128,8 @@ def plan_cube(
         published=[out.documents for out in published],
         shares=shares,
     )
-    require_no_near_twin(made.documents, published, policy.min_cell)
+    if shares is None:
+        require_no_near_twin(made.documents, published, policy.min_cell)
     for document in made.documents:
         document["protection"] = treatment.to_document()
     if made.dropped:
@@ -139,6 +137,26 @@ def plan_cube(
         for document in made.documents:
             document["notes"] = [*document["notes"], f"Not proven within the budget, not published: {told}."]
     return made
+
+
+def _crosses(plan: Plan, published: Sequence[Out]) -> bool:
+    """Whether tables of shares are made as one cube over finest cells.
+
+    One-way tables are made as a system of rows, also beside other indicators of the same run. That system
+    does not know corrections, other agreements, or denominators that are another's found.
+    """
+    return (
+        plan.depth > 1
+        or bool(plan.named)
+        or any(
+            not out.same_agreement
+            or out.source is not None
+            or out.indicator == plan.indicator
+            or INDICATORS[plan.indicator].of == out.indicator
+            or INDICATORS[out.indicator].of == plan.indicator
+            for out in published
+        )
+    )
 
 
 def require_no_near_twin(
@@ -189,7 +207,6 @@ def _crossed(
     from app.disclosure.table import Rows
     from app.outcomes.finest import finest_cells
 
-    require_not_nested(plan.indicator, [out.documents for out in published])
     places = [name for name in plan.dimensions if DIMENSIONS[name].rows is Rows.PLACES]
     cells = finest_cells(
         plan.indicator,
@@ -204,8 +221,45 @@ def _crossed(
         thresholds=source.thresholds,
     )
     named = [table for table in plan.named if not set(table) & set(places)]
-    cube = protect_cube(cells, policy, plan.depth, named=named, progress=progress)
+    union = _union(plan, source, policy, published, progress)
+    hide = union.hide if union is not None else _nothing
+    cube = protect_cube(cells, policy, plan.depth, named=named, progress=progress, beside=hide)
     made.dropped, made.proof = cube.dropped, dict(cube.proof)
+    if union is not None:
+        made.proof["beside"] = union.statistics
     tables = [cube.table(by).to_document() for by in cube.plan]
     beside = one_way(plan.indicator, plan.cohort, places, source, policy)[1:] if places else []
     return [*tables, *beside]
+
+
+def _union(
+    plan: Plan, source: Source, policy: Policy, published: Sequence[Out], progress: Progress
+) -> Beside | None:
+    """The new cube together with every table of shares that is out; None where there is none."""
+    from app.disclosure.beside import Beside
+    from app.outcomes.entries import entries
+
+    layers: list[tuple[Entries, Sequence[Mapping[str, Any]]]] = []
+    for out in published:
+        if INDICATORS[out.indicator].disclosure in RATES:
+            names = [name for document in out.documents for name in document["by"]]
+            data = source if out.source is None else out.source()
+            layers.append((entries(INDICATORS[out.indicator], out.cohort, names, data), out.documents))
+            matches = published_matches([out.documents])
+            if matches:
+                layers.append((entries(_matched_beside(out.indicator), out.cohort, names, data), matches))
+    if not layers:
+        return None
+    new = entries(INDICATORS[plan.indicator], plan.cohort, plan.dimensions, source)
+    return Beside(layers, new, policy, progress)
+
+
+def _matched_beside(indicator: str) -> Indicator:
+    """Match rates as they stand in the rows of an indicator."""
+    measure = INDICATORS[indicator].measure
+    assert measure is not None
+    return replace(INDICATORS["matched"], measure=Matched.beside(measure))
+
+
+def _nothing(state: Suppression) -> None:
+    """Hide nothing more."""

@@ -150,13 +150,6 @@ def one_way(
     return _one_way(INDICATORS[indicator], cohort, dimensions, source, policy)
 
 
-def require_not_nested(indicator: str, published: Sequence[Sequence[Mapping[str, Any]]]) -> None:
-    """Refuse crossed tables beside an indicator from which they could be subtracted."""
-    nested = _nested(INDICATORS[indicator], published)
-    if nested:
-        raise _not_beside(nested[0][0])
-
-
 def _nested(
     declared: Indicator, published: Sequence[Sequence[Mapping[str, Any]]]
 ) -> list[tuple[Indicator, Sequence[Mapping[str, Any]], bool]]:

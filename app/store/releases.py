@@ -100,9 +100,9 @@ def ledger(tx: Tx, agreement_id: str, indicator: str, cohort: str) -> LedgerEntr
 
 
 def ledger_entries(tx: Tx, ledger_ids: Sequence[str]) -> Sequence[LedgerEntry]:
-    """These entries, in one order, whatever agreement they belong to."""
+    """These entries, the oldest first, whatever agreement they belong to."""
     wanted = select(LedgerEntry).where(LedgerEntry.id.in_(list(ledger_ids)))
-    return tx.session.scalars(wanted.order_by(LedgerEntry.id)).all()
+    return tx.session.scalars(wanted.order_by(LedgerEntry.created_at, LedgerEntry.id)).all()
 
 
 def ledger_of_agreement(tx: Tx, agreement_id: str) -> Sequence[LedgerEntry]:

@@ -8,7 +8,7 @@ from app.flows.service import Service
 from app.store import runs
 from tests.attacks.test_nested import rows
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, populate
-from tests.flows.test_release import Question, ask, link_once, newest, refused
+from tests.flows.test_release import Question, ask, link_once, newest
 
 K = 10
 
@@ -16,8 +16,7 @@ K = 10
 def test_further_indicator_within_a_published_one_is_made_beside_it_and_replays_to_the_same_bytes(
     service: Service, packages: Packages
 ) -> None:
-    names = ["employed_q4", "attached_erdc", "retained"]
-    region = populate(service, packages, indicators=names)
+    region = populate(service, packages, indicators=["employed_q4", "attached_erdc"])
     link_once(region)
     for by in ("pathway", "sex", "cohort_year"):
         wide = rows([ask(region, by)["table"]])
@@ -31,17 +30,6 @@ def test_further_indicator_within_a_published_one_is_made_beside_it_and_replays_
     assert run is not None
     replayed = replay_run(service, run.id)
     assert not [check["what"] for check in replayed["checks"] if not check["same"]]
-    # Its denominators are another group.
-    assert refused(region, Question("retained", COHORTS)) == "NOT_IN_PLAN"
-
-
-def test_indicator_whose_denominator_is_published_as_found_is_refused(
-    service: Service, packages: Packages
-) -> None:
-    region = populate(service, packages, indicators=["employed_q2", "retained"])
-    link_once(region)
-    ask(region, indicator="employed_q2")
-    assert refused(region, Question("retained", COHORTS)) == "NOT_IN_PLAN"
 
 
 def test_filter_of_a_question_stands_in_the_log(service: Service, packages: Packages) -> None:

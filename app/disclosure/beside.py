@@ -1,0 +1,205 @@
+"""A new cube beside what is published of the same persons: hide of it what the union would give away.
+
+What is published stays; it is a constraint. Proven is, over the columns of all layers together (`joint`):
+
+- **R2**, who does not know N: every column (a pattern of a common cell: found by one and not by the other, in
+  one denominator and not in the other, there at the correction and not before) may hold k persons;
+- **R3**, who knows how many stand in every common cell: what numerator is not shown, of the new cube or of
+  a published one, stays open as in `suppression`, and so does the difference of two that are not both shown.
+
+Where there is no world, the finest and cheapest figure of the new cube that the duals name is hidden. What no
+figure of the new cube holds was so before, and is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from app.disclosure.joint import FOUND, Entries, Joint
+from app.disclosure.policy import Policy
+from app.disclosure.proof import Failure, Goals, OutOfWorkError, Prover, Space
+from app.disclosure.suppression import Progress, Suppression
+from app.disclosure.table import Guarded
+
+Hide = Callable[[Suppression], None]
+
+
+class Beside(Guarded):
+    """The union of a new cube and what is published.
+
+    Parameters
+    ----------
+    published : sequence of (Entries, sequence of mapping)
+        Each published cube: its entries, counted again, and its documents; the oldest first.
+    new : Entries
+    policy : Policy
+    progress : callable
+    """
+
+    __slots__ = ("_fixed", "_found", "_joint", "_persons", "_policy", "_price", "_progress", "statistics")
+
+    def __init__(
+        self,
+        published: Sequence[tuple[Entries, Sequence[Mapping[str, Any]]]],
+        new: Entries,
+        policy: Policy,
+        progress: Progress,
+    ) -> None:
+        self._joint = Joint([*(layer for layer, _ in published), new])
+        rows = [self._joint.published(at, documents) for at, (_, documents) in enumerate(published)]
+        self._fixed = sp.vstack(rows).tocsr()
+        self._policy, self._progress = policy, progress
+        self.statistics: dict[str, Any] = {
+            "columns": len(self._joint.truth),
+            "published": self._fixed.shape[0],
+        }
+
+    def hide(self, state: Suppression) -> None:
+        """Hide figures of the new cube until the union is proven, or nothing of it is left."""
+        layer, groups = len(self._joint.layers) - 1, state.groups
+        persons, found = [], []
+        for at, margin in enumerate(groups.margins):
+            keys, n, m = self._joint.sums(layer, margin)
+            assert np.array_equal(keys, groups.keys[at]), "the entries give other groups than the cells"
+            persons.append(n)
+            found.append(m)
+        self._persons, self._found = sp.vstack(persons).tocsr(), sp.vstack(found).tocsr()
+        self._price = groups.n * np.array(
+            [
+                0.75 + 0.5 * self._policy.chance("beside", str(at), *map(str, key))
+                for at, keys in enumerate(groups.keys)
+                for key in keys
+            ]
+        )
+        self._prove(state, "beside, unknown N", self._unknown_goals(), known=False)
+        self._prove(state, "beside, known N", self._known_goals(state), known=True)
+
+    def _space(self, state: Suppression, *, known: bool) -> Space:
+        n, m = np.flatnonzero(state.n_shown), np.flatnonzero(state.found_shown)
+        parts = [self._fixed, self._persons[n], self._found[m]]
+        figure = [np.zeros(self._fixed.shape[0], np.int64), 2 * n + 3, 2 * m + 2]
+        cells = int(self._joint.cell.max()) + 1
+        size = len(self._joint.truth)
+        if known:
+            ones = np.ones(size)
+            parts.append(sp.csr_matrix((ones, (self._joint.cell, np.arange(size))), shape=(cells, size)))
+            figure.append(np.zeros(cells, np.int64))
+        ceiling = float(max(self._joint.truth.sum(), 10 * self._policy.min_cell))
+        codes = self._joint.places[-1].codes[self._joint.cell]
+        return Space(
+            sp.vstack(parts).tocsr(),
+            np.concatenate(figure),
+            self._joint.truth,
+            np.full(size, ceiling),
+            codes,
+            np.zeros(size, np.int64),
+        )
+
+    def _unknown_goals(self) -> Goals:
+        size = len(self._joint.truth)
+        k = float(self._policy.min_cell)
+        nothing = np.full(size, np.inf)
+        return Goals(sp.identity(size, format="csr"), np.full(size, k), nothing, np.zeros(size), cap=True)
+
+    def _known_goals(self, state: Suppression) -> Goals:
+        """Numerators that are not shown, of every layer and group; differences of layers that may differ."""
+        k, t = self._policy.min_cell, self._policy.found_from
+        shown = self._shown_sums(state)
+        sums, persons, differs = [], [], []
+        for layer, entries in enumerate(self._joint.layers):
+            margins = state.groups.margins if layer == len(self._joint.layers) - 1 else ()
+            names = [axis.name for axis in entries.axes]
+            for margin in {*margins, (), *((name,) for name in names), tuple(names)}:
+                _, n, m = self._joint.sums(layer, margin)
+                sums.append(m)
+                persons.append(np.rint(n @ self._joint.truth))
+                differs.append(np.full(m.shape[0], bool(entries.of)))
+            for other in range(layer):
+                moved = (self._joint.pattern[:, layer] == FOUND) != (self._joint.pattern[:, other] == FOUND)
+                for margin in {*margins, ()}:
+                    _, n, _ = self._joint.sums(layer, margin)
+                    part = n.multiply(sp.csr_matrix(moved.astype(float))).tocsr()
+                    sums.append(part)
+                    persons.append(np.rint(n @ self._joint.truth))
+                    differs.append(np.ones(part.shape[0], np.bool_))
+        matrix = sp.vstack(sums).tocsr()
+        n, loose = np.concatenate(persons), np.concatenate(differs)
+        rows = [matrix[i] for i in range(matrix.shape[0])]
+        hidden = np.array([row.nnz > 0 and _name(row) not in shown for row in rows], np.bool_)
+        matrix, n, loose = matrix[hidden], n[hidden], loose[hidden]
+        span = np.where(loose, 1.0, np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0)))
+        large = (n >= 2 * t) & ~loose
+        return Goals(matrix, np.where(large, float(t), -np.inf), np.where(large, n - t, np.inf), span)
+
+    def _shown_sums(self, state: Suppression) -> set[bytes]:
+        """Sums that are told outright; a group that holds the same columns is no secret of its own."""
+        rows = sp.vstack([self._fixed, self._found[np.flatnonzero(state.found_shown)]]).tocsr()
+        told = {_name(rows[i]) for i in range(rows.shape[0])}
+        for i in np.flatnonzero(state.found_shown):
+            # Where both numerators are shown their difference is: R2 has seen to it that it is large.
+            for layer in range(len(self._joint.layers) - 1):
+                moved = (self._joint.pattern[:, -1] == FOUND) != (self._joint.pattern[:, layer] == FOUND)
+                told.add(_name(self._persons[i].multiply(sp.csr_matrix(moved.astype(float))).tocsr()))
+        return told
+
+    def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool) -> None:
+        if not goals.matrix.shape[0] or not state.n_shown.any():
+            return
+        seed = int(self._policy.chance("proof", step) * 2**53)
+        tell: Callable[[int, int], None] = lambda done, total: self._progress("beside", done, total)  # noqa: E731
+        prover = Prover(self._space(state, known=known), goals, state.work, seed, tell)
+        tries: dict[int, int] = {}
+
+        def repair(failures: Sequence[Failure]) -> Space:
+            for failure in failures:
+                tries[failure.goal] = tries.get(failure.goal, 0) + 1
+                count = 2 ** (tries[failure.goal] - 1)
+                if not self._hide(state, self._candidates(state, goals, failure), count):
+                    goals.highest[failure.goal], goals.lowest[failure.goal] = -np.inf, np.inf
+                    goals.span[failure.goal] = 0.0
+            return self._space(state, known=known)
+
+        try:
+            prover.settle(repair)
+        except OutOfWorkError:
+            # Not proven within the budget: nothing of the new cube is shown.
+            state.n_shown[:] = state.found_shown[:] = False
+            state.dropped[:] = [margin for margin in state.groups.margins if margin]
+        self.statistics[step] = {"goals": int(goals.matrix.shape[0]), "repairs": sum(tries.values())}
+
+    def _candidates(self, state: Suppression, goals: Goals, failure: Failure) -> list[int]:
+        """Figures of the new cube that hold a goal; if the duals are mute, all that touch it."""
+        named = [figure for figure, _ in failure.figures if figure > 1 and self._shows(state, figure)]
+        if named:
+            return named
+        wanted = goals.matrix[failure.goal]
+        n = np.flatnonzero(state.n_shown & (np.asarray((self._persons @ wanted.T).todense()).ravel() > 0))
+        m = np.flatnonzero(state.found_shown & (np.asarray((self._found @ wanted.T).todense()).ravel() > 0))
+        return [*(2 * m + 2), *(2 * n + 3)]
+
+    @staticmethod
+    def _shows(state: Suppression, figure: int) -> bool:
+        return bool((state.n_shown if figure % 2 else state.found_shown)[figure // 2 - 1])
+
+    def _hide(self, state: Suppression, figures: Sequence[int], count: int) -> bool:
+        """Hide the finest and cheapest, numerators first; whether there was any."""
+        depth = state.groups.depth
+        order = sorted(
+            {int(figure) for figure in figures},
+            key=lambda each: (each % 2, -depth[each // 2 - 1], self._price[each // 2 - 1], each),
+        )
+        for figure in order[:count]:
+            group = figure // 2 - 1
+            state.found_shown[group] = False
+            if figure % 2:
+                state.n_shown[group] = False
+        return bool(order)
+
+
+def _name(row: sp.csr_matrix) -> bytes:
+    """The columns of a sum, to tell sums apart."""
+    return np.sort(row.indices[row.data != 0]).astype(np.int64).tobytes()

@@ -1,0 +1,240 @@
+"""Several cubes over the same persons as one system: what each counts, as sums over common cells.
+
+A *layer* is one cube: an indicator of a cohort under an agreement, as of a run. A common cell holds entries
+that every layer puts into the same place: the same codes, in the denominator or not. Within it, they differ
+in their *pattern*: for each layer not counted, not found, or found. A column is a pattern of a common cell, and
+every figure of every layer is a sum of columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from app.disclosure.errors import DisclosureError
+from app.disclosure.finest import Axis, Ints
+from app.disclosure.groups import Margin
+from app.disclosure.table import Guarded
+
+Flags = NDArray[np.bool_]
+
+ABSENT, MISSED, FOUND = 0, 1, 2
+#: More columns than these are not proven together.
+MAX_COLUMNS = 120_000
+
+
+class Entries(Guarded):
+    """The entries of one layer.
+
+    Parameters
+    ----------
+    indicator : str
+    axes : tuple of Axis
+    keys : sequence of str
+        By which an entry is known again in other layers; each once.
+    codes : array, shape (n, n_axes)
+    masks : mapping of frozenset of str to array of bool, shape (n,)
+        As in `FinestCells`.
+    found, counted : array of bool, shape (n,)
+    of : str, optional
+        Indicator among whose found persons the denominator is.
+    within : tuple of str
+        Indicators among whose found persons this one's are.
+    """
+
+    __slots__ = ("axes", "codes", "counted", "found", "indicator", "keys", "masks", "of", "within")
+
+    def __init__(
+        self,
+        indicator: str,
+        axes: tuple[Axis, ...],
+        *,
+        keys: Sequence[str],
+        codes: Ints,
+        masks: Mapping[frozenset[str], Flags],
+        found: Flags,
+        counted: Flags,
+        of: str | None = None,
+        within: tuple[str, ...] = (),
+    ) -> None:
+        self.indicator = indicator
+        self.axes = axes
+        self.keys = list(keys)
+        self.codes = np.asarray(codes, np.int64).reshape(len(self.keys), len(axes))
+        self.masks = dict(masks)
+        self.found = found & counted
+        self.counted = counted
+        self.of = of
+        self.within = within
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a layer puts the common cells: -1 where it does not have them."""
+
+    codes: Ints
+    masks: Mapping[frozenset[str], Flags]
+    present: Flags
+
+
+class Joint(Guarded):
+    """Common cells and columns of some layers.
+
+    Attributes
+    ----------
+    layers : tuple of Entries
+    places : tuple of Place
+        Of each layer.
+    cell : array, shape (n_columns,)
+        The common cell of a column.
+    pattern : array, shape (n_columns, n_layers)
+    truth : array, shape (n_columns,)
+
+    Raises
+    ------
+    DisclosureError
+        ``NOT_IN_PLAN``: too many columns to be proven together.
+    """
+
+    __slots__ = ("cell", "layers", "pattern", "places", "truth")
+
+    def __init__(self, layers: Sequence[Entries]) -> None:
+        self.layers = tuple(layers)
+        order = sorted({key for layer in layers for key in layer.keys})
+        position = {key: at for at, key in enumerate(order)}
+        columns: list[Ints] = []
+        state = np.zeros((len(order), len(layers)), np.int64)
+        spans: list[tuple[int, int, list[frozenset[str]]]] = []
+        for at, layer in enumerate(layers):
+            where = np.array([position[key] for key in layer.keys], np.intp)
+            sets = sorted(layer.masks, key=sorted)
+            # Who is in a denominator that is itself an outcome is not to be known from where she is.
+            placed = np.ones(len(where), np.bool_) if layer.of else layer.counted
+            block = np.full((len(order), layer.codes.shape[1] + len(sets)), -1, np.int64)
+            block[where[placed]] = np.column_stack([layer.codes, *(layer.masks[s] for s in sets)])[placed]
+            present = np.zeros((len(order), 1), np.int64)
+            present[where[placed]] = 1
+            start = sum(part.shape[1] for part in columns)
+            columns += [present, block]
+            spans.append((start, layer.codes.shape[1], sets))
+            state[where, at] = np.where(layer.counted, np.where(layer.found, FOUND, MISSED), ABSENT)
+        whole = np.column_stack(columns)
+        cells, cell_of = np.unique(whole, axis=0, return_inverse=True)
+        self.places: tuple[Place, ...] = tuple(
+            Place(
+                cells[:, start + 1 : start + 1 + width],
+                {s: cells[:, start + 1 + width + i] == 1 for i, s in enumerate(sets)},
+                cells[:, start] == 1,
+            )
+            for start, width, sets in spans
+        )
+        self._columns(cell_of.reshape(-1), state)
+
+    def _columns(self, cell_of: Ints, state: Ints) -> None:
+        """Patterns that definitions allow in each common cell, and those that are there."""
+        populated, counts = np.unique(np.column_stack([cell_of, state]), axis=0, return_counts=True)
+        there = {tuple(int(v) for v in row): int(count) for row, count in zip(populated, counts, strict=True)}
+        possible: dict[tuple[bool, ...], list[tuple[int, ...]]] = {}
+        shape = np.column_stack([place.present for place in self.places])
+        wanted = dict(there)
+        for at, present in enumerate(map(tuple, shape)):
+            if present not in possible:
+                possible[present] = list(self._allowed(present))
+            for pattern in possible[present]:
+                wanted.setdefault((at, *pattern), 0)
+            if len(wanted) > MAX_COLUMNS:
+                raise DisclosureError(
+                    "NOT_IN_PLAN", "Too much is published of these persons to prove more beside it."
+                )
+        order = sorted(wanted)
+        self.cell = np.array([key[0] for key in order], np.intp)
+        self.pattern = np.array([key[1:] for key in order], np.int64).reshape(len(order), len(self.layers))
+        self.truth = np.array([wanted[key] for key in order], np.float64)
+
+    def _allowed(self, present: Sequence[bool]) -> list[tuple[int, ...]]:
+        """Patterns that an attacker holds possible who knows the definitions, and that reports only add."""
+        states = [
+            ((ABSENT, MISSED, FOUND) if layer.of else (MISSED, FOUND)) if there else (ABSENT,)
+            for layer, there in zip(self.layers, present, strict=True)
+        ]
+        return [pattern for pattern in product(*states) if self._fits(pattern, present)]
+
+    def _fits(self, pattern: Sequence[int], present: Sequence[bool]) -> bool:
+        for i, one in enumerate(self.layers):
+            for j, other in enumerate(self.layers):
+                if i == j or not (present[i] and present[j]):
+                    continue
+                inside = other.indicator in one.within or (i > j and one.indicator == other.indicator)
+                if one.indicator == other.indicator and i > j and pattern[j] == FOUND != pattern[i]:
+                    return False
+                if inside and one.indicator != other.indicator and pattern[i] == FOUND != pattern[j]:
+                    return False
+                if one.of == other.indicator and (pattern[i] > ABSENT) is not (pattern[j] == FOUND):
+                    return False
+        return True
+
+    def groups(self, layer: int, margin: Margin) -> tuple[Ints, NDArray[np.intp]]:
+        """Keys of the groups of a layer's table, and which of them a common cell is in; -1 for none."""
+        place, axes = self.places[layer], self.layers[layer].axes
+        names = [axis.name for axis in axes]
+        overlapping = frozenset(axis.name for axis in axes if axis.overlapping) & frozenset(margin)
+        inside = place.present & place.masks.get(overlapping, place.present)
+        chosen = place.codes[inside][:, [names.index(name) for name in margin]]
+        number = np.full(len(inside), -1, np.intp)
+        if not margin:
+            number[inside] = 0
+            return np.zeros((1, 0), np.int64), number
+        keys, inverse = np.unique(chosen, axis=0, return_inverse=True)
+        number[inside] = inverse.reshape(-1)
+        return keys, number
+
+    def sums(self, layer: int, margin: Margin) -> tuple[Ints, sp.csr_matrix, sp.csr_matrix]:
+        """Keys of a table's groups; matrices (groups × columns) that sum their persons, and those found."""
+        keys, number = self.groups(layer, margin)
+        at, state = number[self.cell], self.pattern[:, layer]
+        parts = []
+        for inside in ((at >= 0) & (state != ABSENT), (at >= 0) & (state == FOUND)):
+            columns = np.flatnonzero(inside)
+            ones = np.ones(len(columns))
+            parts.append(sp.csr_matrix((ones, (at[columns], columns)), shape=(len(keys), len(self.truth))))
+        return keys, parts[0], parts[1]
+
+    def published(self, layer: int, documents: Sequence[Mapping[str, Any]]) -> sp.csr_matrix:
+        """One row for each figure that is published of a layer.
+
+        Raises
+        ------
+        DisclosureError
+            ``NOT_IN_PLAN``: the data do not give what is published, so nothing could be proven.
+        """
+        axes = {axis.name: axis for axis in self.layers[layer].axes}
+        rows, values = [], []
+        for document in documents:
+            margin = tuple(document["by"])
+            if not set(margin) <= axes.keys():
+                continue
+            keys, persons, found = self.sums(layer, margin)
+            position = {tuple(int(code) for code in key): at for at, key in enumerate(keys)}
+            shown = document["rows"] if margin else [{**document["total"], "key": {}}]
+            for row in shown:
+                key = row["key"]
+                codes = tuple(axes[name].codes.index(key[name]) for name in margin)
+                for matrix, figure in ((persons, row["n"]), (found, row["found"])):
+                    if figure is not None:
+                        at = position.get(codes)
+                        rows.append(matrix[at] if at is not None else sp.csr_matrix((1, len(self.truth))))
+                        values.append(figure)
+        if not rows:
+            return sp.csr_matrix((0, len(self.truth)))
+        whole = sp.vstack(rows).tocsr()
+        if np.any(np.rint(whole @ self.truth) != np.array(values)):
+            raise DisclosureError(
+                "NOT_IN_PLAN", "What is published of these persons cannot be counted again from the data."
+            )
+        return whole

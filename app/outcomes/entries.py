@@ -1,0 +1,73 @@
+"""The single entries of a cohort, to tell whose figures two cubes have in common.
+
+An entry is an award (or an award and a spell in a program). It is known again in another run, under another
+agreement and in a later vintage by who reported it and by its number there; persons are not, since every
+linkage numbers them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+
+from app.disclosure.joint import Entries
+from app.disclosure.table import Rows
+from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.figures import Source
+from app.outcomes.finest import axes_of, firsts_of
+from app.outcomes.indicators import Indicator
+from app.outcomes.question import Question
+from app.outcomes.tabulate import group_columns, source_of
+
+
+def entries(indicator: Indicator, cohort: str, dimensions: Sequence[str], source: Source) -> Entries:
+    """Every entry of a cohort with its codes, whether it is in the denominator, and whether it was found.
+
+    Parameters
+    ----------
+    dimensions : sequence of str
+        Without rows by place.
+
+    Raises
+    ------
+    OutcomesError
+        As :func:`tabulate`.
+    """
+    names = tuple(name for name in dict.fromkeys(dimensions) if DIMENSIONS[name].rows is not Rows.PLACES)
+    question = Question.of(indicator, cohort, [names], source.as_of)
+    with source.frame(question) as frame:
+        axes = axes_of(frame, question.cohort, names, source.code_lists or {})
+        grids = {axis.name: tuple(zip(axis.codes, axis.labels, strict=True)) for axis in axes}
+        groups, parameters = group_columns(names, question.cohort, grids)
+        free = [axis.name for axis in axes if axis.overlapping]
+        sets = [
+            frozenset(s) for s in chain.from_iterable(combinations(free, n) for n in range(len(free) + 1))
+        ]
+        keys = [f"{group} as key_{at}" for at, group in enumerate(groups)]
+        spells = ", ".join(["owner", "completion_id", *(f"key_{at}" for at in range(len(names)))])
+        firsts = firsts_of(names, groups, sets)
+        rows: Any = frame.connection.execute(
+            f"select *, row_number() over (partition by owner, completion_id order by {spells}) as spell "  # noqa: S608
+            f"from (select {', '.join([*keys, *firsts, ''])} owner, completion_id, found, counted, excluded "
+            f"from {source_of(names)}) where not excluded order by owner, completion_id, spell",
+            parameters,
+        ).fetchnumpy()
+    owners, numbers, spell = (rows[name] for name in ("owner", "completion_id", "spell"))
+    codes = np.zeros((len(spell), len(names)), np.int64)
+    for at, axis in enumerate(axes):
+        position = {code: number for number, code in enumerate(axis.codes)}
+        codes[:, at] = [position[code] for code in rows[f"key_{at}"]]
+    return Entries(
+        indicator.id,
+        axes,
+        keys=[f"{a}\n{b}\n{c}" for a, b, c in zip(owners, numbers, spell, strict=True)],
+        codes=codes,
+        masks={s: np.asarray(rows[f"first_{at}"], np.bool_) for at, s in enumerate(sets)},
+        found=np.asarray(rows["found"], np.bool_),
+        counted=np.asarray(rows["counted"], np.bool_),
+        of=indicator.of,
+        within=indicator.within,
+    )
