@@ -13,7 +13,6 @@ from typing import Any, Final
 from app.auth import Caller, Role
 from app.flows.publish_release import GRANTED, Question, show_release
 from app.flows.service import Service
-from app.flows.settle_review import settle_review
 from app.flows.sign_agreement import Standing, standing, unknown, visible
 from app.outcomes.cohort import Cohort
 from app.outcomes.dimensions import DIMENSIONS
@@ -130,7 +129,6 @@ def find_answer(
         release_id = row.id if row is not None else None
     if release_id is None:
         return None
-    settle_review(service, release_id)
     return show_release(service, caller, release_id)
 
 

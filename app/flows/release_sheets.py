@@ -187,6 +187,7 @@ def about(release: Document) -> list[tuple[str, str]]:
         ("vintage", table["vintage"]),
         ("policy", f"{policy['method']}, minimum cell {policy['min_cell']}"),
         *((f"policy {name}", str(text)) for name, text in sorted(rest.items())),
+        *(("protection", each["meaning"]) for each in [table.get("protection")] if each),
         ("coverage", table["coverage"]["text"]),
         ("rows", "add up to the total" if table["additive"] else "do not add up to the total"),
         *(("break in series", year) for year in table.get("breaks", ())),

@@ -6,8 +6,9 @@ is shown. Once answered, the address of the question shows the answer for ever.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 
@@ -15,12 +16,16 @@ from app.api.dependencies import ServiceDep
 from app.auth import Role
 from app.errors import ServiceError
 from app.flows import ask_figures, publish_release, queries, show_indicators
+from app.flows.service import Service
 from app.flows.sessions import Session
 from app.web import questions, releases
 from app.web.questions import Asked
 from app.web.site import go, posted_by, render, seen_by
 
 router = APIRouter(prefix="/partnership", include_in_schema=False)
+
+#: Seconds for which a form waits for tables that are being made.
+PATIENCE: Final = 2.0
 
 PartnershipSession = Annotated[Session, Depends(seen_by(Role.PARTNERSHIP))]
 PartnershipForm = Annotated[Session, Depends(posted_by(Role.PARTNERSHIP))]
@@ -132,7 +137,7 @@ def ask(
         return go(asked.path(agreement))
     if ask_figures.find_answer(service, session.caller, agreement, asked.question) is None:
         try:
-            release = publish_release.request_release(service, session.caller, agreement, asked.question)
+            release = _request(service, session, agreement, asked)
         except ServiceError as refusal:
             if refusal.status == 404:
                 raise
@@ -140,6 +145,16 @@ def ask(
         if release["status"] != publish_release.GRANTED:
             return go(f"/releases/{release['id']}")
     return go(asked.path(agreement))
+
+
+def _request(service: Service, session: Session, agreement: str, asked: Asked) -> dict[str, Any]:
+    """Ask, and wait a moment: most cubes are made before anybody looks at a page that says so."""
+    release = publish_release.request_release(service, session.caller, agreement, asked.question)
+    end = time.monotonic() + PATIENCE
+    while release["status"] == publish_release.PREPARING and time.monotonic() < end:
+        time.sleep(0.1)
+        release = publish_release.await_release(service, session.caller, release["id"])
+    return release
 
 
 def _unanswered(

@@ -60,6 +60,25 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
         "A data owner has withdrawn from the agreement.",
         "Talk to that owner. What was published before can still be read.",
     ),
+    "NOT_WITH_PROGRAMS": (
+        "A program's contribution is not published under an agreement that has tables by program.",
+        "Ask for the tables by program instead.",
+    ),
+    "MIN_CELL_TOO_SMALL": ("The agreement asks for a larger minimum cell.", "Leave it out."),
+    "OTHER_METHOD": (
+        "Figures on these persons are published under another method of protection.",
+        "Ask under the agreement that published them.",
+    ),
+    "BUDGET_EXHAUSTED": (
+        "The budget of privacy that the agreement grants for these persons is spent.",
+        "Use what is published, or agree on a larger budget.",
+    ),
+    "PLAN_TOO_LARGE": (
+        "The agreement's plan has more tables than can be proven together.",
+        "Agree on fewer dimensions, or fewer of them at a time.",
+    ),
+    "WORKER_LOST": ("The process that made the tables was lost, again and again.", "Tell the operator."),
+    "CANCELLED": ("Somebody cancelled it before it was made.", "Ask again if it is still wanted."),
     "RELEASE_OBJECTED": ("A data owner objected to this answer in review.", "Talk to that owner."),
 }
 

@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-import vl_convert
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.api.dependencies import ServiceDep
 from app.auth import Role
 from app.errors import ConflictError, ForbiddenError, NotFoundError
 from app.flows import ask_figures, show_indicators
-from app.flows.publish_release import show_release
+from app.flows.publish_release import PREPARING, cancel_release, show_release
 from app.flows.release_csv import to_csv
 from app.flows.release_sheets import sheets
 from app.flows.release_workbook import to_workbook
 from app.flows.service import Service
 from app.flows.sessions import Session
-from app.flows.settle_review import settle_review
 from app.web import answers
 from app.web.answers import Part
 from app.web.questions import Asked, refusal, subtitle, titles
-from app.web.site import render, seen_by
+from app.web.site import go, posted_by, render, seen_by
 
 router = APIRouter(prefix="/releases", include_in_schema=False)
 
 ReaderSession = Annotated[Session, Depends(seen_by(Role.PARTNERSHIP, Role.AGENCY))]
+CancelForm = Annotated[Session, Depends(posted_by(Role.PARTNERSHIP))]
 Reference = Annotated[str, Query(max_length=80)]
 
 WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -46,7 +45,9 @@ def answer(service: Service, session: Session, release: Mapping[str, Any], refer
     shared = {"release": release, "asked": asked, "reference": reference, "offer": None}
     if release["table"] is None:
         title = titles().get(asked.indicator, "Figures")
-        return shared | {"title": title, "meaning": refusal(release["code"] or "")}
+        may_cancel = release["status"] == PREPARING and session.caller.role is Role.PARTNERSHIP
+        told = {"title": title, "meaning": refusal(release["code"] or ""), "may_cancel": may_cancel}
+        return shared | told
     about = ask_figures.words_of(release)
     gap, groups = _gap(service, session, release, reference)
     tables = sheets(release, gap)
@@ -88,10 +89,16 @@ def page(
     request: Request, release: str, service: ServiceDep, session: ReaderSession, reference: Reference = ""
 ) -> Response:
     """A release by its id, with everything that has to stand beside its figures."""
-    settle_review(service, release)
     found = show_release(service, session.caller, release)
     context = answer(service, session, found, reference)
     return render(request, "partnership/release.html", session, **context)
+
+
+@router.post("/{release}/cancellation")
+def cancel(release: str, service: ServiceDep, session: CancelForm) -> Response:
+    """Let a release that is being prepared be; nothing of it is kept."""
+    cancel_release(service, session.caller, release)
+    return go(f"/releases/{release}")
 
 
 @router.get("/{release}/{name}.csv")
@@ -143,6 +150,8 @@ def png(
 ) -> Response:
     """One of its charts, as a picture of the same drawing."""
     drawn = _drawn(service, session, release, name, reference)
+    import vl_convert  # here, so that a server that draws nothing stays small
+
     return _file(vl_convert.svg_to_png(drawn, scale=2), "image/png", f"{release}-{name}.png")
 
 
@@ -156,7 +165,6 @@ def _drawn(service: Service, session: Session, release: str, name: str, referenc
 def _parts(
     service: Service, session: Session, release: str, reference: str
 ) -> tuple[dict[str, Any], list[Part]]:
-    settle_review(service, release)
     found = show_release(service, session.caller, release)
     if found["table"] is None:
         raise ConflictError("NO_TABLE", "This release has no table, or none yet.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,8 +15,11 @@ from playwright.sync_api import Page, expect
 from app.api.sessions import COOKIE
 from app.flows import publish_release, sessions
 from app.flows.publish_release import Question
+from app.main import create_app
+from app.settings import Settings
+from app.web import partnership
 from tests.browser.reading import read_csv, read_page
-from tests.browser.region import AGREEMENT, COHORTS, Region
+from tests.browser.region import AGREEMENT, COHORTS, Region, running
 from tests.browser.visitor import PHONE, WIDE, Visitor
 
 Visit = Callable[..., Visitor]
@@ -198,3 +203,34 @@ def test_form_when_it_is_not_one_of_this_session_or_comes_from_elsewhere_asks_no
             assert answer.status_code == 403
             assert "This form was not accepted" in answer.text
     assert log_size(asked) == size
+
+
+def test_answer_when_it_takes_long_shows_how_far_it_is_with_and_without_scripts_and_can_be_cancelled(
+    visit: Visit, region: Region, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partnership, "PATIENCE", 0.0)
+    copied = tmp_path / "data"
+    shutil.copytree(region.service.settings.data, copied)
+    # Workers make the cubes of this service, and there are none.
+    app = create_app(replace(Settings.for_data(copied), rate_limit=0), clock=region.clock, workers=True)
+    with running(app) as url:
+        lonely = replace(region, url=url, service=app.state.service)
+        visitor = replace_region(visit("partnership"), lonely)
+        page = visitor.open(f"{HERE}/figures?indicator=employed_q2&cohort={COHORTS}")
+        page.get_by_role("button", name="Make and freeze these tables").click()
+        expect(page.get_by_role("heading", name="The tables are being made and protected")).to_be_visible()
+        visitor.require_accessible()
+        assert page.evaluate("typeof htmx") == "object"
+        plain = replace_region(visit("partnership", scripts=False), lonely)
+        assert 'http-equiv="refresh"' in plain.open(page.url.removeprefix(url)).content()
+        with page.expect_response(re.compile("/releases/")):
+            pass
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", name="This question was refused")).to_be_visible()
+        expect(page.get_by_text("Somebody cancelled it")).to_be_visible()
+
+
+def replace_region(visitor: Visitor, region: Region) -> Visitor:
+    """The same browser before another service."""
+    visitor.region = region
+    return visitor.signed_in("partnership")
