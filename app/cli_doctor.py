@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import typer
 
+from app.cli_options import AsJson, Data
 from app.errors import ServiceError
 from app.settings import Settings
 from crypto.errors import CohortlinkError
@@ -23,9 +24,6 @@ from crypto.errors import CohortlinkError
 DISK_MINIMUM = 1024**3
 #: Receipts, checkpoints and expiry are told by this clock; tokens allow about as much.
 CLOCK_TOLERANCE = 60.0
-
-Data = Annotated[Path | None, typer.Option(help="Data folder; default COHORTLINK_DATA or ./cohortlink-data.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 class Finding(NamedTuple):

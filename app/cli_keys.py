@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from app.cli_options import AsJson, Data
 from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Keys at rest: rotate them, list their ids.")
-
-Data = Annotated[Path | None, typer.Option(help="Data folder; default COHORTLINK_DATA or ./cohortlink-data.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 @app.command()

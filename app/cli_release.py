@@ -7,11 +7,9 @@ import time
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.cli_http import ServiceClient
-from app.cli_run import DEFAULT_URL, AsJson, KeyFile, Url
+from app.cli_options import DEFAULT_URL, AsJson, KeyFile, Url
 from app.errors import ServiceError
 from crypto.agency.progress import open_progress
 
@@ -109,6 +107,9 @@ def _show(release: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(release))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = release["table"]
     typer.echo(f"release {release['id']}: {release['status']}")
     if table is None:

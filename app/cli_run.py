@@ -10,15 +10,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from app.cli_http import ServiceClient
+from app.cli_options import DEFAULT_URL, AsJson, KeyFile, Url
 from app.errors import ServiceError
-from crypto.agency.progress import open_progress
 
 app = typer.Typer(no_args_is_help=True, help="Linkage runs of an agreement (operator).")
 
-Url = Annotated[str, typer.Option(help="Address of the service.")]
-KeyFile = Annotated[Path, typer.Option(help="File with the API key.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
-DEFAULT_URL: Final = "http://127.0.0.1:8000"
 ENDED: Final = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
@@ -94,6 +90,7 @@ def replay(
     from app.flows.replay_run import replay_run
     from app.flows.service import open_service
     from app.settings import Settings
+    from crypto.agency.progress import open_progress
 
     service = open_service(Settings.from_env(data=data))
     try:
@@ -114,6 +111,8 @@ def replay(
 
 def _follow(client: ServiceClient, run: str) -> dict[str, Any]:
     """Follow the stream; where it breaks (a proxy, a restart of the service), take it up again."""
+    from crypto.agency.progress import open_progress
+
     silent_until = time.monotonic() + 60.0
     with open_progress() as progress:
         while True:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import xlsxwriter  # type: ignore[import-untyped]
-
 from app.flows.release_sheets import Column, Kind, Sheet, Value, about
 
 _FORMATS: Final[Mapping[Kind, str]] = {
@@ -34,6 +32,8 @@ def to_workbook(release: Mapping[str, Any], tables: Sequence[Sheet]) -> bytes:
     out = io.BytesIO()
     # Nothing that a cell holds is a formula or a link, whatever it begins with.
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    import xlsxwriter  # type: ignore[import-untyped]  # here: a server that makes none stays small
+
     with xlsxwriter.Workbook(out, options) as book:
         book.set_properties({"created": datetime.fromisoformat(release["created_at"]).replace(tzinfo=None)})
         _write_about(book, release)
