@@ -27,6 +27,7 @@ lint: $(VENV)/.installed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint --failure-threshold style Dockerfile
 
 # The environment of the peers is for the tests that hold ours to theirs; the identity provider for bearer tokens.
 test: lint .venv-bench/.installed tests/idp/node_modules/.package-lock.json

@@ -1,9 +1,12 @@
-"""Dockerfile and compose.yaml, read: CI has no container engine, so what they name is proved to exist."""
+"""Dockerfile and compose.yaml, read: CI has no container engine, so a linter reads them and what
+they name is proved to exist."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,27 @@ def test_the_images_command_and_health_check_exist() -> None:
     assert probe[:2] == ["python", "-c"]
     compile(probe[2], "HEALTHCHECK", "exec")
     assert "/readyz" in probe[2]
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    """The linter comes with the development requirements; `# hadolint ignore` is not used."""
+    linter = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run(
+        [linter, "--failure-threshold", "style", ROOT / "Dockerfile"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    wrong = DOCKERFILE.replace("USER 10001", "USER root\nRUN cd /tmp && apt-get update")
+    found = subprocess.run([linter, "-"], input=wrong, capture_output=True, text=True)
+    assert found.returncode == 1, "the linter looks"
+    assert "ignore" not in DOCKERFILE
+
+
+def test_every_image_that_is_not_ours_has_its_version() -> None:
+    images = [item["image"] for item in SERVICES.values() if not item["image"].startswith("cohortlink:")]
+    assert len(images) == 4
+    for image in images + re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):
+        name, _, tag = image.partition(":")
+        assert re.search(r"\d+\.\d+|RELEASE\.\d{4}-\d{2}-\d{2}", tag), (name, "a version, not a moving name")
 
 
 def test_the_image_copies_what_exists_and_does_not_run_as_root() -> None:
