@@ -381,6 +381,10 @@ def submit(
     agreement: Annotated[str, typer.Option(help="Id of the agreement.")],
     api_key_file: Annotated[Path, typer.Option(help="File with your API key.")],
     signing_key: Annotated[Path, typer.Option(help="Your signing key.")],
+    supersedes: Annotated[
+        str | None,
+        typer.Option(metavar="BATCH", help="An earlier batch of yours, whose place this one takes."),
+    ] = None,
     log_key: LogKey = None,
     as_json: Json = False,
 ) -> None:
@@ -394,7 +398,8 @@ def submit(
 
         key, known = SigningKey.load(signing_key), log_key or default_file(signing_key, url)
         with open_progress(silent=as_json, unit="bytes") as progress:
-            return send(package, url, agreement, line_of(api_key_file), key, progress, log_key=known)
+            api_key = line_of(api_key_file)
+            return send(package, url, agreement, api_key, key, progress, log_key=known, supersedes=supersedes)
 
     def show(result: Mapping[str, Any]) -> None:
         document = result["document"]

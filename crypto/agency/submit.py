@@ -37,6 +37,7 @@ def submit(
     progress: Progress = silent,
     *,
     log_key: Path,
+    supersedes: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Submit a package and return the service's receipt, which is also written as ``receipt.json`` beside it.
@@ -68,6 +69,8 @@ def submit(
         Called with ``"upload"``, bytes that have arrived and bytes in all.
     log_key
         File with the log's key; written the first time.
+    supersedes
+        Id of an earlier batch of this agency, which goes out of use when this one is accepted, not before.
     sleep
         Waits between attempts.
 
@@ -79,7 +82,8 @@ def submit(
     Raises
     ------
     PackageError
-        The package is not whole, or is for another agreement (``AGREEMENT_MISMATCH``).
+        The package is not whole, or is for another agreement (``AGREEMENT_MISMATCH``); it was begun before
+        and not to take that batch's place (``SUPERSEDES_OTHER``).
     LogError
         ``LOG_KEY_OTHER``: the service shows a log with another key than the remembered one.
     SignatureError
@@ -96,7 +100,7 @@ def submit(
         try:
             known = read_keys(log_key) if log_key.exists() else []
             keys = fetch_keys(service, known)
-            receipt = _deliver(service, package, manifest, signing_key, progress)
+            receipt = _deliver(service, package, manifest, signing_key, progress, supersedes)
         except CohortlinkError as error:
             if error.code in {"SERVICE_UNREACHABLE", "SERVICE_FAILED"}:
                 raise CohortlinkError(error.code, error.detail + _RESUME) from None
@@ -118,16 +122,23 @@ class _Upload:
 
 
 def _deliver(
-    service: Service, package: Path, manifest: Manifest, key: SigningKey, progress: Progress
+    service: Service,
+    package: Path,
+    manifest: Manifest,
+    key: SigningKey,
+    progress: Progress,
+    supersedes: str | None,
 ) -> dict[str, Any]:
     """Steps 3 to 5 of :func:`submit`."""
     document = manifest.to_document()
-    signed = {"document": document, "signature": key.sign("batch-manifest", document)}
+    body: dict[str, Any] = {"document": document, "signature": key.sign("batch-manifest", document)}
+    if supersedes is not None:
+        body["supersedes"] = supersedes
     answer = json_object(
         service.call(
             "POST",
             f"agreements/{quote(manifest.agreement, safe='')}/batches",
-            content=canonical_json(signed),
+            content=canonical_json(body),
             headers={"Content-Type": "application/json"},
         )
     )
@@ -135,6 +146,10 @@ def _deliver(
     if state not in {"UPLOADING", "ACCEPTED"}:
         shown = state if isinstance(state, str) and re.fullmatch(r"[A-Z_]{1,32}", state) else "unknown"
         raise PackageError("BATCH_CLOSED", f"the service has this batch in state {shown}; encode a new one")
+    if supersedes is not None and answer.get("supersedes") != supersedes:
+        raise PackageError(
+            "SUPERSEDES_OTHER", "this package was begun before, and not to take that batch's place"
+        )
     if state == "UPLOADING":
         _send_missing(service, package, manifest, _parse_upload(answer, manifest), progress)
     completed = json_object(service.call("POST", f"batches/{_batch_id(answer)}/completion"))

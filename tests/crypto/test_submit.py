@@ -55,6 +55,7 @@ class Protocol:
         self.calls: list[str] = []
         self.completions = 0
         self.state = "UPLOADING"
+        self.supersedes: str | None = None
         self.faults: list[tuple[str, Any]] = []
         self.keys = Keychain(vkey(ORIGIN, LOG_KEY.public)).to_text()
         self.receipt_key = LOG_KEY
@@ -99,6 +100,10 @@ class Protocol:
             for item in self.manifest["files"]
         ]
         answer = {"id": "b-1", "state": self.state, "part_size": PART, "files": files}
+        if not again:
+            self.supersedes = signed.get("supersedes")
+        if self.supersedes is not None:
+            answer["supersedes"] = self.supersedes
         return (200 if again else 201), answer | self.change_answer
 
     def put(self, name: str, number: int, part: bytes, digest: str) -> tuple[int, Any]:
@@ -347,6 +352,22 @@ def test_submit_accepted_batch_again_sends_nothing_and_returns_the_same_receipt(
     assert send(package, url) == first
     assert puts(protocol) == []
     assert not (package / "receipt.1.json").exists()
+
+
+def test_submit_that_names_the_batch_whose_place_it_takes_says_so_also_when_resumed(package, url, protocol):
+    send(package, url, supersedes="b-0")
+    assert protocol.supersedes == "b-0"
+    assert send(package, url, supersedes="b-0") == send(package, url)
+
+
+def test_submit_of_a_batch_that_was_begun_without_taking_a_place_is_refused_when_it_should(
+    package, url, protocol
+):
+    send(package, url)
+    protocol.calls.clear()
+    with pytest.raises(PackageError, match="SUPERSEDES_OTHER"):
+        send(package, url, supersedes="b-0")
+    assert puts(protocol) == []
 
 
 def test_submit_another_receipt_than_before_keeps_the_older_one(package, url, protocol):
