@@ -2,8 +2,8 @@
 
 A *layer* is one cube: an indicator of a cohort under an agreement, as of a run. A common cell holds entries
 that every layer puts into the same place: the same codes, in the denominator or not. Within it, they differ
-in their *pattern*: for each layer not counted, not found, or found. A column is a pattern of a common cell, and
-every figure of every layer is a sum of columns.
+in their *pattern*: for each layer not counted, not found, or found. A column is a pattern of a common cell,
+and every figure of every layer is a sum of columns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from app.disclosure.errors import DisclosureError
 from app.disclosure.finest import Axis, Ints
 from app.disclosure.groups import Margin
-from app.disclosure.table import Guarded
+from app.disclosure.table import Description, Guarded
 
 Flags = NDArray[np.bool_]
 
@@ -46,9 +46,25 @@ class Entries(Guarded):
         Indicator among whose found persons the denominator is.
     within : tuple of str
         Indicators among whose found persons this one's are.
+    persons : sequence of str
+        Whose each entry is, by a name that lasts from run to run.
+    about : Description, optional
+        What is said beside figures that are made of the entries alone.
     """
 
-    __slots__ = ("axes", "codes", "counted", "found", "indicator", "keys", "masks", "of", "within")
+    __slots__ = (
+        "about",
+        "axes",
+        "codes",
+        "counted",
+        "found",
+        "indicator",
+        "keys",
+        "masks",
+        "of",
+        "persons",
+        "within",
+    )
 
     def __init__(
         self,
@@ -62,6 +78,8 @@ class Entries(Guarded):
         counted: Flags,
         of: str | None = None,
         within: tuple[str, ...] = (),
+        persons: Sequence[str] = (),
+        about: Description | None = None,
     ) -> None:
         self.indicator = indicator
         self.axes = axes
@@ -72,6 +90,8 @@ class Entries(Guarded):
         self.counted = counted
         self.of = of
         self.within = within
+        self.persons = list(persons)
+        self.about = about
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,18 +43,19 @@ def entries(indicator: Indicator, cohort: str, dimensions: Sequence[str], source
         grids = {axis.name: tuple(zip(axis.codes, axis.labels, strict=True)) for axis in axes}
         groups, parameters = group_columns(names, question.cohort, grids)
         free = [axis.name for axis in axes if axis.overlapping]
-        sets = [
-            frozenset(s) for s in chain.from_iterable(combinations(free, n) for n in range(len(free) + 1))
-        ]
+        every = chain.from_iterable(combinations(free, n) for n in range(len(free) + 1))
+        sets = [frozenset(some) for some in every]
         keys = [f"{group} as key_{at}" for at, group in enumerate(groups)]
         spells = ", ".join(["owner", "completion_id", *(f"key_{at}" for at in range(len(names)))])
         firsts = firsts_of(names, groups, sets)
         rows: Any = frame.connection.execute(
             f"select *, row_number() over (partition by owner, completion_id order by {spells}) as spell "  # noqa: S608
-            f"from (select {', '.join([*keys, *firsts, ''])} owner, completion_id, found, counted, excluded "
+            f"from (select {', '.join([*keys, *firsts, ''])} owner, completion_id, found, counted, excluded, "
+            "min(owner || chr(10) || completion_id) over (partition by person) as person_key "
             f"from {source_of(names)}) where not excluded order by owner, completion_id, spell",
             parameters,
         ).fetchnumpy()
+        about = question.describe(frame, source.coverage, source.thresholds)
     owners, numbers, spell = (rows[name] for name in ("owner", "completion_id", "spell"))
     codes = np.zeros((len(spell), len(names)), np.int64)
     for at, axis in enumerate(axes):
@@ -70,4 +71,6 @@ def entries(indicator: Indicator, cohort: str, dimensions: Sequence[str], source
         counted=np.asarray(rows["counted"], np.bool_),
         of=indicator.of,
         within=indicator.within,
+        persons=list(rows["person_key"]),
+        about=about,
     )

@@ -115,6 +115,8 @@ def plan_cube(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     made = Made([])
     shares = None
+    if treatment.method != "suppression":
+        return _otherwise(declared, plan, source, policy, treatment)
     if declared.disclosure in RATES and _crosses(plan, published):
         shares = _crossed(plan, source, policy, published, progress, made)
     made.documents = plan_documents(
@@ -137,6 +139,22 @@ def plan_cube(
         for document in made.documents:
             document["notes"] = [*document["notes"], f"Not proven within the budget, not published: {told}."]
     return made
+
+
+def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, treatment: Treatment) -> Made:
+    """Tables of shares by another method; nothing stands beside them, which would be as counted."""
+    from app.disclosure.alternatives import protect_otherwise
+    from app.outcomes.entries import entries
+
+    if declared.disclosure not in RATES:
+        raise OutcomesError("NOT_IN_PLAN", "The method of this agreement protects shares of persons alone.")
+    counted = entries(declared, plan.cohort, plan.dimensions, source)
+    names = {axis.name for axis in counted.axes}
+    named = [table for table in plan.named if set(table) <= names]
+    cube = protect_otherwise(counted, policy, treatment, plan.depth, named)
+    documents = [cube.table(by).to_document() for by in cube.plan]
+    told = {"protection": treatment.to_document()}
+    return Made([{**document, **told} for document in documents])
 
 
 def _crosses(plan: Plan, published: Sequence[Out]) -> bool:

@@ -1,0 +1,83 @@
+"""Agreements that chose another method: what answers say of it, and what the ledger holds them to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.errors import RefusedError
+from app.flows import population
+from app.flows.agreement_terms import parse_terms
+from app.flows.release_csv import to_csv
+from app.flows.replay_run import replay_run
+from app.flows.service import open_service
+from app.settings import Settings
+from app.store import releases, runs
+from app.store.models import LedgerEntry
+from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, agreement_document, populate
+from tests.flows.test_release import Question, ask, link_once, newest, refused
+
+NOISE = {"method": "differential_privacy", "epsilon": "0.75", "total_epsilon": "1"}
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory, packages: Packages) -> Iterator[World]:
+    """A linked region under an agreement on differential privacy."""
+    service = open_service(Settings.for_data(tmp_path_factory.mktemp("noisy")))
+    region = populate(service, packages, disclosure=NOISE)
+    link_once(region)
+    yield region
+    service.close()
+
+
+def test_answer_with_noise_says_so_and_costs_nothing_when_it_is_asked_again(noisy: World) -> None:
+    first = ask(noisy, "sex")
+    protection = first["table"]["protection"]
+    assert (protection["method"], protection["epsilon"]) == ("differential_privacy", "0.75")
+    assert protection["margins"] == "not consistent"
+    assert "noise" in protection["meaning"]
+    assert "differential_privacy" in to_csv(first)
+    assert ask(noisy, "sex")["table"] == first["table"]
+    with noisy.service.store.reading() as tx:
+        (entry,) = releases.ledger_of_agreement(tx, AGREEMENT)
+        run = runs.latest_succeeded(tx, AGREEMENT)
+    assert (entry.method, entry.epsilon) == ("differential_privacy", "0.75")
+    assert run is not None
+    replayed = replay_run(noisy.service, run.id)
+    assert [check["what"] for check in replayed["checks"] if not check["same"]] == []
+
+
+def test_question_when_the_budget_of_noise_is_spent_is_refused_and_logged(noisy: World) -> None:
+    ask(noisy)
+    assert refused(noisy, Question("employed_q2", COHORTS)) == "BUDGET_EXHAUSTED"
+    assert newest(noisy).body["code"] == "BUDGET_EXHAUSTED"
+    assert ask(noisy)["status"] == "GRANTED"
+
+
+def test_population_that_is_published_by_one_method_is_not_published_by_another(packages: Packages) -> None:
+    terms = parse_terms(agreement_document(packages, disclosure={"method": "cell_key"}))
+    population.require_one_method(terms, [LedgerEntry(method="cell_key")])
+    with pytest.raises(RefusedError) as refusal:
+        population.require_one_method(terms, [LedgerEntry(method="suppression")])
+    assert refusal.value.code == "OTHER_METHOD"
+    assert population.least_cell(terms, None, [LedgerEntry(min_cell=25)]) == 25
+
+
+@pytest.mark.parametrize(
+    ("disclosure", "place"),
+    [
+        ({"tables": [["county"]]}, "disclosure.tables.0"),
+        ({"tables": [["sex", "sex"]]}, "disclosure.tables.0"),
+        ({"min_found": 12}, "disclosure.min_found"),
+        ({"epsilon": "5", "total_epsilon": "4"}, "disclosure.epsilon"),
+        ({"method": "rounding"}, "disclosure.method"),
+        ({"colour": "blue"}, "disclosure.colour"),
+    ],
+)
+def test_terms_of_disclosure_that_contradict_the_agreement_are_refused_by_their_place(
+    packages: Packages, disclosure: dict[str, object], place: str
+) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        parse_terms(agreement_document(packages, min_cell=15, disclosure=disclosure))
+    assert place in [problem.column for problem in refusal.value.problems]
