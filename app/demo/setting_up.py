@@ -25,7 +25,7 @@ COHORT = "2020-21..2023-24"
 INDICATOR = "employed_q4"
 DIMENSIONS = ("pathway", "cohort_year")
 #: What the agreement permits beyond the tables above.
-FURTHER_INDICATORS = ("self_sufficient", "gap", "contribution")
+FURTHER_INDICATORS = ("self_sufficient", "gap", "contribution", "trend", "earnings_percentiles_y1")
 FURTHER_DIMENSIONS = ("race_ethnicity",)
 FAMILY = "field-level"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.panel import Panel
 
-from app.demo import further, linking, publishing, setting_up
+from app.demo import further, linking, plan, publishing, setting_up
 from app.demo.scenario import ScaleError, generate
-from app.demo.stage import DemoError, Stage, make_console, prepare, service
+from app.demo.stage import DemoError, Stage, Workspace, make_console, prepare, service
 
 
 def run_demo(data: Path, scale: float = 1.0, seed: int = 2026) -> int:
@@ -67,13 +67,27 @@ def run_demo(data: Path, scale: float = 1.0, seed: int = 2026) -> int:
     console.print()
     console.print(
         Panel(
-            _FAREWELL.format(minutes=minutes, seconds=seconds, data=data),
+            _FAREWELL.format(minutes=minutes, seconds=seconds, data=data, keys=_keys(Workspace(data))),
             title="[bold]Done[/bold]",
             title_align="left",
             padding=(0, 2),
         )
     )
     return 0
+
+
+def _keys(space: Workspace) -> str:
+    """Where each kind of user finds the key to sign in with, and what there is to see."""
+    places = (
+        ("partnership", space.partnership, "figures, gaps, where graduates work"),
+        ("agency", space.agencies / plan.AGENCIES[0].slug, "batches, receipts, agreements"),
+        ("auditor", space.auditor, "the log and its proofs"),
+        ("operator", space.operator, "organizations, runs, health"),
+    )
+    lines = []
+    for role, home, what in places:
+        lines += [f"       {role:<12} {what}", f"                    {home / 'api-key'}"]
+    return "\n".join(lines)
 
 
 _WELCOME = """\
@@ -87,6 +101,8 @@ _FAREWELL = """\
 That was the whole way, in {minutes} min {seconds} s.
 
 Next:  make serve              the same data in a browser, at http://127.0.0.1:8000
+                               Sign in there with the key in one of these files:
+{keys}
        README.md               what it is, what it guarantees and what it does not
        docs/agency-guide.md    for those who hold names
        docs/partnership-guide.md  and  docs/auditor-guide.md   for those who ask, and those who check

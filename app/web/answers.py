@@ -45,7 +45,7 @@ def headline(release: Mapping[str, Any], sheet: Sheet) -> Headline:
         words = "points of the population's rate go with the program (association, not effect)"
         return Headline(figure, "points", words)
     if sheet.has("p50"):
-        return Headline(_dollars(total["p50"]), "", "median of those with wages, in dollars")
+        return Headline(_dollars(total["p50"]), "", "median, in dollars")
     n, found = total["n"], total["found"]
     words = f"{found:,} of {n:,} graduates" if n is not None and found is not None else "of graduates"
     basis = _text(total.get("adjusted_basis"))
