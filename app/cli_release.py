@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -101,6 +102,73 @@ def show(
             return
         document = client.get(f"/releases/{release}")
     _show(document, as_json=as_json)
+
+
+@app.command("preview")
+def preview(
+    agreement: Annotated[str, typer.Argument(help="Agreement id.")],
+    indicator: Annotated[str, typer.Option(help="Such as employed_q4.")],
+    cohort: Annotated[str, typer.Option(help="Such as 2022-23, or 2020-21..2023-24.")],
+    dimension: Annotated[
+        list[str] | None, typer.Option(help="Instead of the agreement's dimensions.")
+    ] = None,
+    min_cell: Annotated[list[int] | None, typer.Option(help="Minimum cell; repeat to compare.")] = None,
+    depth: Annotated[list[int] | None, typer.Option(help="Dimensions crossed; repeat to compare.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder; default: COHORTLINK_DATA.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the owners of the data, before they approve, what share of it policies would publish.
+
+    Works on the service's own data folder; nothing is published, and the log says that it was looked at.
+    """
+    from app.flows.preview_release import preview_release
+    from app.flows.service import open_service
+    from app.settings import Settings
+
+    service = open_service(Settings.from_env(data=data))
+    try:
+        with open_progress(silent=as_json) as progress:
+            found = preview_release(
+                service,
+                agreement,
+                indicator,
+                cohort,
+                dimensions=dimension or (),
+                min_cells=min_cell or (),
+                depths=depth or (),
+                progress=progress,
+            )
+    finally:
+        service.close()
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _show_preview(found)
+
+
+def _show_preview(found: dict[str, Any]) -> None:
+    shown = Table(title=f"{found['indicator']}, {found['cohort']}: what would be published")
+    for heading in (
+        "k",
+        "depth",
+        "tables by",
+        "cells",
+        "rates %",
+        "of persons %",
+        "counts %",
+        "of persons %",
+    ):
+        shown.add_column(heading, justify="right")
+    shares = ("rates_of_cells", "rates_of_persons", "counts_of_cells", "counts_of_persons")
+    for policy in found["policies"]:
+        for row in policy["tables"]:
+            what = (policy["min_cell"], policy["depth"], row["dimensions"], row["cells"])
+            shown.add_row(*map(str, what), *(_cell(row[name]) for name in shares))
+    Console().print(shown)
+    for policy in found["policies"]:
+        for table in policy["dropped"]:
+            where = f"k {policy['min_cell']}, depth {policy['depth']}"
+            typer.echo(f"{where}: the table by {' × '.join(table)} could not be proven")
 
 
 def _show(release: dict[str, Any], *, as_json: bool) -> None:

@@ -169,6 +169,13 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
     "release.refused": {"release": _text, "question": _question, "code": _code},
     "release.approved": {"release": _text},
     "release.objected": {"release": _text},
+    "release.previewed": {
+        "run": _text,
+        "indicator": _text,
+        "cohort": _text,
+        "dimensions": _list_of(_text),
+        "policies": _list_of(_fields(min_cell=_positive, depth=_count)),
+    },
     "release.reviewed": {"release": _text, "approved_by": _list_of(_text)},
     "ledger.charged": {
         "ledger": _text,

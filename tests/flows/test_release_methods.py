@@ -9,6 +9,7 @@ import pytest
 from app.errors import RefusedError
 from app.flows import population
 from app.flows.agreement_terms import parse_terms
+from app.flows.preview_release import preview_release
 from app.flows.release_csv import to_csv
 from app.flows.replay_run import replay_run
 from app.flows.service import open_service
@@ -81,3 +82,21 @@ def test_terms_of_disclosure_that_contradict_the_agreement_are_refused_by_their_
     with pytest.raises(RefusedError) as refusal:
         parse_terms(agreement_document(packages, min_cell=15, disclosure=disclosure))
     assert place in [problem.column for problem in refusal.value.problems]
+
+
+def test_preview_tells_owners_what_policies_would_publish_and_publishes_nothing(noisy: World) -> None:
+    with noisy.service.store.reading() as tx:
+        before = len(releases.ledger_of_agreement(tx, AGREEMENT))
+    found = preview_release(
+        noisy.service, AGREEMENT, "employed_q4", COHORTS, dimensions=["pathway", "sex"], min_cells=[10, 40]
+    )
+    assert [policy["min_cell"] for policy in found["policies"]] == [10, 40]
+    low, high = (policy["tables"][0] for policy in found["policies"])
+    assert low["cells"] == high["cells"] > 0
+    assert 0 <= high["rates_of_persons"] <= low["rates_of_persons"] <= 110
+    entry = newest(noisy)
+    assert (entry.kind, entry.body["policies"][0]) == ("release.previewed", {"min_cell": 10, "depth": 1})
+    with noisy.service.store.reading() as tx:
+        assert len(releases.ledger_of_agreement(tx, AGREEMENT)) == before
+    with pytest.raises(RefusedError):
+        preview_release(noisy.service, AGREEMENT, "employed_q4", COHORTS, min_cells=[5])
