@@ -147,6 +147,9 @@ def preview(
 
 
 def _show_preview(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     shown = Table(title=f"{found['indicator']}, {found['cohort']}: what would be published")
     for heading in (
         "k",
