@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.region import Region
+from app.main import create_app
+from app.settings import Settings
+from tests.browser.region import Region, running
 from tests.browser.visitor import PHONE, WIDE, Visitor
 
 Visit = Callable[..., Visitor]
@@ -53,3 +56,15 @@ def test_signing_in_when_a_page_was_asked_for_goes_on_to_it_and_out_again(
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You have signed out.")).to_be_visible()
     assert "/sign-in" in visitor.open("/partnership").url
+
+
+def test_first_page_when_nothing_is_set_up_says_what_to_do_next(
+    visit: Visit, sqlite_settings: Settings
+) -> None:
+    with running(create_app(sqlite_settings)) as url:
+        visitor = visit(width=PHONE)
+        visitor.region = replace(visitor.region, url=url)
+        page = visitor.open("/")
+        expect(page.get_by_role("heading", name="What to do next")).to_be_visible()
+        visitor.require_accessible()
+        visitor.shoot("first-page")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from playwright.sync_api import Page, expect
 
 from app.api.sessions import COOKIE
 from app.flows import publish_release, sessions
+from app.flows.cube_here import Bystander
 from app.flows.publish_release import Question
 from app.main import create_app
 from app.settings import Settings
+from app.store import releases
 from app.web import partnership
 from tests.browser.reading import read_csv, read_page
 from tests.browser.region import AGREEMENT, COHORTS, Region, running
@@ -205,32 +207,66 @@ def test_form_when_it_is_not_one_of_this_session_or_comes_from_elsewhere_asks_no
     assert log_size(asked) == size
 
 
-def test_answer_when_it_takes_long_shows_how_far_it_is_with_and_without_scripts_and_can_be_cancelled(
-    visit: Visit, region: Region, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unattended(region: Region, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Region]:
+    """The region served as if workers made its cubes, and there are none."""
     monkeypatch.setattr(partnership, "PATIENCE", 0.0)
     copied = tmp_path / "data"
     shutil.copytree(region.service.settings.data, copied)
-    # Workers make the cubes of this service, and there are none.
     app = create_app(replace(Settings.for_data(copied), rate_limit=0), clock=region.clock, workers=True)
     with running(app) as url:
-        lonely = replace(region, url=url, service=app.state.service)
-        visitor = replace_region(visit("partnership"), lonely)
-        page = visitor.open(f"{HERE}/figures?indicator=employed_q2&cohort={COHORTS}")
-        page.get_by_role("button", name="Make and freeze these tables").click()
-        expect(page.get_by_role("heading", name="The tables are being made and protected")).to_be_visible()
-        visitor.require_accessible()
-        assert page.evaluate("typeof htmx") == "object"
-        plain = replace_region(visit("partnership", scripts=False), lonely)
-        assert 'http-equiv="refresh"' in plain.open(page.url.removeprefix(url)).content()
-        with page.expect_response(re.compile("/releases/")):
-            pass
-        page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_role("heading", name="This question was refused")).to_be_visible()
-        expect(page.get_by_text("Somebody cancelled it")).to_be_visible()
+        yield replace(region, url=url, service=app.state.service)
 
 
-def replace_region(visitor: Visitor, region: Region) -> Visitor:
+def before(region: Region, visitor: Visitor) -> Visitor:
     """The same browser before another service."""
     visitor.region = region
     return visitor.signed_in("partnership")
+
+
+def begin(visitor: Visitor, indicator: str) -> Page:
+    """Ask for something that nobody makes yet."""
+    page = visitor.open(answer_path(indicator))
+    page.get_by_role("button", name="Make and freeze these tables").click()
+    expect(page.get_by_role("heading", name="The tables are being made and protected")).to_be_visible()
+    return page
+
+
+def test_answer_when_it_takes_long_appears_in_place_and_without_scripts_by_itself(
+    visit: Visit, unattended: Region
+) -> None:
+    visitor, plain = (before(unattended, visit("partnership", scripts=on)) for on in (True, False))
+    page = begin(visitor, "employed_q2")
+    visitor.require_accessible()
+    path = page.url.removeprefix(unattended.url)
+    assert '<noscript><meta http-equiv="refresh"' in plain.open(path).content()
+    with unattended.service.store.reading() as tx:
+        release = releases.find(tx, path.rsplit("/", 1)[-1])
+    assert release is not None
+    assert release.cube_id is not None
+    Bystander(unattended.service, release.cube_id).look()
+    for each in (page, plain.page):
+        expect(each.get_by_role("heading", level=1)).to_have_text("Employed two quarters after graduation")
+        expect(each.get_by_label("Headline figure")).to_contain_text("%")
+    visitor.require_accessible()
+
+
+def test_answer_when_it_is_not_wanted_any_more_can_be_cancelled(visit: Visit, unattended: Region) -> None:
+    visitor = before(unattended, visit("partnership", scripts=False))
+    page = begin(visitor, "employed_q2")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="This question was refused")).to_be_visible()
+    expect(page.get_by_text("Somebody cancelled it")).to_be_visible()
+
+
+def test_owner_of_the_data_reads_the_same_answer_and_is_offered_no_question(
+    visit: Visit, asked: Region
+) -> None:
+    visitor = visit("ohio-education")
+    listed = publish_release.list_releases(asked.service, asked.caller("ohio-education"), AGREEMENT)
+    release = next(each["id"] for each in listed if each["question"]["by"] == ["pathway"])
+    page = visitor.open(f"/releases/{release}")
+    visitor.require_accessible(schemes=("light",))
+    expect(page.get_by_label("Headline figure")).to_contain_text("%")
+    assert page.get_by_role("button", name="Show figures").count() == 0
+    visitor.open(HERE, expect=404)
