@@ -75,7 +75,24 @@ def _filter(name: str, fields: Sequence[str], require: Sequence[str], width: int
     return {**made, "salt": name, "hardening": hardening, "levels": []}
 
 
-def build(views: Sequence[View], *, identity: int = 2048, full_name: int = 0) -> dict[str, Any]:
+#: Fields of composite keys: normaliser's field in the default profile, and its one token.
+_PARTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "given": ("given_name", {"kind": "exact", "positions": 1}),
+    "surname": ("surname", {"kind": "exact", "positions": 1}),
+    "birth": ("birth_date", {"kind": "exact", "positions": 1}),
+    "month": ("birth_date", {"kind": "code", "levels": [6], "positions": [1]}),
+    "street": ("street", {"kind": "exact", "positions": 1}),
+    "house": ("house_number", {"kind": "exact", "positions": 1}),
+    "zip": ("zip", {"kind": "exact", "positions": 1}),
+    "city": ("city", {"kind": "exact", "positions": 1}),
+    "initial": ("given_name", {"kind": "exact", "positions": 1}),
+    "middle": ("middle_initial", {"kind": "exact", "positions": 1}),
+}
+
+
+def build(
+    views: Sequence[View], *, identity: int = 2048, full_name: int = 0, keys: Sequence[str] = ()
+) -> dict[str, Any]:
     """The profile document of a candidate.
 
     Parameters
@@ -86,9 +103,17 @@ def build(views: Sequence[View], *, identity: int = 2048, full_name: int = 0) ->
         Width of the view of number and names.
     full_name
         Width of a view in which only equal given name, surname and initial together tell; 0: none.
+    keys
+        Composite keys, each the names of its parts (:data:`_PARTS`) with ``+`` between.
     """
     document = default_profile("record-hardened").to_document()
     base = {field["name"]: field for field in document["fields"]}
+    base["middle_initial"] = {
+        **base["given_name"],
+        "columns": ["middle_name", "middle_initial"],
+        "normaliser": "initial",
+        "missing": ["n/a", "nmn", "nmi", "unknown"],
+    }
     fields, filters = [], []
     for number, view in enumerate(views):
         prefix = "" if number == 0 else f"v{number + 1}_"
@@ -109,24 +134,64 @@ def build(views: Sequence[View], *, identity: int = 2048, full_name: int = 0) ->
     filters.append(_filter("identity", ["ssn", "id_given_name", "id_surname"], ["ssn"], identity, 5))
     if full_name:
         tokens = {"kind": "exact", "positions": round(-np.log(1 - FILL) * full_name / 3)}
-        initial = {
-            **base["given_name"],
-            "columns": ["middle_initial", "middle_name"],
-            "normaliser": "initial",
-        }
-        fields += [
-            _field(base.get(name, initial), f"whole_{name}", f"whole_{name}", tokens)
-            for name in ("given_name", "surname", "initial")
-        ]
-        held = ["whole_given_name", "whole_surname", "whole_initial"]
+        held = ["given_name", "surname", "middle_initial"]
+        fields += [_field(base[name], f"whole_{name}", f"whole_{name}", tokens) for name in held]
+        held = [f"whole_{name}" for name in held]
         filters.append(_filter("full_name", held, held, full_name, 8))
-    return {**document, "fields": fields, "filters": filters}
+    made_fields, made_filters = _keys(base, keys)
+    return {**document, "fields": fields + made_fields, "filters": filters + made_filters}
 
 
-DEFAULT = "person heavy, 8192, t = 5 (the default)"
+def _keys(base: Mapping[str, Any], keys: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    used = list(dict.fromkeys(part for key in keys for part in key.split("+")))
+    fields = []
+    for part in used:
+        name, tokens = _PARTS[part]
+        group = "key_name" if part in ("given", "surname") else f"key_{part}"
+        made = _field(base[name], f"key_{part}", group, tokens)
+        if part == "initial":
+            made |= {"normaliser": "initial"}
+        fields.append(made)
+    filters = [
+        {
+            "name": "key_" + key.replace("+", "_"),
+            "fields": [f"key_{part}" for part in key.split("+")],
+            "require": [],
+            "width": 64,
+            "salt": key,
+            "hardening": {"kind": "key"},
+            "levels": [],
+        }
+        for key in keys
+    ]
+    return fields, filters
+
+
+DEFAULT = "person heavy, 8192, t = 5, and ten keys (the default)"
 _HEAVY = View(0.41, 0.34, 0.25)
+#: In the order in which the linker prefers them: the rarer first.
+KEYS = (
+    "initial+surname+birth",
+    "given+zip+birth",
+    "given+surname+month",
+    "street+birth",
+    "surname+birth",
+    "given+surname+zip",
+    "given+surname+street",
+    "given+surname+house",
+    "given+street+house",
+    "given+surname+middle",
+)
+_NAMES = tuple(key for key in KEYS if "birth" not in key and "month" not in key)
 CANDIDATES: Mapping[str, dict[str, Any]] = {
-    DEFAULT: {"views": [_HEAVY]},
+    DEFAULT: {"views": [_HEAVY], "keys": KEYS},
+    "person heavy, 8192, t = 5 (the former default)": {"views": [_HEAVY]},
+    "person heavy, 8192, t = 6, and ten keys": {"views": [replace(_HEAVY, t=6)], "keys": KEYS},
+    "person heavy, 8192, t = 7, and ten keys": {"views": [replace(_HEAVY, t=7)], "keys": KEYS},
+    "person heavy, 8192, t = 7, and the keys with a birth date": {
+        "views": [replace(_HEAVY, t=7)],
+        "keys": tuple(key for key in KEYS if key not in _NAMES),
+    },
     "address heavy, 8192, t = 5": {"views": [View(0.33, 0.17, 0.50)]},
     "middle, 8192, t = 5": {"views": [View(0.37, 0.25, 0.38)]},
     "person heavy, 8192, t = 6": {"views": [replace(_HEAVY, t=6)]},

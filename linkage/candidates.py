@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -229,7 +229,9 @@ def _pairs_alike(
     limits: Limits,
     progress: Progress,
 ) -> Iterator[PairBlock]:
-    similarity = levels.spec.similarity
+    similarity: Literal["dice", "agreement"] = (
+        "agreement" if levels.spec.similarity == "agreement" else "dice"
+    )
     if limits.cluster is not None:
         return limits.cluster.pairs(similarity, a, b, threshold, progress)
     scan = dice_pairs if similarity == "dice" else agreement_pairs

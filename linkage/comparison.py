@@ -58,7 +58,7 @@ class FilterLevels:
         A plain filter's levels are taken as evenly spaced. A diffused one says enough at `_CERTAIN`
         deviations above chance: what lies beyond differs in noise only.
         """
-        if self.spec.similarity == "dice":
+        if self.spec.similarity != "agreement":
             return np.arange(self.count) / max(1, self.count - 1)
         ascending = np.array(sorted(self.thresholds))
         above = (ascending - self.chance) / max(self.spread, 1e-4)
@@ -83,6 +83,8 @@ def similarity(
         size_a = kernels.sizes(column_a.words, spec.similarity)
         size_b = kernels.sizes(column_b.words, spec.similarity)
         out[both] = kernels.similarity_of(distance, size_a[rows_a] + size_b[rows_b])
+        if spec.similarity == "key":  # equal or not; how many bits of two digests differ is chance
+            out[both] = distance == 0
     return out
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from linkage import assignment, frequency, learning, model, patterns, scoring
 from linkage.errors import LinkageError
 from linkage.figures import believed_missed, beyond_comparison, comparable_share, level_shares
-from linkage.plan import Compared, Plan, categories, scores_of
+from linkage.plan import ANY_KEY, Compared, Plan, categories, scores_of
 from linkage.records import Source
 
 Ints = NDArray[np.int64]
@@ -137,7 +137,8 @@ def fit_pair(
         alone = len(groups) == 1
         given = [alone or plan.record_level(g) for g in groups]
         if kin is None:
-            given = [alone and plan.record_level(g) for g in groups]
+            # But that one key in millions agrees by chance is known without any pairs.
+            given = [(alone and plan.record_level(g)) or g == (ANY_KEY,) for g in groups]
         start = learning.with_given_u(start, _known_u(kin, inside, plan, groups, sizes), given)
         pseudo = [borrowed.get((g, s), np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
         fit = model.estimate(counted, sizes, start, m_pseudo=pseudo, fixed_u=given)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.encoding.types import LinkSpec
+from crypto.encoding.types import FilterSpec, LinkSpec
 from linkage import candidates, comparison, patterns
 from linkage.comparison import FilterLevels
 from linkage.records import Source, common_filters
@@ -25,6 +25,14 @@ _SEED = 20_230_701
 
 #: Categories of one comparison at most; beyond it, dependent filters stay apart.
 _MOST_CATEGORIES = 1000
+
+#: Agreeing composite keys that are told apart by their number: one, two, three and more.
+_KEYS_COUNTED = 3
+
+#: Whether any composite key agrees: compared together with the views, as if it were one of them. Among
+#: strangers one key in millions does.
+ANY_KEY = "any key"
+_ANY_KEY = FilterLevels(FilterSpec(ANY_KEY, 64, "agreement", (), True), (1.0,), 0.0, 0.2)
 
 #: Diffused views that are compared jointly at most.
 _MOST_VIEWS = 4
@@ -63,17 +71,30 @@ class Plan:
     levels: dict[str, FilterLevels]
     groups: list[tuple[str, ...]]
 
+    def __post_init__(self) -> None:
+        if any(level.spec.similarity == "key" for level in self.levels.values()):
+            self.levels = {**self.levels, ANY_KEY: _ANY_KEY}
+
     def groups_among(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         """The groups restricted to the given filters, empty ones dropped."""
-        kept = (tuple(n for n in group if n in names) for group in self.groups)
+        held = set(names)
+        if any(self.levels[n].spec.similarity == "key" for n in names):
+            held.add(ANY_KEY)
+        kept = (tuple(n for n in group if n in held) for group in self.groups)
         return [group for group in kept if group]
 
     def record_level(self, group: tuple[str, ...]) -> bool:
         """Whether a group consists of diffused filters, which hold a whole record each."""
         return all(self.levels[n].spec.similarity == "agreement" for n in group)
 
+    def keys(self, group: tuple[str, ...]) -> bool:
+        """Whether a group consists of composite keys, which are compared as one (`key_categories`)."""
+        return all(self.levels[n].spec.similarity == "key" for n in group)
+
     def size(self, group: tuple[str, ...]) -> int:
         """Categories of a group's comparison."""
+        if self.keys(group):
+            return len(group) * _KEYS_COUNTED
         return patterns.joint_size([self.levels[n].count for n in group])
 
     def merge(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
@@ -82,7 +103,7 @@ class Plan:
         two = next(g for g in self.groups if second[0] in g)
         if one == two or self.size((*one, *two)) > _MOST_CATEGORIES:
             return False
-        if self.record_level(one) or self.record_level(two):
+        if any(self.record_level(g) or self.keys(g) for g in (one, two)):
             return False  # the noise of diffusion is drawn for each view by itself
         self.groups = [(*one, *two) if g == one else g for g in self.groups if g != two]
         return True
@@ -128,9 +149,35 @@ def make_plan(samples: Sequence[RandomPairs], spec: LinkSpec) -> Plan:
     levels = {f.name: comparison.choose_levels(f, pooled[f.name], len(views)) for f in spec.filters}
     # Diffused views of a record share fields: what they say depends on each other in every class of pairs, so
     # they are compared jointly, as many as can be.
-    plain = {name: values for name, values in pooled.items() if name not in views}
+    keys = tuple(f.name for f in spec.filters if f.similarity == "key")
+    plain = {name: values for name, values in pooled.items() if name not in (*views, *keys)}
     joint = [tuple(views[i : i + _MOST_VIEWS]) for i in range(0, len(views), _MOST_VIEWS)]
+    if keys:
+        joint = [(*(joint[0] if joint else ()), ANY_KEY), *joint[1:], keys]
     return Plan(levels, comparison.dependent_groups(plain) + joint)
+
+
+def key_categories(agree: NDArray[np.int8]) -> Ints:
+    """One category for several composite keys: the first that agrees, and how many do.
+
+    Keys share fields, so they agree together: a son who bears his father's name shares all keys of names and
+    address, twins those of surname and birth. Which key comes first, in the profile's order, and how many
+    there are tells these apart from a person with a damaged field. Whether any key agrees at all is part of
+    the comparison of views (`ANY_KEY`), since what damages the keys of a person damages her views as well.
+
+    Parameters
+    ----------
+    agree : ndarray of int8, shape (n_keys, n_pairs)
+        1, 0, or -1 where either side lacks the key.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_pairs,)
+        -1 where no key agrees. Earlier keys, and more of them, have higher categories.
+    """
+    count = np.minimum((agree == 1).sum(axis=0), _KEYS_COUNTED)
+    first = np.argmax(agree == 1, axis=0)
+    return np.where(count > 0, (len(agree) - 1 - first) * _KEYS_COUNTED + count - 1, -1).astype(np.int64)
 
 
 def categories(
@@ -138,13 +185,25 @@ def categories(
 ) -> NDArray[np.int64]:
     columns = []
     for group in groups:
-        levels = [comparison.to_levels(similarity[n], plan.levels[n].thresholds) for n in group]
+        levels = [comparison.to_levels(_of(similarity, n, plan), plan.levels[n].thresholds) for n in group]
+        if plan.keys(group):
+            columns.append(key_categories(np.stack(levels)))
+            continue
         columns.append(patterns.joint_categories(levels, [plan.levels[n].count for n in group]))
     return np.stack(columns, axis=1)
 
 
+def _of(similarity: dict[str, Floats], name: str, plan: Plan) -> Floats:
+    if name != ANY_KEY:
+        return similarity[name]
+    keys = [values for n, values in similarity.items() if plan.levels[n].spec.similarity == "key"]
+    return np.asarray(np.fmax.reduce(keys))
+
+
 def scores_of(plan: Plan, group: tuple[str, ...]) -> Floats:
     """Agreement of each joint category from 0 to 1: the best of its filters' levels, roughly averaged."""
+    if plan.keys(group):
+        return np.ones(plan.size(group))
     counts = [plan.levels[n].count for n in group]
     single = [plan.levels[n].scores for n in group]
     if len(group) == 1:

@@ -37,6 +37,8 @@ class View:
         Filter bits in an output bit; 1: not diffused.
     width : int
         Bits that travel.
+    key : bool
+        A composite key: equal or not, without any likeness between.
     """
 
     name: str
@@ -44,6 +46,7 @@ class View:
     present: Bools
     t: int
     width: int
+    key: bool = False
 
 
 def secret(seed: int) -> Secret:
@@ -63,9 +66,8 @@ def _views(population: Population, profile: Profile, key: int, *, diffused: bool
             continue
         signs = 1 - 2 * np.unpackbits(packed, axis=1).astype(np.float32)
         signs[~present] = 0
-        found.append(
-            View(item.name, signs, present, item.hardening.t if item.hardening else 1, item.out_width)
-        )
+        t = item.hardening.t if item.hardening else 1
+        found.append(View(item.name, signs, present, t, item.out_width, item.composite))
     return found
 
 
@@ -80,10 +82,13 @@ def simulated(population: Population, profile: Profile, key: int = 2) -> list[Vi
 
 
 def likeness(a: View, b: View) -> Floats:
-    """Share of equal bits minus share of different ones, shape (n_a, n_b); 0 where a filter is absent."""
+    """Share of equal bits minus share of different ones, shape (n_a, n_b); 0 where a filter is absent.
+
+    Of keys 1 where they are equal, 0 elsewhere.
+    """
     out: Floats = a.signs @ b.signs.T
     out /= a.signs.shape[1]
-    return out
+    return (out == 1).astype(np.float32) if a.key else out
 
 
 def noise_free(a: View, b: View) -> Floats:

@@ -11,6 +11,7 @@ matched filter, its limit for small C, is tried as well, and the better one repo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -23,7 +24,7 @@ _BLOCK = 4096
 
 
 def _part(view: View, rows: np.ndarray) -> View:
-    return View(view.name, view.signs[rows], view.present[rows], view.t, view.width)
+    return replace(view, signs=view.signs[rows], present=view.present[rows])
 
 
 def _kriging(k: Floats, among: Floats, seen: Floats, width: int) -> tuple[Floats, Floats]:
@@ -76,10 +77,12 @@ def attack(victims: Sequence[View], register: Sequence[View], known: int, rng: n
 
 
 def leak_snr(register: Sequence[View], population: Population) -> float:
-    """Root of the sum over views of the squared leak-SNR, over at most 2,000 persons."""
+    """Root of the sum over diffused views of the squared leak-SNR, over at most 2,000 persons."""
     rows = np.arange(min(2000, len(population.numbers)))
     total = 0.0
     for plain in register:
+        if plain.key:
+            continue
         part = _part(plain, rows)
         pairs = noise_free(part, part)[np.triu_indices(len(rows), 1)]
         total += float(pairs.std()) ** 2 * plain.width

@@ -85,7 +85,7 @@ def encode_package(
     InputError
         ``OUT_NOT_EMPTY``, and those of ``people`` and ``facts``.
     ProfileError
-        ``LEAK_TOO_HIGH`` where the diffused encodings of these persons would betray too much (``risk``);
+        ``LEAK_TOO_HIGH`` where the encodings of these persons would betray too much of each other (``risk``);
         ``PROFILE_CLKHASH``: clkhash's encodings are made by ``clk``.
     """
     if profile.clk_schema is not None:
@@ -115,7 +115,9 @@ def encode_package(
         )
         sample = people.survey.sample()
         encoder = Encoder(sample, profile, keys)
-        risk.refuse_leakage(risk.assess(encoder, profile, np.arange(sample.rows)))
+        rows = np.arange(sample.rows)
+        risk.refuse_leakage(risk.assess(encoder, profile, rows))
+        risk.refuse_shared_keys(risk.shared_keys(encoder, profile, rows, people.persons), people.persons)
         spoken = np.unique(np.concatenate([one.spoken() for one in facts])) if facts else None
         write_people(people, profile, id_column, partial.path, progress, spoken=spoken, leave_out=leave_out)
         entries = [file_entry(partial.path / ENCODINGS_NAME, people.persons, None)]

@@ -71,10 +71,10 @@ def positions(key: bytes, salt: bytes, token: bytes, count: int, width: int) -> 
     width : int
         m, a power of two of at most 65536.
     """
-    return _positions(_Keyed(key), salt, [token], count, width).reshape(count)
+    return _positions(Keyed(key), salt, [token], count, width).reshape(count)
 
 
-class _Keyed:
+class Keyed:
     """HMAC-SHA512 under one key, its two key blocks hashed once (RFC 2104)."""
 
     def __init__(self, key: bytes) -> None:
@@ -91,7 +91,7 @@ class _Keyed:
 
 
 def _positions(
-    keyed: _Keyed, salt: bytes, tokens: Sequence[bytes], count: int, width: int
+    keyed: Keyed, salt: bytes, tokens: Sequence[bytes], count: int, width: int
 ) -> NDArray[np.int64]:
     """Shape (n_tokens, count)."""
     counters = [number.to_bytes(4, "big") for number in range(-(-count // _PER_DIGEST))]
@@ -108,7 +108,7 @@ class TokenFilters:
     """Filters of single tokens of one group in one filter, with a bounded cache for this call."""
 
     def __init__(self, key: bytes, salt: bytes, rule: TokenRule, width: int) -> None:
-        self._keyed = _Keyed(key)
+        self._keyed = Keyed(key)
         self._salt = salt
         self._counts = np.array(rule.positions, dtype=np.int64)
         self._width = width

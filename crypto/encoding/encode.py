@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crypto.encoding import hardening
 from crypto.encoding.bloom import Column, FilterMaker
+from crypto.encoding.composite import KeyMaker
 from crypto.encoding.keys import Keys
 from crypto.encoding.normalise import NORMALISERS
 from crypto.encoding.profile import Field, Profile
@@ -192,7 +193,8 @@ class Encoder:
         if keys.fingerprint != profile.fingerprint:
             raise ProfileError("PROFILE_MISMATCH", "the keys were derived for another profile")
         self._makers = [
-            (item, FilterMaker(item, profile, keys, prepared.columns)) for item in profile.filters
+            (item, (KeyMaker if item.composite else FilterMaker)(item, profile, keys, prepared.columns))
+            for item in profile.filters
         ]
         self._sets = index_sets(profile, keys) if sets is None else sets
 
@@ -224,9 +226,12 @@ class Encoder:
             progress("encode", len(order), len(order))
 
     def fill(self, index: NDArray[np.int64]) -> dict[str, float | None]:
-        """Mean share of set bits of every filter before hardening, None where nobody has it."""
+        """Mean share of set bits of every filter before hardening, None where nobody has it, and of keys."""
         found: dict[str, float | None] = {}
         for item, maker in self._makers:
+            if item.composite:
+                found[item.name] = None
+                continue
             plain, present = maker.make(index)
             bits = np.bitwise_count(plain[present]).sum(axis=1, dtype=np.int64) / item.width
             found[item.name] = float(bits.mean()) if len(bits) else None

@@ -200,6 +200,7 @@ class Keys:
         self.fingerprint = profile.fingerprint
         self.kcv = expand(prk, lv(scheme, b"kcv", fingerprint)).hex()
         self._eld = expand(prk, lv(scheme, b"eld", fingerprint))
+        self._composite = expand(prk, lv(scheme, b"key", fingerprint))
         self._groups = {
             group: expand(prk, lv(scheme, b"field", group.encode(), fingerprint)) for group in profile.groups
         }
@@ -212,6 +213,11 @@ class Keys:
     def diffusion(self) -> bytes:
         """K_eld, 32 bytes."""
         return self._eld
+
+    @property
+    def composite(self) -> bytes:
+        """K_key, 32 bytes."""
+        return self._composite
 
 
 def pseudorandom_key(secret: Secret) -> bytes:

@@ -58,6 +58,8 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
 }
 #: Every filter of a hardened profile is diffused at least this much; t = 3 leaked 29 % of known pairs.
 LEAST_HARDENED_T: Final = 4
+#: Of a composite key: a digest of SHA-512.
+_MOST_KEY_BITS: Final = 512
 
 TokenKind = Literal["qgram", "date", "date_pairs", "exact", "digits", "numeric", "code"]
 Mode = Literal["one-to-one", "many-to-one", "one-to-many"]
@@ -119,6 +121,7 @@ class Filter:
 
     A person none of whose fields holds anything has no filter either. ``salt`` separates the positions of
     filters that share a key group; filters with equal salt and group may be compared with each other.
+    ``composite``: no Bloom filter but a key of all its fields, see `crypto.encoding.composite`.
     """
 
     name: str
@@ -128,6 +131,7 @@ class Filter:
     salt: str
     hardening: Diffusion | None
     levels: tuple[str, ...]
+    composite: bool = False
 
     @property
     def out_width(self) -> int:
@@ -234,9 +238,10 @@ class Profile:
         return FilterSpec(
             name=item.name,
             width=item.out_width,
-            similarity="agreement" if item.hardening else "dice",
+            similarity="key" if item.composite else "agreement" if item.hardening else "dice",
             levels=tuple(float(level) for level in item.levels),
-            exact=single is not None and single.tokens.kind == "exact" and item.hardening is None,
+            exact=item.composite
+            or (single is not None and single.tokens.kind == "exact" and item.hardening is None),
         )
 
 
@@ -364,7 +369,10 @@ def _parse_field(value: object) -> Field:
     tokens = _parse_tokens(item["tokens"], name)
     if (tokens.kind == "numeric") != (item["normaliser"] == "integer"):
         raise _invalid(f"field {name}: numeric tokens go with the integer normaliser")
-    if (tokens.kind in ("date", "date_pairs")) != (item["normaliser"] == "date"):
+    dated = item["normaliser"] == "date"
+    if (tokens.kind in ("date", "date_pairs") and not dated) or (
+        dated and tokens.kind in ("qgram", "digits")
+    ):
         raise _invalid(f"field {name}: date tokens go with the date normaliser")
     return Field(
         name=name,
@@ -451,7 +459,11 @@ def _parse_filter(value: object) -> Filter:
     require = _texts(item["require"], f"require of filter {name}", least=0)
     if not {one for group in require for one in group.split("|")} <= set(fields):
         raise _invalid(f"filter {name} requires a field that it does not hold")
-    return Filter(name, fields, require, width, item["salt"], _parse_hardening(item, name, width), levels)
+    composite = item["hardening"] == {"kind": "key"}
+    if composite and (require or levels or width > _MOST_KEY_BITS):
+        raise _invalid(f"key {name} takes no require and no levels, and at most {_MOST_KEY_BITS} bits")
+    hardening = None if composite else _parse_hardening(item, name, width)
+    return Filter(name, fields, require, width, item["salt"], hardening, levels, composite)
 
 
 def _parse_hardening(item: Mapping[str, Any], name: str, width: int) -> Diffusion | None:
@@ -461,7 +473,7 @@ def _parse_hardening(item: Mapping[str, Any], name: str, width: int) -> Diffusio
         _members(value, {"kind"}, f"hardening of filter {name}")
         return None
     if kind != "diffusion":
-        raise _invalid(f"hardening of filter {name} must be none or diffusion")
+        raise _invalid(f"hardening of filter {name} must be none, diffusion or key")
     _members(value, {"kind", "t", "width"}, f"hardening of filter {name}")
     out = _integer(value["width"], f"diffused width of filter {name}", 64, 65536)
     if out > width:
@@ -484,14 +496,26 @@ def _check_whole(profile: Profile) -> None:
         # One multiset of tokens per group: a swapped given name and surname must set the same bits.
         if rules.setdefault(field.group, field.tokens) != field.tokens:
             raise _invalid(f"the fields of group {field.group} must cut tokens in the same way")
+    for item in profile.filters:
+        if item.composite:
+            _check_key(item, profile)
     if profile.family == "record-hardened":
         for item in profile.filters:
-            if item.hardening is None or item.hardening.t < LEAST_HARDENED_T:
+            if not item.composite and (item.hardening is None or item.hardening.t < LEAST_HARDENED_T):
                 raise ProfileError(
                     "PROFILE_UNSAFE",
                     f"filter {item.name} of a hardened profile needs diffusion with t of "
                     f"{LEAST_HARDENED_T} or more",
                 )
+
+
+def _check_key(item: Filter, profile: Profile) -> None:
+    """A key tells who shares it, so that one of a single common field would be no secret."""
+    fields = [profile.field(name) for name in item.fields]
+    if len(fields) < 2 and not fields[0].strong:
+        raise ProfileError("PROFILE_UNSAFE", f"key {item.name} must hold at least two fields")
+    if any(f.tokens.kind not in ("exact", "code") or len(f.tokens.positions) > 1 for f in fields):
+        raise _invalid(f"the fields of key {item.name} must be exact, or codes of one level")
 
 
 def _field_document(field: Field) -> dict[str, Any]:
@@ -522,6 +546,8 @@ def _field_document(field: Field) -> dict[str, Any]:
 
 def _filter_document(item: Filter) -> dict[str, Any]:
     hardening: dict[str, Any] = {"kind": "none"}
+    if item.composite:
+        hardening = {"kind": "key"}
     if item.hardening:
         hardening = {"kind": "diffusion", "t": item.hardening.t, "width": item.hardening.width}
     return {

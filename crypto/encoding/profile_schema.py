@@ -81,7 +81,13 @@ def _filter() -> Schema:
             "require": _list({"type": "string", "maxLength": 64}, 0),
             "width": {"enum": [1 << power for power in range(6, 17)]},
             "salt": {"type": "string", "maxLength": 64},
-            "hardening": {"oneOf": [_closed({"kind": {"const": "none"}}), _closed(diffusion)]},
+            "hardening": {
+                "oneOf": [
+                    _closed({"kind": {"const": "none"}}),
+                    _closed({"kind": {"const": "key"}}),
+                    _closed(diffusion),
+                ]
+            },
             "levels": _list(_LEVEL, 0),
         }
     )
@@ -137,7 +143,12 @@ def _own() -> Schema:
     ]
     hardened = {
         "properties": {
-            "hardening": {"properties": {"kind": {"const": "diffusion"}, "t": {"minimum": LEAST_HARDENED_T}}}
+            "hardening": {
+                "properties": {
+                    "kind": {"enum": ["diffusion", "key"]},
+                    "t": {"minimum": LEAST_HARDENED_T},
+                }
+            }
         }
     }
     only_diffused = {

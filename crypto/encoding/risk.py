@@ -26,6 +26,8 @@ from crypto.errors import ProfileError
 MOST_LEAK_SNR: Final = 0.02
 #: From so many persons on, a leak is refused; in fewer, one pair of twins decides the figure.
 LEAST_PERSONS: Final = 1_000
+#: Of the persons of a file, as many may share a composite key; half of them fall if half are known.
+MOST_SHARED_KEYS: Final = 0.08
 #: Persons of whom all pairs are compared: rare relatives are what leaks, and few pairs would miss them.
 SAMPLE: Final = 2_000
 _MOST_T: Final = 16
@@ -95,6 +97,24 @@ def leak_of(filters: NDArray[np.uint8], t: int, width: int) -> Leak:
     return Leak(t, width, len(filters), tuple(by_t))
 
 
+def shared_keys(encoder: Encoder, profile: Profile, rows: NDArray[np.int64], persons: int) -> float:
+    """Expected share of ``persons`` who have a composite key in common with somebody else.
+
+    Such a key gives the one away to whoever knows the other. ``rows`` are a sample of the persons: everybody
+    has as many more partners among all as there are more persons.
+    """
+    plain = encoder.plain(rows)
+    whole = np.concatenate([filters for filters, _ in plain.values()], axis=1)
+    _, kept = np.unique(whole, axis=0, return_index=True)
+    shared = np.zeros(len(kept), np.bool_)
+    for item in profile.filters:
+        if item.composite:
+            filters, present = plain[item.name]
+            values, counts = np.unique(filters[kept], axis=0, return_inverse=True, return_counts=True)[1:]
+            shared |= present[kept] & (counts[values.ravel()] > 1)
+    return min(1.0, float(shared.mean()) * persons / len(kept)) if len(kept) else 0.0
+
+
 def sample_rows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """At most :data:`SAMPLE` of the rows, the same for the same rows."""
     if len(rows) <= SAMPLE:
@@ -152,3 +172,20 @@ def refuse_leakage(leaks: Mapping[str, Leak], bound: float = MOST_LEAK_SNR) -> N
         f"who knows some of them could learn others. The parties must agree on a stronger profile "
         f"({'; '.join(words)}), or on more persons in one file",
     )
+
+
+def refuse_shared_keys(share: float, persons: int, bound: float = MOST_SHARED_KEYS) -> None:
+    """Refuse to encode persons too many of whom share a composite key.
+
+    Raises
+    ------
+    ProfileError
+        ``LEAK_TOO_HIGH``.
+    """
+    if persons >= LEAST_PERSONS and share > bound:
+        raise ProfileError(
+            "LEAK_TOO_HIGH",
+            f"about {share:.1%} of these persons would share a composite key with somebody else, more than "
+            f"{bound:.0%}: who knows the one learns the other. The parties must agree on a profile without "
+            "the keys that namesakes and relatives share",
+        )

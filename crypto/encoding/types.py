@@ -71,9 +71,9 @@ class FilterSpec:
     name : str
     width : int
         Bits, a multiple of 64.
-    similarity : {"dice", "agreement"}
+    similarity : {"dice", "agreement", "key"}
         Dice of the set bits for plain filters; share of equal bits for diffused ones, in which an unset bit
-        carries as much as a set one.
+        carries as much as a set one; composite keys are equal (1) or not (0).
     levels : tuple of float
         Thresholds of similarity, descending, highest first; empty: the engine chooses.
     exact : bool
@@ -82,7 +82,7 @@ class FilterSpec:
 
     name: str
     width: int
-    similarity: Literal["dice", "agreement"]
+    similarity: Literal["dice", "agreement", "key"]
     levels: tuple[float, ...]
     exact: bool
 

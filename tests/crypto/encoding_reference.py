@@ -43,7 +43,7 @@ def keys(profile: Mapping[str, Any], secret: bytes, agreement: str, epoch: int) 
         f"field:{field['group']}": expand(root, b"field", field["group"].encode(), print_)
         for field in profile["fields"]
     }
-    return found | {"eld": expand(root, b"eld", print_), "kcv": expand(root, b"kcv", print_)}
+    return found | {name: expand(root, name.encode(), print_) for name in ("eld", "key", "kcv")}
 
 
 def tokens(rule: Mapping[str, Any], value: str) -> Iterator[tuple[str, int]]:
@@ -137,10 +137,28 @@ def plain_filter(
     return bits
 
 
+def composite(
+    profile: Mapping[str, Any], name: str, made: Mapping[str, bytes], values: Mapping[str, str]
+) -> bytes | None:
+    item = next(f for f in profile["filters"] if f["name"] == name)
+    held = {f["name"]: f for f in profile["fields"]}
+    fields = [held[field] for field in item["fields"]]
+    if not all(values.get(field["name"]) for field in fields):
+        return None
+    groups: dict[str, list[bytes]] = {}
+    for field in fields:
+        for token, _ in tokens(field["tokens"], values[field["name"]]):
+            groups.setdefault(field["group"], []).append(token.encode())
+    parts = [part for group, texts in groups.items() for part in (group.encode(), *sorted(texts))]
+    return hmac_of("sha512", made["key"], lv(item["salt"].encode(), *parts))[: item["width"] // 8]
+
+
 def encode(
     profile: Mapping[str, Any], name: str, made: Mapping[str, bytes], values: Mapping[str, str]
 ) -> bytes | None:
     item = next(f for f in profile["filters"] if f["name"] == name)
+    if item["hardening"]["kind"] == "key":
+        return composite(profile, name, made, values)
     bits = plain_filter(profile, name, made, values)
     if bits is None:
         return None

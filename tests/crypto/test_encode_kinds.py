@@ -26,7 +26,14 @@ def test_published_vectors_are_what_the_reference_makes() -> None:
 def test_fingerprint_and_keys_when_derived_are_the_published_ones() -> None:
     assert PROFILE.fingerprint == VECTORS["fingerprint"]
     keys = {f"field:{group}": KEYS.group(group).hex() for group in PROFILE.groups}
-    assert keys | {"eld": KEYS.diffusion.hex(), "kcv": KEYS.kcv} == VECTORS["keys"]
+    keys |= {"eld": KEYS.diffusion.hex(), "key": KEYS.composite.hex(), "kcv": KEYS.kcv}
+    assert keys == VECTORS["keys"]
+
+
+def test_composite_key_of_swapped_names_is_that_of_the_same_names_in_order() -> None:
+    in_order, swapped = (record["filters"]["key"]["sent"] for record in VECTORS["records"][:2])
+    assert in_order == swapped and len(bytes.fromhex(in_order)) == 16
+    assert [record["filters"]["key"]["sent"] for record in VECTORS["records"][2:]] == [None] * 4
 
 
 @pytest.mark.parametrize("record", VECTORS["records"], ids=lambda record: record["desc"])

@@ -50,11 +50,36 @@ def test_field_level_profile_when_asked_tells_the_linker_its_filters() -> None:
     assert by_name["surname"].width == 1024
 
 
-def test_hardened_profile_when_asked_has_only_diffused_filters_compared_by_agreement() -> None:
+def test_hardened_profile_when_asked_has_only_diffused_filters_and_composite_keys() -> None:
     spec = default_profile("record-hardened").link_spec()
-    assert [item.similarity for item in spec.filters] == ["agreement"] * 2
-    assert [item.width for item in spec.filters] == [8192, 2048]
-    assert not any(item.exact for item in spec.filters)
+    assert [item.similarity for item in spec.filters] == ["agreement"] * 2 + ["key"] * 10
+    assert [item.width for item in spec.filters] == [8192, 2048] + [64] * 10
+    assert [item.exact for item in spec.filters] == [False] * 2 + [True] * 10
+
+
+def _key_of(*fields: str) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        key = next(item for item in document["filters"] if item["hardening"] == {"kind": "key"})
+        gone = {f for f in key["fields"] if f not in fields}
+        key["fields"] = list(fields)
+        used = {f for item in document["filters"] for f in item["fields"]}
+        document["fields"] = [f for f in document["fields"] if f["name"] not in gone - used]
+
+    return change
+
+
+def test_key_of_a_single_common_field_when_read_is_refused_as_unsafe() -> None:
+    assert refusal(changed("record-hardened", _key_of("key_surname"))).code == "PROFILE_UNSAFE"
+
+
+def test_key_of_fields_that_are_cut_into_many_tokens_when_read_is_refused() -> None:
+    assert refusal(changed("record-hardened", _key_of("given_name", "key_zip"))).code == "PROFILE_INVALID"
+
+
+def test_key_with_requirements_or_levels_when_read_is_refused() -> None:
+    for member, value in (("require", ["key_surname"]), ("levels", ["1"]), ("width", 1024)):
+        document = changed("record-hardened", lambda d, m=member, v=value: d["filters"][-1].update({m: v}))
+        assert refusal(document).code == "PROFILE_INVALID"
 
 
 @pytest.mark.parametrize("member", ["format", "scheme", "normaliser", "unicode", "prf"])

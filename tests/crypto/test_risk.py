@@ -140,3 +140,20 @@ def test_filter_that_requires_one_of_two_fields_when_either_is_there_is_made(
     table = pa.table({name: [value] for name, value in columns.items()})
     encoder = Encoder(prepare(table, profile), profile, Keys(SECRET, profile))
     assert encoder.plain(np.arange(1))["person"][1].tolist() == [expected]
+
+
+def test_shared_keys_of_twins_and_namesakes_in_a_sample_are_foreseen_for_the_whole_file() -> None:
+    profile = default_profile("record-hardened")
+    table = people(2_000, 2_000)
+    for column in ("last_name", "date_of_birth", "street"):
+        table[column][1::100] = table[column][0::100]  # twenty pairs of twins
+    prepared = prepare(pa.table(table), profile)
+    encoder = Encoder(prepared, profile, Keys(SECRET, profile))
+    rows = np.arange(2_000)
+    assert risk.shared_keys(encoder, profile, rows, 2_000) == pytest.approx(0.02, abs=0.002)
+    assert risk.shared_keys(encoder, profile, rows, 8_000) == pytest.approx(0.08, abs=0.008)
+    risk.refuse_shared_keys(0.02, 2_000)
+    risk.refuse_shared_keys(0.5, 999)
+    with pytest.raises(ProfileError) as caught:
+        risk.refuse_shared_keys(0.2, 8_000)
+    assert caught.value.code == "LEAK_TOO_HIGH"

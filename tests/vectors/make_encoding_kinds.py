@@ -40,6 +40,8 @@ def _filter(name: str, fields: list[str], t: int = 0, **more: Any) -> dict[str, 
 
 
 GRAMS: Final = {"kind": "qgram", "positions": 3, "q": 2}
+WHOLE: Final = {"kind": "exact", "positions": 1}
+KEY: Final = {"kind": "key"}
 PROFILE: Final[dict[str, Any]] = {
     "format": "cohortlink-profile/1",
     "family": "field-level",
@@ -57,12 +59,16 @@ PROFILE: Final[dict[str, Any]] = {
         _field("member", "alphanumeric", {"kind": "exact", "positions": 20}),
         _field("age", "integer", {"kind": "numeric", "positions": 4, "distance": 8, "resolution": 2}),
         _field("trade", "alphanumeric", {"kind": "code", "levels": [2, 4, 6], "positions": [5, 7, 9]}),
+        _field("whole_given", "name", WHOLE, group="whole_names", columns=["given"]),
+        _field("whole_family", "name", WHOLE, group="whole_names", columns=["family"]),
+        _field("month", "date", {"kind": "code", "levels": [6], "positions": [1]}, columns=["born"]),
     ],
     "filters": [
         _filter("names", ["given", "family"]),
         _filter("numbers", ["age", "trade", "member"], salt="numbers"),
         _filter("known", ["number", "born", "given"], 4, require=["number|born", "given"]),
         _filter("person", ["given", "family", "born", "entered"], 5),
+        _filter("key", ["whole_given", "month", "whole_family"], width=128, salt="k", hardening=KEY),
     ],
     "link": {"mode": "many-to-one"},
 }
@@ -78,19 +84,37 @@ RECORDS: Final[list[dict[str, Any]]] = [
         "normalised": {
             "given": "robert", "family": "oneill", "born": "19991231", "entered": "20210801",
             "number": "412550001", "member": "ab17", "age": "25", "trade": "513801",
+            "whole_given": "bob", "whole_family": "oneill", "month": "19991231",
+        },
+    },
+    {
+        "desc": "given name and surname swapped, another day: the same key",
+        "row": {"given": "O'Neill", "family": "Bob", "born": "1999-12-01"},
+        "normalised": {
+            "given": "oneill", "family": "bob", "born": "19991201",
+            "whole_given": "oneill", "whole_family": "bob", "month": "19991201",
         },
     },
     {
         "desc": "the number instead of the birth date, a code that ends at its second level",
         "row": {"given": "Robert", "family": "", "number": "412550001", "trade": "5138", "age": "-3"},
-        "normalised": {"given": "robert", "number": "412550001", "trade": "5138", "age": "-3"},
+        "normalised": {
+            "given": "robert", "number": "412550001", "trade": "5138", "age": "-3", "whole_given": "robert",
+        },
     },
     {
         "desc": "neither number nor birth date: one filter less",
         "row": {"given": "Peggy", "family": "Bob", "age": "4", "trade": "5"},
-        "normalised": {"given": "margaret", "family": "bob", "age": "4", "trade": "5"},
+        "normalised": {
+            "given": "margaret", "family": "bob", "age": "4", "trade": "5",
+            "whole_given": "peggy", "whole_family": "bob",
+        },
     },
-    {"desc": "a birth date alone", "row": {"born": "2/28/2000"}, "normalised": {"born": "20000228"}},
+    {
+        "desc": "a birth date alone",
+        "row": {"born": "2/28/2000"},
+        "normalised": {"born": "20000228", "month": "20000228"},
+    },
     {"desc": "nothing", "row": {"given": "n/a", "age": "old"}, "normalised": {}},
 ]  # fmt: skip
 
@@ -102,12 +126,12 @@ def make() -> dict[str, Any]:
     for record in RECORDS:
         filters = {}
         for item in PROFILE["filters"]:
-            plain = reference.plain_filter(PROFILE, item["name"], made, record["normalised"])
             hardened = reference.encode(PROFILE, item["name"], made, record["normalised"])
-            filters[item["name"]] = {
-                "plain": None if plain is None else reference.packed(plain).hex(),
-                "sent": None if hardened is None else hardened.hex(),
-            }
+            sent = None if hardened is None else hardened.hex()
+            plain = reference.plain_filter(PROFILE, item["name"], made, record["normalised"])
+            before = None if plain is None else reference.packed(plain).hex()
+            is_key = item["hardening"]["kind"] == "key"
+            filters[item["name"]] = {"plain": sent if is_key else before, "sent": sent}
         records.append({**record, "filters": filters})
     return {
         "desc": "Every kind of token, alternatives in require, nicknames; see docs/encoding-spec.md",
