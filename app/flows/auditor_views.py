@@ -15,15 +15,16 @@ from typing import Any, Final
 from app.auth import Caller, Role
 from app.errors import NotFoundError
 from app.flows.audit_views import Selection, note_reading
-from app.flows.log_keys import keychain, log_keys
-from app.flows.seal_log import cosigned, rfc3339, sealed_size, tiles, verifier_key
+from app.flows.log_keys import keychain, local_keys
+from app.flows.seal_log import cosigned, rfc3339, sealed_size, tiles
 from app.flows.service import Service
 from app.store import Tx, log, organizations
 from app.store.models import LogEntry
 from crypto.errors import CohortlinkError
-from crypto.log.checkpoint import open_note, parse_vkey, split_note
+from crypto.log.checkpoint import parse_vkey, split_note
 from crypto.log.cosignature import cosignatures, witness_prefix, witness_vkey
 from crypto.log.entry import Entry
+from crypto.log.keychain import Keychain
 from crypto.log.kinds import check_body
 from crypto.log.proof import verify_inclusion
 from crypto.log.tree import inclusion_ranges, leaf_hash, node_hash
@@ -132,6 +133,8 @@ class CheckpointView:
 
     Attributes
     ----------
+    keys : sequence of str
+        Fingerprints of all keys that the log has had, the one in force last.
     witnessed : dict or None
         The newest checkpoint with a cosignature: size, created_at, witnesses; None if there is none yet.
     recent : sequence of dict
@@ -143,8 +146,7 @@ class CheckpointView:
     size: int
     root: str
     created_at: str
-    key: str
-    fingerprint: str
+    keys: Sequence[str]
     signed: bool
     witnesses: Sequence[Witness]
     witnessed: dict[str, Any] | None
@@ -195,8 +197,9 @@ def prove(service: Service, caller: Caller, index: int) -> Proven:
         path = tiles(tx, newest.size).inclusion_proof(index)
         note = cosigned(tx, newest.size, newest.note)
         witnesses, sound = _witnesses(tx, note)
+        chain = keychain(service, tx)
     steps = _steps(row.leaf, index, newest.size, path)
-    checks = [_check_entry(row.leaf, index), *_check_path(service, row, newest.size, path, note)]
+    checks = [_check_entry(row.leaf, index), *_check_path(chain, row, newest.size, path, note)]
     if witnesses:
         names = ", ".join(sorted({each.organization or "a key that is not registered" for each in witnesses}))
         checks.append(Check("witnesses", sound, f"cosigned by {names}"))
@@ -235,11 +238,11 @@ def _check_entry(leaf: bytes, index: int) -> Check:
 
 
 def _check_path(
-    service: Service, row: LogEntry, size: int, path: Sequence[bytes], note: str
+    chain: Keychain, row: LogEntry, size: int, path: Sequence[bytes], note: str
 ) -> tuple[Check, Check]:
     """The signature of the checkpoint, and the path to the root that it signs."""
     try:
-        checkpoint = log_keys(service).open(note)
+        checkpoint = chain.open(note)
     except CohortlinkError as error:
         return Check("checkpoint", False, str(error)), Check("path", False, "there is no root to lead to")
     signed = Check("checkpoint", True, f"signed by {checkpoint.origin}, {checkpoint.size} entries")
@@ -281,8 +284,8 @@ def checkpoint_view(service: Service, caller: Caller) -> CheckpointView:
         `LOG_EMPTY`.
     """
     caller.require(Role.AUDITOR, Role.OPERATOR)
-    key = verifier_key(service)
     with service.store.reading("checkpoint page") as tx:
+        chain = keychain(service, tx)
         newest = log.latest_checkpoint(tx)
         if newest is None:
             raise NotFoundError("LOG_EMPTY", "The log has no checkpoint yet.")
@@ -302,7 +305,7 @@ def checkpoint_view(service: Service, caller: Caller) -> CheckpointView:
             for row in log.newest_checkpoints(tx, RECENT_CHECKPOINTS)
         ]
     try:
-        signed = open_note(note, [key]).root == newest.root
+        signed = chain.open(note).root == newest.root
     except CohortlinkError:
         signed = False
     return CheckpointView(
@@ -311,8 +314,7 @@ def checkpoint_view(service: Service, caller: Caller) -> CheckpointView:
         size=newest.size,
         root=newest.root.hex(),
         created_at=rfc3339(newest.created_at),
-        key=key,
-        fingerprint=parse_vkey(key)[1].fingerprint,
+        keys=[parse_vkey(key)[1].fingerprint for key in chain.keys],
         signed=signed,
         witnesses=witnesses,
         witnessed=witnessed,
@@ -330,8 +332,8 @@ def verify_log(service: Service, caller: Caller) -> VerificationReport:
     """
     caller.require(Role.AUDITOR, Role.OPERATOR)
     note_reading(service, caller, 0)
-    key = verifier_key(service)
     with service.store.reading("verify the log") as tx:
+        chain = keychain(service, tx)
         newest = log.latest_checkpoint(tx)
         if newest is None:
             raise NotFoundError("LOG_EMPTY", "The log has no checkpoint yet.")
@@ -340,14 +342,24 @@ def verify_log(service: Service, caller: Caller) -> VerificationReport:
             LogCopy(
                 Anchor("the newest checkpoint", cosigned(tx, newest.size, newest.note)),
                 log.leaves(tx, 0, newest.size),
-                key,
+                chain.newest,
                 [Anchor(f"the checkpoint at {row.size}", row.note) for row in earlier],
-                keychain(service, tx).to_text(),
+                chain.to_text(),
             ),
-            key=key,
+            # Trusted are the keys of this node's folder, whatever the tables say.
+            key=local_keys(service)[0],
         )
+    checks = [_own_key(check) if check.name == "key" else check for check in report.checks]
     return VerificationReport(
-        _without_many(report.checks, len(earlier)), report.first_wrong_entry, report.checkpoint, report.note
+        _without_many(checks, len(earlier)), report.first_wrong_entry, report.checkpoint, report.note
+    )
+
+
+def _own_key(check: Check) -> Check:
+    """The key is not one that a reader gave: nobody should take it for that."""
+    said = check.detail.removesuffix(", as you gave it")
+    return (
+        check._replace(detail=f"{said}: this service's own, to be compared with yours") if check.ok else check
     )
 
 

@@ -113,7 +113,8 @@ def release_page(request: Request, release: str, service: ServiceDep, session: A
 
 def _cells(view: run_views.ReleaseView) -> list[tuple[str, int]]:
     counts: Any = view.granted.body["cells"] if view.granted is not None else {}
-    return sorted(counts.items())
+    order = {"published": 0, "count_only": 1, "withheld": 2}
+    return sorted(counts.items(), key=lambda each: (order.get(each[0], 3), each[0]))
 
 
 def _proofs(service: Service, session: Session, view: run_views.ReleaseView) -> list[tuple[Any, bool]]:

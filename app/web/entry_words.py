@@ -126,6 +126,16 @@ def _charged(actor: str, body: Mapping[str, Any]) -> Told:
     return Told(f"{spaced(body['indicator'])}, {cohort(body['cohort'])}: decided for good, {tables}")
 
 
+def _previewed(actor: str, body: Mapping[str, Any]) -> Told:
+    tried = _many(len(body["policies"]), "policy", "policies")
+    return Told(f"{actor} tried {spaced(body['indicator'])}, {cohort(body['cohort'])}, under {tried}")
+
+
+def _reviewed(actor: str, body: Mapping[str, Any]) -> Told:
+    by = ", ".join(body["approved_by"]) or "nobody in particular"
+    return Told(f"The review of release {body['release']} ended; let out by {by}")
+
+
 def _replayed(actor: str, body: Mapping[str, Any]) -> Told:
     outcome = "gave the same bytes" if body["same"] else "gave OTHER bytes"
     return Told(f"Run {body['run']} was repeated and {outcome}", None, "" if body["same"] else "bad")
@@ -157,11 +167,15 @@ _SENTENCES: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Told]]] = {
     "release.refused": lambda actor, body: Told(
         f"{actor} was refused {question(body['question'])}: {body['code']}", None, "bad"
     ),
+    "release.previewed": _previewed,
+    "release.approved": _simple("{actor} let release {release} out before its review ended"),
+    "release.reviewed": _reviewed,
     "release.objected": _simple("{actor} objected to release {release}", "bad"),
     "ledger.charged": _charged,
     "destruction.due": _simple("{actor} asked for destruction", "bad"),
     "destruction.done": _simple("{executed_by} destroyed the data; {requested_by} had asked for it", "bad"),
     "keys.rotated": lambda actor, body: Told(f"Keys rotated; {body['data_keys']} data keys wrapped anew"),
     "thresholds.loaded": _simple("{actor} loaded thresholds of {source}, {version}"),
+    "log.rekeyed": _simple("The log has a new key from here on; the old one signed it"),
     "log.read": _simple("{actor} read the log as {role}"),
 }

@@ -106,7 +106,7 @@ def test_a_run_shows_the_figures_of_the_interface_as_charts_and_tables(visit: Vi
     quality = run_quality(region.service, region.caller("auditor"), run)
     visitor = visit("auditor")
     page = visitor.open(f"/auditor/runs/{run}")
-    visitor.shoot("auditor-run")
+    visitor.shoot("auditor-run", height=2500)
     best = max(quality["pairs"], key=lambda pair: float(pair["match_rate"] or -1))
     expect(page.get_by_role("img", name="Match rates by pair of organizations")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Match weights")).first).to_be_visible()
@@ -177,7 +177,7 @@ def test_the_whole_log_is_verified_and_every_check_is_named(visit: Visit, region
     page.get_by_role("button", name="Verify the whole log").click()
     expect(page.get_by_text(re.compile("All of it holds: [0-9]+ entries"))).to_be_visible()
     names = page.locator(".checks strong").all_inner_texts()
-    assert {"Entries", "Rule runs", "Rule releases", "Rule ledger"} <= set(names)
+    assert {"Entries", "Rule: runs", "Rule: releases", "Rule: ledger"} <= set(names)
     assert page.locator(".checks li.bad").count() == 0
     visitor.require_accessible()
     visitor.shoot("auditor-verification")
