@@ -25,8 +25,11 @@ Similarity = Literal["dice", "agreement"]
 
 #: Blocks that one scan is cut into at most, and rows of the smallest.
 _BLOCKS, _LEAST_ROWS = 64, 256
-#: Times that a block is given out anew when its worker or its filters were lost.
+#: Times that a block is given out anew when its worker or its filters were lost, and that filters are sent.
 _TRIES = 4
+#: Seconds between two looks at a block that is under way, and for sending filters (at least, and by bytes):
+#: sending them to a worker that dies at that moment never ends by itself.
+_LOOK, _SENDING, _BYTES_A_SECOND = 10.0, 30.0, 5e6
 
 ADDRESS = "COHORTLINK_DASK_ADDRESS"
 _FILES = {
@@ -126,6 +129,7 @@ def _gathered(
     progress("scan", 0, total)
     right = _scattered(client, b)
     under_way: deque[tuple[int, int, Any]] = deque()
+    done = 0
 
     def give_out(start: int) -> Any:
         # Not pure: a block given out anew must not be answered by the failure of the one before.
@@ -138,7 +142,7 @@ def _gathered(
             under_way.append((start, 1, give_out(start)))
         start, tries, future = under_way.popleft()
         try:
-            i, j, bits = future.result()
+            found = _result(client, future, right)
         except LinkageError:
             raise
         except Exception as error:  # of many kinds: killed worker, cancelled future, lost filters
@@ -147,11 +151,37 @@ def _gathered(
             right = _scattered(client, b)
             under_way.appendleft((start, tries + 1, give_out(start)))
             continue
+        if found is None:
+            # Still under way; whoever wants to stop the run is heard meanwhile.
+            under_way.appendleft((start, tries, future))
+            progress("scan", done, total)
+            continue
+        i, j, bits = found
         if len(i):
             yield PairBlock(np.asarray(i) + start, np.asarray(j), np.asarray(bits))
-        progress("scan", min(start + rows, len(a)) * len(b), total)
+        done = min(start + rows, len(a)) * len(b)
+        progress("scan", done, total)
 
 
 def _scattered(client: Any, words: Words) -> Any:
     """The right side on every worker, so that one of them may die."""
-    return client.scatter(words, broadcast=True, hash=False)
+    seconds = _SENDING + words.nbytes / _BYTES_A_SECOND
+    for number in range(1, _TRIES + 1):
+        try:
+            # What `client.scatter` does, with an end to waiting.
+            return client.sync(client._scatter, words, broadcast=True, hash=False, callback_timeout=seconds)
+        except Exception as error:  # of many kinds: a worker died meanwhile
+            if number == _TRIES:
+                raise LinkageError("CLUSTER_FAILED", "Filters could not be sent to the cluster.") from error
+    raise AssertionError
+
+
+def _result(client: Any, future: Any, right: Any) -> tuple[Any, Any, Any] | None:
+    """The outcome of a block, None while it is under way; an error where the filters it needs are nowhere."""
+    try:
+        found: tuple[Any, Any, Any] = future.result(timeout=_LOOK)
+        return found
+    except TimeoutError:
+        if not any(client.who_has([right]).values()):
+            raise RuntimeError("the filters are lost") from None
+        return None

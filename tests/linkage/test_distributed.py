@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from linkage import distributed
 from linkage.distributed import Cluster
 from linkage.errors import LinkageError
 from linkage.run import Options, Source, link
@@ -55,6 +57,46 @@ def test_scan_on_a_cluster_whose_worker_is_killed_in_the_middle_gives_the_same_p
     assert running.workers[0].wait(10) == -signal.SIGKILL
     for local, remote in zip(here, there, strict=True):
         assert np.array_equal(local, remote)
+
+
+def test_a_worker_killed_while_filters_are_sent_neither_stops_the_scan_nor_fails_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending to a worker that dies at that moment never ends by itself."""
+    monkeypatch.setattr(distributed, "_SENDING", 3.0)
+    rng = np.random.default_rng(2)
+    filters = rng.integers(0, 2**64, (300, 16), dtype=np.uint64)
+    started = Running(tmp_path)
+    try:
+        started.wait(2)
+        for delay in (0.02, 0.08, 0.15):
+            killer = threading.Timer(delay, started.replace_worker, [0])
+            killer.start()
+            found = list(started.cluster.pairs("dice", filters, filters, "0.9", lambda *_: None))
+            killer.join()
+            assert sum(len(block.i) for block in found) == 300
+    finally:
+        started.stop()
+
+
+def test_a_scan_that_is_stopped_while_it_waits_for_a_block_lets_go(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "_result", lambda *_: None)
+    told = []
+
+    def progress(*_: object) -> None:
+        told.append(1)
+        if len(told) == 5:
+            raise StopError
+
+    filters = np.ones((300, 16), np.uint64)
+    with pytest.raises(StopError):
+        list(running.cluster.pairs("dice", filters, filters, "0.9", progress))
+
+
+class StopError(Exception):
+    """What a run raises that is to stop."""
 
 
 def test_scheduler_without_our_certificate_turns_us_away(running: Running, tmp_path: Path) -> None:
