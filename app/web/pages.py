@@ -20,6 +20,7 @@ from app.flows.service import Service
 from app.web import (
     agency,
     agency_agreements,
+    agency_releases,
     auditor,
     auditor_log,
     errors,
@@ -45,6 +46,7 @@ ROUTERS: Final = (
     releases.router,
     agency.router,
     agency_agreements.router,
+    agency_releases.router,
     auditor.router,
     auditor_log.router,
     operator.router,

@@ -71,6 +71,8 @@ NOTICES: Final[dict[str, str]] = {
     "agreement-revoked": "You have revoked the agreement. Nothing is submitted, linked or released any more.",
     "agreement-held": "The agreement is held until you lift your hold.",
     "hold-lifted": "Your hold is lifted.",
+    "release-objected": "Your objection is on record: no recipient sees this answer.",
+    "release-approved": "You have let it out. Recipients see it when all owners have.",
     "batch-withdrawn": "The batch is withdrawn; its keys are destroyed.",
     "destruction-due": "Destruction is due. Another organization executes it.",
     "data-destroyed": "The data are destroyed. The certificate is signed.",

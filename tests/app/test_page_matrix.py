@@ -54,6 +54,9 @@ POST /agency/agreements/{agreement}/revoke                                      
 POST /agency/agreements/{agreement}/suspension/begin                             N Y Y N N N N
 POST /agency/agreements/{agreement}/suspension/end                               N Y Y N N N N
 POST /agency/agreements/{agreement}/destruction/request                          N Y Y N N N N
+GET  /agency/releases/{release}                                                  N Y Y N N N N
+POST /agency/releases/{release}/objection                                        N Y Y N N N N
+POST /agency/releases/{release}/approval                                         N Y Y N N N N
 GET  /auditor                                                                    N N N N N N Y
 GET  /auditor/agreements/{agreement}                                             N N N N N N Y
 GET  /auditor/runs/{run}                                                         N N N N N N Y

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from playwright.sync_api import Page, expect
 from typer.testing import CliRunner
 
 from app.errors import ServiceError
-from app.flows import seal_log, sign_agreement, submit_batch
+from app.flows import publish_release, seal_log, sign_agreement, submit_batch
 from app.flows.agency_views import batch_view
+from app.flows.publish_release import Question
 from app.flows.queries import get_agreement
+from app.store import releases
 from crypto.agency.cli import app as agency_program
-from tests.browser.region import AGREEMENT, Region
+from tests.browser.region import AGREEMENT, COHORTS, Region
 from tests.browser.visitor import PHONE, WIDE, Visitor
 from tests.world import completion_table, make_package, make_refs
 
@@ -285,3 +288,27 @@ def reach(page: Page, tag: str, text: str) -> None:
         if here[0] == tag and text in here[1]:
             return
     raise AssertionError(f"{tag} {text!r} cannot be reached")
+
+
+def test_an_owner_reads_a_table_in_review_and_objects_before_its_recipients_see_it(
+    visit: Visit, region: Region
+) -> None:
+    # A question that no other test asks: an objection is for good.
+    service, partnership = region.service, region.caller("partnership")
+    asked = publish_release.request_release(
+        service, partnership, AGREEMENT, Question("employed_q2", COHORTS, ("sex",))
+    )
+    with service.store.transaction() as tx:
+        row = releases.find(tx, asked["id"])
+        assert row is not None
+        # As under an agreement with days of review.
+        row.visible_at = region.clock.now + timedelta(days=7)
+    assert publish_release.show_release(service, partnership, asked["id"])["table"] is None
+    visitor = visit(AGENCY)
+    page = visitor.open(f"/agency/agreements/{AGREEMENT}")
+    page.get_by_role("link", name=re.compile("^Review it")).first.click()
+    expect(page.get_by_role("heading", name="Recipients do not see it yet")).to_be_visible()
+    visitor.require_accessible(schemes=("light",))
+    page.get_by_role("button", name="Object").click()
+    expect(page.get_by_text("Your objection is on record")).to_be_visible()
+    assert publish_release.show_release(service, partnership, asked["id"])["status"] == "OBJECTED"
