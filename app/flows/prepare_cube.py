@@ -27,10 +27,11 @@ from app.flows import population, seal_log
 from app.flows.answer_release import Asked, grant, refuse, shortened
 from app.flows.cube_basis import Basis
 from app.flows.make_cube import basis_of, make_cube
-from app.flows.release_question import require_recipient
+from app.flows.release_question import require_apart, require_recipient
 from app.flows.service import Service
 from app.flows.show_release import PREPARING
 from app.flows.sign_agreement import Standing, in_force
+from app.outcomes.cohort import Cohort
 from app.store import Plane, Tx, agreements, cubes, log, releases, run_ownership, runs
 from app.store.models import Cube, LedgerEntry, Release, RunState
 from crypto.canonical import canonical_json, digest_of
@@ -142,11 +143,16 @@ def _locked(tx: Tx, cube_id: str) -> Cube | None:
 
 
 def _stop(service: Service, tx: Tx, cube: Cube) -> tuple[str, str] | None:
-    """Why a cube must not be made, if it must not: cancelled, or no longer agreed on."""
+    """Why a cube must not be made, if it must not: cancelled, no longer agreed on, or overtaken.
+
+    While it waited or was made, a cohort that overlaps this one may have come out under the agreement.
+    """
     if cube.cancel_requested_at is not None:
         return "CANCELLED", "The release was cancelled before anything of it was kept."
     try:
         found = in_force(tx, cube.agreement_id, service.now(), lock=False)
+        decided = releases.ledger_of_agreement(tx, cube.agreement_id)
+        require_apart(Cohort.parse(cube.cohort), decided)
     except ServiceError as refusal:
         return refusal.code, refusal.detail
     if found.agreement.version != cube.agreement_version:
@@ -180,7 +186,9 @@ def protect(service: Service, facts: Plane, links: Plane, cube_id: str, owner: s
         population.require_one_method(found.terms, entries)
         run = runs.find(tx, cube.run_id)
         assert run is not None
-    basis = basis_of(found, cube.indicator, entries, cube.min_cell)
+    # What came out while it waited may have promised these persons more.
+    min_cell = population.least_cell(found.terms, cube.min_cell, entries)
+    basis = basis_of(found, cube.indicator, entries, min_cell)
     made = make_cube(service, facts, links, run, cube.indicator, cube.cohort, basis, entries, watch)
     watch("record", 0, 1)
     data = canonical_json(made)
@@ -277,7 +285,7 @@ def _charge(
         cube.run_id,
         cube.indicator,
         cube.cohort,
-        cube.min_cell,
+        int(basis.policy["min_cell"]),
         made["cube"],
         digest_of(made["cube"]),
         now,

@@ -118,7 +118,24 @@ def within_plan(question: Question, terms: Terms, decided: Sequence[LedgerEntry]
         cohort = Cohort.parse(question.cohort)
     except OutcomesError as error:
         raise RefusedError(error.code, error.detail) from None
-    # Over all indicators: they share their denominators, or nearly.
+    require_apart(cohort, decided)
+    if not terms.permits_cohort(cohort):
+        raise ForbiddenError(
+            "The agreement does not permit every month of this cohort.", "PERIOD_NOT_PERMITTED"
+        )
+    return str(cohort)
+
+
+def require_apart(cohort: Cohort, decided: Sequence[LedgerEntry]) -> None:
+    """Refuse a cohort that overlaps a published one of the agreement without being the same.
+
+    Over all indicators: they share their denominators, or nearly.
+
+    Raises
+    ------
+    RefusedError
+        ``NOT_IN_PLAN``.
+    """
     for text in sorted({entry.cohort for entry in decided}):
         other = Cohort.parse(text)
         if cohort != other and overlap(cohort, other):
@@ -127,11 +144,6 @@ def within_plan(question: Question, terms: Terms, decided: Sequence[LedgerEntry]
                 f"The cohort {other} is published, and this one holds some of the same persons: the two "
                 f"could be subtracted. Ask for {other}; single years are in its table by cohort_year.",
             )
-    if not terms.permits_cohort(cohort):
-        raise ForbiddenError(
-            "The agreement does not permit every month of this cohort.", "PERIOD_NOT_PERMITTED"
-        )
-    return str(cohort)
 
 
 def _require_form(question: Question, terms: Terms) -> None:
