@@ -34,6 +34,7 @@ GET  /partnership/agreements/{agreement}                                        
 GET  /partnership/agreements/{agreement}/figures                                 N N N N Y N N
 POST /partnership/agreements/{agreement}/figures                                 N N N N Y N N
 GET  /releases/{release}                                                         N Y Y N Y N N
+POST /releases/{release}/cancellation                                            N N N N Y N N
 GET  /releases/{release}/{name}.csv                                              N Y Y N Y N N
 GET  /releases/{release}/workbook.xlsx                                           N Y Y N Y N N
 GET  /releases/{release}/{name}.svg                                              N Y Y N Y N N
