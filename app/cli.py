@@ -59,6 +59,7 @@ def serve(
     import pyarrow
     import uvicorn
 
+    from app import tracing
     from app.logs import configure
     from app.main import create_app
     from app.worker import start_worker_process
@@ -67,6 +68,7 @@ def serve(
     # Arrow's own allocator keeps what it once had; the system's gives it back after each check of a batch.
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     settings = Settings.from_env(data=data)
+    tracing.configure(settings.traces, "cohortlink-api")
     application = create_app(settings, workers=True)
     child = start_worker_process(settings) if worker else None
     try:

@@ -63,6 +63,8 @@ class Settings:
         The identity provider whose access tokens are accepted beside API keys.
     rate_limit : int
         Requests per second and credential, on average; 0 for no limit.
+    traces : str or None
+        Where an OpenTelemetry collector takes spans (OTLP over HTTP); None for no traces.
     migrate_on_start : bool
         Whether `serve` and `worker` bring the schema up to date. Default: only on SQLite.
     """
@@ -76,6 +78,7 @@ class Settings:
     migrate_on_start: bool = True
     oidc: Oidc | None = None
     rate_limit: int = RATE_LIMIT
+    traces: str | None = None
 
     @classmethod
     def for_data(
@@ -124,6 +127,9 @@ class Settings:
         rate = given.get("RATE_LIMIT") or str(RATE_LIMIT)
         if not (rate.isdigit() and int(rate) <= 1_000_000):
             raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}RATE_LIMIT must be 0 to 1000000.")
+        traces = given.get("TRACES") or None
+        if traces is not None and not traces.startswith(("https://", "http://")):
+            raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}TRACES must be an http(s) address.")
         keys = given.get("KEYS")
         settings = cls.for_data(
             data or Path(given.get("DATA") or DEFAULT_DATA),
@@ -133,7 +139,7 @@ class Settings:
             log_origin=given.get("LOG_ORIGIN") or None,
             part_size=int(part_size) if part_size else None,
         )
-        return replace(settings, oidc=_oidc(given), rate_limit=int(rate))
+        return replace(settings, oidc=_oidc(given), rate_limit=int(rate), traces=traces)
 
     @property
     def embedded(self) -> bool:
@@ -163,6 +169,7 @@ class Settings:
             PREFIX + "KEYS": str(self.keys),
             PREFIX + "LOG_ORIGIN": self.log_origin,
             PREFIX + "PART_SIZE": str(self.part_size),
+            **({PREFIX + "TRACES": self.traces} if self.traces else {}),
         }
 
 
@@ -196,6 +203,7 @@ _KNOWN = frozenset(
         "OIDC_ORGANIZATION_CLAIM",
         "OIDC_ROLE_CLAIM",
         "RATE_LIMIT",
+        "TRACES",
         # Read where a run links (`linkage.distributed`), from the same environment.
         "DASK_ADDRESS",
         "DASK_CA",

@@ -31,6 +31,7 @@ from typing import Any, Final
 import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
+from app import tracing
 from app.flows import link_inputs, prepare_cube, run_linkage
 from app.flows.housekeeping import keep_house
 from app.flows.service import Service, open_service, require_storage
@@ -120,9 +121,12 @@ class Worker:
             if owner is None:
                 return
             try:
-                produced = link_step(run_id, owner)
-                # Not a step either: it is one transaction that happens once by its own condition.
-                run_linkage.finish(service, run_id, owner, produced)
+                with tracing.span("run", run=run_id):
+                    with tracing.span("link"):
+                        produced = link_step(run_id, owner)
+                    # Not a step either: it is one transaction that happens once by its own condition.
+                    with tracing.span("finish"):
+                        run_linkage.finish(service, run_id, owner, produced)
             except run_linkage.RunLostError:
                 log.warning("run taken over by another worker", run=run_id)
             except Exception as error:  # noqa: BLE001 (whatever it was, the run must say that it failed)
@@ -149,7 +153,8 @@ class Worker:
                 return
             try:
                 while True:
-                    produced = protect_step(cube_id, owner)
+                    with tracing.span("protect", cube=cube_id):
+                        produced = protect_step(cube_id, owner)
                     try:
                         prepare_cube.finish(service, service.plane("links"), cube_id, owner, produced)
                     except prepare_cube.CubeStaleError:
@@ -300,6 +305,7 @@ def serve_runs(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    tracing.configure(settings.traces, "cohortlink-worker")
     service = open_service(settings)
     storage = require_storage(service)
     worker = Worker(service, tick=tick, silence=silence)

@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import tracing
 from app.api import metrics, problems
 from app.errors import ServiceError
 
@@ -60,15 +61,23 @@ class Surroundings:
                     headers.setdefault(name, value)
             await send(message)
 
+        method, route = _method(scope["method"]), "(none)"
         try:
-            await self._answer(request, receive, send_with_headers, lambda: status != 0)
+            with tracing.span(method, http__request__method=method) as traced:
+                try:
+                    await self._answer(request, receive, send_with_headers, lambda: status != 0)
+                finally:
+                    route = getattr(scope.get("route"), "path", "(none)")
+                    traced.rename(f"{method} {route}")
+                    traced.set(http__route=route, http__response__status_code=status, request=request_id)
+                    if status >= 500:
+                        traced.fail(str(status))
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "(none)")
-            metrics.observe(_method(scope["method"]), route, status, seconds)
+            metrics.observe(method, route, status, seconds)
             log.info(
                 "request",
-                method=_method(scope["method"]),
+                method=method,
                 route=route,
                 status=status,
                 ms=round(seconds * 1000, 1),
