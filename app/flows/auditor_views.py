@@ -7,13 +7,14 @@ A page cannot prove that the service which made it is honest, so each names the 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from app.auth import Caller, Role
-from app.errors import NotFoundError
+from app.errors import ConflictError, NotFoundError
 from app.flows.audit_views import Selection, note_reading
 from app.flows.log_keys import keychain, local_keys
 from app.flows.seal_log import cosigned, rfc3339, sealed_size, tiles
@@ -32,6 +33,7 @@ from crypto.log.verify import Anchor, Check, LogCopy, VerificationReport, verify
 from crypto.signatures import PublicKey
 
 RECENT_CHECKPOINTS: Final = 12
+_VERIFYING: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -325,13 +327,26 @@ def checkpoint_view(service: Service, caller: Caller) -> CheckpointView:
 def verify_log(service: Service, caller: Caller) -> VerificationReport:
     """Verify the sealed log as an auditor with a copy does: signatures, entries, roots, and the rules.
 
+    One at a time in a process: it reads all entries, and its outcome is the same for everybody.
+
     Raises
     ------
     NotFoundError
         `LOG_EMPTY`.
+    ConflictError
+        `VERIFICATION_RUNNING`.
     """
     caller.require(Role.AUDITOR, Role.OPERATOR)
     note_reading(service, caller, 0)
+    if not _VERIFYING.acquire(blocking=False):
+        raise ConflictError("VERIFICATION_RUNNING", "A verification is under way; try again in a moment.")
+    try:
+        return _verify(service)
+    finally:
+        _VERIFYING.release()
+
+
+def _verify(service: Service) -> VerificationReport:
     with service.store.reading("verify the log") as tx:
         chain = keychain(service, tx)
         newest = log.latest_checkpoint(tx)

@@ -296,7 +296,7 @@ def test_an_owner_reads_a_table_in_review_and_objects_before_its_recipients_see_
     # A question that no other test asks: an objection is for good.
     service, partnership = region.service, region.caller("partnership")
     asked = publish_release.request_release(
-        service, partnership, AGREEMENT, Question("employed_q2", COHORTS, ("sex",))
+        service, partnership, AGREEMENT, Question("employed_q4", COHORTS, (), {"sex": "Female"})
     )
     with service.store.transaction() as tx:
         row = releases.find(tx, asked["id"])

@@ -1,0 +1,132 @@
+"""Pages of agencies, auditors and the operator without a browser: what they say, and what they must not."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.api.sessions import COOKIE
+from app.flows import auditor_views, sessions
+from app.flows.organizations import authenticate
+from app.web.pages import HERE
+from tests.world import EDUCATION, Member, World, agreement_document, make_package
+
+HEADERS = {"Accept": "text/html", "Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}
+
+
+class Browser:
+    """Somebody who has signed in."""
+
+    def __init__(self, world: World, member: Member) -> None:
+        token = sessions.sign_in(world.service, member.api_key)
+        self.csrf = sessions.resume(world.service, token).csrf
+        self.client = TestClient(world.app, follow_redirects=False)
+        self.client.cookies.set(COOKIE, token)
+
+    def get(self, path: str) -> Any:
+        return self.client.get(path, headers=HEADERS)
+
+    def post(self, path: str, **form: str) -> Any:
+        return self.client.post(path, headers=HEADERS, data={"csrf": self.csrf} | form)
+
+
+def test_operator_of_an_empty_installation_is_told_what_to_do_next(sqlite_world: World) -> None:
+    page = Browser(sqlite_world, sqlite_world.operator).get("/operator").text
+    assert "All is well" in page
+    assert "What to do next" in page
+    sqlite_world.agree()
+    assert "What to do next" not in Browser(sqlite_world, sqlite_world.operator).get("/operator").text
+
+
+def test_health_when_a_key_is_missing_names_it_and_no_place(sqlite_world: World) -> None:
+    browser = Browser(sqlite_world, sqlite_world.operator)
+    path = sqlite_world.service.settings.keyring("links")
+    path.unlink()
+    page = browser.get("/operator/health").text
+    assert re.search(r"Links keyring</strong>: failed", page)
+    assert str(path.parent) not in page
+    assert "Not all is well" in browser.get("/operator").text
+
+
+def test_a_new_key_is_in_one_answer_that_nobody_keeps_and_opens_what_it_is_for(sqlite_world: World) -> None:
+    browser = Browser(sqlite_world, sqlite_world.operator)
+    path = f"/operator/organizations/{EDUCATION}"
+    answer = browser.post(f"{path}/api-keys", role="agency", expires="2026-12-31")
+    assert answer.headers["cache-control"] == "no-store"
+    (key,) = re.findall(r"<code>(clk_[A-Za-z0-9_-]{43})</code>", answer.text)
+    assert key not in browser.get(path).text
+    member = Member(sqlite_world.client, EDUCATION, key)
+    assert member.get("/agreements").status_code == 200
+    made = sqlite_world.operator.get(f"/organizations/{EDUCATION}").json()["credentials"]
+    assert "2027-01-01T00:00:00Z" in [each["expires_at"] for each in made]
+    for form, code in (
+        ({"role": "king"}, "what the key is for"),
+        ({"role": "agency", "expires": "x"}, "day"),
+    ):
+        refused = browser.post(f"{path}/api-keys", **form)
+        assert refused.status_code == 422 and code in refused.text
+
+
+def test_no_page_of_an_agency_names_another_partys_batch(sqlite_world: World) -> None:
+    agreement = sqlite_world.agree()
+    first = sqlite_world.submit(sqlite_world.education, make_package()).json()["id"]
+    second = sqlite_world.submit(sqlite_world.workforce, make_package(kind="wage", seed=2)).json()["id"]
+    browser = Browser(sqlite_world, sqlite_world.workforce)
+    for path in ("/agency", f"/agency/agreements/{agreement}", f"/agency/batches/{second}"):
+        page = browser.get(path)
+        assert page.status_code == 200
+        assert first not in page.text, path
+    assert browser.get(f"/agency/batches/{first}").status_code == 404
+    assert browser.get(f"/agency/batches/{first}/receipt.json").status_code == 404
+
+
+def test_a_receipt_from_the_page_is_the_one_of_the_interface(sqlite_world: World) -> None:
+    sqlite_world.agree()
+    batch = sqlite_world.submit(sqlite_world.education, make_package()).json()["id"]
+    answer = Browser(sqlite_world, sqlite_world.education).get(f"/agency/batches/{batch}/receipt.json")
+    assert answer.json() == sqlite_world.education.get(f"/batches/{batch}").json()["receipt"]
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_what_is_no_statement_is_refused_on_the_form_and_approves_nothing(sqlite_world: World) -> None:
+    sqlite_world.partnership.post("/agreements", agreement_document())
+    sqlite_world.partnership.post("/agreements/cincinnati-nky/review")
+    browser = Browser(sqlite_world, sqlite_world.education)
+    path = "/agency/agreements/cincinnati-nky/approve"
+    right = sqlite_world.education.state("cincinnati-nky", "agreement-approval")
+    for text, code in (
+        ("", "STATEMENT_UNREADABLE"),
+        ("[" * 5000, "STATEMENT_UNREADABLE"),
+        (json.dumps(right | {"more": 1}), "STATEMENT_UNREADABLE"),
+        (json.dumps(right | {"document": right["document"] | {"version": 2}}), "STATEMENT_MISMATCH"),
+        (
+            json.dumps(sqlite_world.education.state("cincinnati-nky", "agreement-revocation")),
+            "SIGNATURE_INVALID",
+        ),
+    ):
+        answer = browser.post(path, text=text)
+        assert answer.status_code == 422 and code in answer.text
+    assert sqlite_world.education.get("/agreements/cincinnati-nky").json()["approvals"] == []
+    assert browser.post(path, text=json.dumps(right)).status_code == 303
+    assert len(sqlite_world.education.get("/agreements/cincinnati-nky").json()["approvals"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/auditor", "/auditor/log", "/auditor/log/1", "/auditor/log/export.jsonl"])
+def test_an_auditors_page_is_on_the_log_before_it_is_read(sqlite_world: World, path: str) -> None:
+    service = sqlite_world.service
+    assert Browser(sqlite_world, sqlite_world.auditor).get(path).status_code == 200
+    caller = authenticate(service, f"Bearer {sqlite_world.operator.api_key}")
+    read = auditor_views.timeline(service, caller, auditor_views.Selection(kind="log.read")).entries
+    assert {entry.actor for entry in read} >= {"auditor"}
+
+
+def test_no_template_has_a_style_a_handler_or_a_script_of_its_own() -> None:
+    for template in (HERE / "templates").rglob("*.html"):
+        text = template.read_text(encoding="utf-8")
+        assert not re.search(r"\sstyle=|<style|\son[a-z]+=|<script(?! src=\"/static/)|https?://", text), (
+            template
+        )
