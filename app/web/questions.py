@@ -126,8 +126,12 @@ class Asked:
     @property
     def words(self) -> str:
         """*Employed one year after graduation, 2020–21 to 2023–24, by pathway*."""
-        said = [titles().get(self.indicator, self.indicator) or "an unknown indicator"]
-        said.append(words.cohort(self.cohort) or "unknown years")
+        return f"{titles().get(self.indicator, self.indicator) or 'an unknown indicator'}, {self.whom}"
+
+    @property
+    def whom(self) -> str:
+        """*2020–21 to 2023–24, by pathway*."""
+        said = [words.cohort(self.cohort) or "unknown years"]
         said += ["by " + " and ".join(words.spaced(name) for name in self.by)] * bool(self.by)
         said += [f"within {words.spaced(each.replace('=', ' '))}" for each in self.where]
         return ", ".join(said)

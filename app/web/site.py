@@ -100,6 +100,7 @@ templates.env.filters |= {
     "number": words.number,
     "signed": words.signed,
     "spaced": words.spaced,
+    "stage_words": words.stage_words,
     "state_kind": words.state_kind,
     "state_words": words.state_words,
     "zip_with": lambda left, right: list(zip(left, right, strict=True)),

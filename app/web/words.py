@@ -30,6 +30,12 @@ def state_words(state: str) -> str:
     return spaced(state.lower()).capitalize()
 
 
+def stage_words(stage: str) -> str:
+    """What is being done at a stage of making tables."""
+    said = {"waiting": "Waiting for a worker", "tabulate": "Counting", "done": "Done"}
+    return said.get(stage, f"Protecting: {spaced(stage)}")
+
+
 def spaced(text: str) -> str:
     """A word of the interface in words: ``race_ethnicity`` as *race ethnicity*."""
     return text.replace("_", " ").replace("-", " ")

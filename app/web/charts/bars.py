@@ -92,10 +92,18 @@ def _draw(canvas: Canvas, groups: Sequence[Group], whole: tuple[str, str] | None
         canvas.line(at(tick), top + 14, at(tick), y, "c-axis" if tick == 0 else "c-grid")
         anchor: Anchor = "start" if canvas.is_narrow and not tick else "middle"
         canvas.text(at(tick), top + 8, "100 %" if tick == 100 else str(tick), "c-tick", anchor)
-    canvas.elements += rows
-    if whole is not None:
-        canvas.line(at(whole[1]), top + 14, at(whole[1]), y, "c-whole")
+    # Where labels stand above their bars, the line must not run through them.
+    layers = [rows, _line(canvas, whole, at, top + 14, y)]
+    for layer in reversed(layers) if canvas.is_narrow else layers:
+        canvas.elements += layer
     canvas.height = y + 4
+
+
+def _line(canvas: Canvas, whole: tuple[str, str] | None, at: Scale, top: float, bottom: float) -> list[str]:
+    line = Canvas(canvas.width)
+    if whole is not None:
+        line.line(at(whole[1]), top, at(whole[1]), bottom, "c-whole")
+    return line.elements
 
 
 def _legend(canvas: Canvas, groups: Sequence[Group], whole: tuple[str, str] | None, measure: str) -> float:
