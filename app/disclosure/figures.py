@@ -9,11 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
-from app.disclosure.table import Cell, Description, Guarded
-
-#: A flow needs so many employers, none of which pays more than this share of its wages.
-MIN_EMPLOYERS = 3
-MAX_SHARE = Fraction(4, 5)
+from app.disclosure.table import Cell, Description, Employers, Guarded
 
 
 class QuantileCell(Guarded):
@@ -77,19 +73,13 @@ class Bands(Guarded):
 
 
 class FlowCell(Guarded):
-    """Persons of one flow, employers that paid them, and the largest employer's share of their wages."""
+    """Persons of one flow, and the employers that paid them."""
 
-    __slots__ = ("employers", "n", "top_share")
+    __slots__ = ("employers", "n")
 
-    def __init__(self, n: int, employers: int, top_share: Fraction) -> None:
+    def __init__(self, n: int, employers: Employers) -> None:
         self.n = n
         self.employers = employers
-        self.top_share = top_share
-
-    @property
-    def protects_employers(self) -> bool:
-        """Whether no employer can be read off (20 CFR 603: they are protected too)."""
-        return self.employers >= MIN_EMPLOYERS and self.top_share <= MAX_SHARE
 
 
 class Flows(Guarded):

@@ -1,81 +1,149 @@
-"""Rows by place (state of work): one denominator, numerators that overlap.
+"""Rows by place (state of work, sector of the main job): one denominator, numerators that overlap.
 
 With the total and the rows published, differences tell who was found in one place only, or in both: the
-persons found fall into atoms by the exact set of places. Every populated atom must be able to hold at least
-k persons in some world consistent with what is published; then no union of atoms can be shown to hold fewer.
-An attacker is assumed to know which atoms are empty.
+persons found fall into atoms by the exact set of places, in all dimensions of this kind together. Every
+populated atom must be able to hold at least k persons in some world consistent with what is published; then
+no union of atoms can be shown to hold fewer. An attacker is assumed to know which atoms are empty.
+
+A row that would tell of an employer is withheld however many persons it counts. So it is not enough that few
+could be many: what remains must leave its number open, from half of it to k more.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.disclosure.programs import TOLERANCE, Worlds
 from app.disclosure.small_cells import shows_found
-from app.disclosure.table import Table
+from app.disclosure.table import Cell, Place, Table
 
 
-def hide_places(table: Table, policy: Policy) -> frozenset[str]:
+def hide_places(tables: Sequence[Table], policy: Policy) -> frozenset[Place]:
     """Choose the places whose numerators are withheld.
 
     Parameters
     ----------
-    table : Table
-        Of ``Rows.PLACES``, its total published whole.
+    tables : sequence of Table
+        All of ``Rows.PLACES`` in the plan, their total published whole.
     policy : Policy
 
     Returns
     -------
-    frozenset of str
-        Codes; every place whose own counts are too small, and others until all atoms are open.
+    frozenset of Place
+        Every place whose own counts are too small or whose employers could be read off, and others until
+        nothing that is withheld follows from what is shown.
 
     Raises
     ------
     DisclosureError
-        ``PLAN_INCONSISTENT``: the table's atoms do not explain its rows.
+        ``PLAN_INCONSISTENT``: the tables' atoms do not explain their rows.
     """
-    _check(table)
-    k = policy.min_cell
-    cells = {key[0]: cell for key, cell in zip(table.keys, table.cells, strict=True)}
-    hidden = {code for code, cell in cells.items() if not shows_found(cell, policy.found_from)}
-    while not _all_open(table, hidden, k):
-        shown = [code for code in cells if code not in hidden]
-        about = table.about
+    if not tables:
+        return frozenset()
+    cells = {
+        (table.by[0], key[0]): cell
+        for table in tables
+        for key, cell in zip(table.keys, table.cells, strict=True)
+    }
+    atoms = _atoms(tables, cells)
+    exposed = {
+        (table.by[0], code)
+        for table in tables
+        if table.employers is not None
+        for (code,) in table.keys
+        if code not in table.employers or not table.employers[code].protected
+    }
+    small = {place for place, cell in cells.items() if not shows_found(cell, policy.found_from)}
+    system = _System(tables[0].total.found, atoms, cells, policy.min_cell)
+    goals = [
+        *system.atoms_open(),
+        *system.rows_open(sorted(place for place in exposed if cells[place].found)),
+    ]
+    hidden = small | exposed
+    about = tables[0].about
 
-        def price(code: str, indicator: str = about.indicator, cohort: str = about.cohort) -> float:
-            return cells[code].found * (0.75 + 0.5 * policy.chance(indicator, cohort, *table.by, code))
+    def price(place: Place) -> tuple[float, Place]:
+        chance = policy.chance(about.indicator, about.cohort, *place)
+        return cells[place].found * (0.75 + 0.5 * chance), place
 
-        hidden.add(min(shown, key=lambda code: (price(code), code)))
+    while (failed := system.first_failure(hidden, goals)) is not None:
+        shown = sorted((place for place in cells if place not in hidden), key=price)
+        enough = (place for place in shown if system.first_failure(hidden | {place}, [failed]) is None)
+        hidden.add(next(enough, shown[0]))
     return frozenset(hidden)
 
 
-def _check(table: Table) -> None:
-    sums = {key[0]: 0 for key in table.keys}
-    for places, count in table.places.items():
-        for code in places:
-            sums[code] = sums.get(code, 0) + count
-    rows = {key[0]: cell.found for key, cell in zip(table.keys, table.cells, strict=True)}
-    if sums != rows or sum(table.places.values()) != table.total.found:
+def _atoms(tables: Sequence[Table], cells: dict[Place, Cell]) -> list[tuple[frozenset[Place], int]]:
+    """Populated atoms and their persons, in a stable order."""
+    first = tables[0].places
+    sums = dict.fromkeys(cells, 0)
+    for places, count in first.items():
+        for place in places:
+            sums[place] = sums.get(place, 0) + count
+    if (
+        any(table.places != first or table.total.found != tables[0].total.found for table in tables)
+        or sums != {place: cell.found for place, cell in cells.items()}
+        or sum(first.values()) != tables[0].total.found
+    ):
         raise DisclosureError(
             "PLAN_INCONSISTENT", "Rows by place do not follow from the places of each person."
         )
+    return sorted(((places, count) for places, count in first.items() if count), key=lambda a: sorted(a[0]))
 
 
-def _all_open(table: Table, hidden: set[str], k: int) -> bool:
-    """Whether every populated atom can hold k persons; with no row shown nothing follows but the total."""
-    atoms = sorted((places for places, count in table.places.items() if count), key=sorted)
-    shown = [key[0] for key in table.keys if key[0] not in hidden]
-    if not shown:
-        return True
-    total = float(table.total.found)
-    worlds = Worlds([0.0] * len(atoms), [total] * len(atoms))
-    worlds.add(dict.fromkeys(range(len(atoms)), 1.0), total, total)
-    for code in shown:
-        members = {i: 1.0 for i, places in enumerate(atoms) if code in places}
-        found = float(table.cell(code).found)
-        worlds.add(members, found, found)
-    for i in range(len(atoms)):
-        world = worlds.best({i: 1.0}, maximize=True)
-        if world is None or world[i] < k - TOLERANCE:
-            return False
-    return True
+@dataclass(frozen=True)
+class _Goal:
+    """A sum of atoms that some world must make so high, or so low."""
+
+    members: frozenset[int]
+    wanted: float
+    high: bool
+
+
+class _System:
+    """Worlds of atoms that agree with the total and with the rows that are shown."""
+
+    def __init__(
+        self, total: int, atoms: Sequence[tuple[frozenset[Place], int]], cells: dict[Place, Cell], k: int
+    ) -> None:
+        self._total, self._atoms, self._cells, self._k = float(total), atoms, cells, k
+
+    def atoms_open(self) -> Iterator[_Goal]:
+        """Every atom can hold k persons."""
+        for at in range(len(self._atoms)):
+            yield _Goal(frozenset({at}), self._k, high=True)
+
+    def rows_open(self, places: Sequence[Place]) -> Iterator[_Goal]:
+        """The rows of these places can hold k more than they do, and half."""
+        for place in places:
+            members, found = self._members(place), self._cells[place].found
+            yield _Goal(members, found + self._k, high=True)
+            yield _Goal(members, found / 2, high=False)
+
+    def _members(self, place: Place) -> frozenset[int]:
+        return frozenset(at for at, (places, _) in enumerate(self._atoms) if place in places)
+
+    def first_failure(self, hidden: set[Place], goals: Sequence[_Goal]) -> _Goal | None:
+        """A goal that no world reaches while only ``hidden`` is; None with no row shown at all."""
+        shown = [place for place in self._cells if place not in hidden]
+        if not shown:
+            return None
+        size = len(self._atoms)
+        worlds = Worlds([0.0] * size, [self._total] * size)
+        worlds.add(dict.fromkeys(range(size), 1.0), self._total, self._total)
+        for place in shown:
+            members = self._members(place)
+            if members:
+                found = float(self._cells[place].found)
+                worlds.add(dict.fromkeys(sorted(members), 1.0), found, found)
+        for goal in goals:
+            world = worlds.best(dict.fromkeys(sorted(goal.members), 1.0), maximize=goal.high)
+            if world is None:
+                return goal
+            reached = float(world[sorted(goal.members)].sum())
+            if reached < goal.wanted - TOLERANCE if goal.high else reached > goal.wanted + TOLERANCE:
+                return goal
+        return None

@@ -28,7 +28,7 @@ from app.disclosure.policy import Policy
 from app.disclosure.rounding import per_cent
 from app.disclosure.small_cells import shows_found, shows_n
 from app.disclosure.system import TOTAL, CellId, System, build_system
-from app.disclosure.table import Cell, Description, Rows, Table
+from app.disclosure.table import Cell, Description, Place, Rows, Table
 
 PUBLISHED, COUNT_ONLY, WITHHELD = "published", "count_only", "withheld"
 
@@ -215,7 +215,16 @@ def protect(
     system = choose_companions(system, policy)
     if TOTAL not in system.n_hidden:
         _hide_until_proven(system, policy, nested)
-    return ProtectedCube([_publish(table, system, policy) for table in system.tables])
+    places = _hidden_places(system, policy)
+    return ProtectedCube([_publish(table, system, policy, places) for table in system.tables])
+
+
+def _hidden_places(system: System, policy: Policy) -> frozenset[Place]:
+    """Rows by place whose numerators are withheld: all of them where the total's is."""
+    tables = [table for table in system.tables if table.rows is Rows.PLACES]
+    if TOTAL in system.found_hidden:
+        return frozenset((table.by[0], key[0]) for table in tables for key in table.keys)
+    return hide_places(tables, policy)
 
 
 def _hide_until_proven(system: System, policy: Policy, nested: Sequence[Beside]) -> None:
@@ -248,18 +257,16 @@ def _hide_more(system: System, policy: Policy, failure: Unproven) -> None:
         system.hide(cell, n=True)
 
 
-def _publish(table: Table, system: System, policy: Policy) -> ProtectedTable:
+def _publish(table: Table, system: System, policy: Policy, places: frozenset[Place]) -> ProtectedTable:
     notes = [*table.about.notes]
-    if not table.additive:
-        notes.append("Rows overlap: a person may stand in several, and rows do not add up to the total.")
-    hidden_places: frozenset[str] = frozenset()
     if table.rows is Rows.PLACES:
-        shown = TOTAL not in system.found_hidden
-        hidden_places = hide_places(table, policy) if shown else frozenset(key[0] for key in table.keys)
+        notes.append("Every row has the whole cohort as its denominator: rows do not add up to the total.")
+    elif not table.additive:
+        notes.append("Rows overlap: a person may stand in several, and rows do not add up to the total.")
     rows = []
     for key, label, cell in zip(table.keys, table.labels, table.cells, strict=True):
         if table.rows is Rows.PLACES:
-            n, found = TOTAL not in system.n_hidden, key[0] not in hidden_places
+            n, found = TOTAL not in system.n_hidden, (table.by[0], key[0]) not in places
         else:
             n, found = _shown(system, (table.by, key))
         named = tuple(zip(table.by, key, strict=True))

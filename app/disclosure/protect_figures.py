@@ -120,7 +120,7 @@ def protect_bands(figure: Bands, policy: Policy) -> ProtectedFigure:
 
 def protect_flows(figure: Flows, policy: Policy) -> ProtectedFigure:
     """Show flows with k persons and enough employers; what lacks employers is counted with other flows."""
-    keep = [cell.protects_employers for cell in figure.cells]
+    keep = [cell.employers.protected for cell in figure.cells]
     counts = [cell.n if kept else 0 for cell, kept in zip(figure.cells, keep, strict=True)]
     folded = sum(cell.n for cell, kept in zip(figure.cells, keep, strict=True) if not kept)
     rows = [*counts, folded, figure.not_in_data]

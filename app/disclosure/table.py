@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any, NoReturn, SupportsIndex
+
+#: A cell by industry needs so many employers, none of which pays more than this share of its wages.
+MIN_EMPLOYERS = 3
+MAX_SHARE = Fraction(4, 5)
+
+#: A dimension, and a code of it.
+Place = tuple[str, str]
 
 
 class Rows(StrEnum):
@@ -18,7 +26,8 @@ class Rows(StrEnum):
 
     ``PARTITION``: each person of the total in exactly one row. ``OVERLAPPING``: a person is in each row where
     she has an award, and that row looks at the award's own reference quarter. ``PLACES``: every row has the
-    whole cohort as its denominator and counts those found there; a person may be found in several.
+    whole cohort as its denominator and counts those found there (a state, an industry); a person may be found
+    in several.
     """
 
     PARTITION = "partition"
@@ -84,6 +93,29 @@ class Cell(Guarded):
     def not_found(self) -> int:
         """Persons in the denominator who were not found."""
         return self.n - self.found
+
+
+class Employers(Guarded):
+    """Who paid the persons of a cell.
+
+    Parameters
+    ----------
+    number : int
+        Employers.
+    top_share : Fraction
+        The largest one's share of the wages that they paid.
+    """
+
+    __slots__ = ("number", "top_share")
+
+    def __init__(self, number: int, top_share: Fraction) -> None:
+        self.number = number
+        self.top_share = top_share
+
+    @property
+    def protected(self) -> bool:
+        """Whether no employer can be read off (20 CFR 603: they are protected too)."""
+        return self.number >= MIN_EMPLOYERS and self.top_share <= MAX_SHARE
 
 
 @dataclass(frozen=True)
@@ -152,14 +184,18 @@ class Table(Guarded):
         Where codes refine the codes of another dimension: own code to the other's.
     parent_dimension : str, optional
         That other dimension.
-    places : mapping of frozenset of str to int, optional
-        For ``Rows.PLACES``: persons found by the exact set of places they were found in.
+    places : mapping of frozenset of Place to int, optional
+        For ``Rows.PLACES``: persons found by the exact set of places they were found in, in all dimensions of
+        this kind that the plan has.
+    employers : mapping of str to Employers, optional
+        By code, where no row may be shown that tells of an employer; a code that is missing has none.
     """
 
     __slots__ = (
         "about",
         "by",
         "cells",
+        "employers",
         "keys",
         "labels",
         "parent_dimension",
@@ -181,7 +217,8 @@ class Table(Guarded):
         rows: Rows = Rows.PARTITION,
         parents: Mapping[str, str] | None = None,
         parent_dimension: str | None = None,
-        places: Mapping[frozenset[str], int] | None = None,
+        places: Mapping[frozenset[Place], int] | None = None,
+        employers: Mapping[str, Employers] | None = None,
     ) -> None:
         if not len(keys) == len(labels) == len(cells) or len(set(keys)) != len(keys):
             raise ValueError("A grid has one label and one cell for each distinct key.")
@@ -199,6 +236,7 @@ class Table(Guarded):
         self.parents = dict(parents or {})
         self.parent_dimension = parent_dimension
         self.places = dict(places or {})
+        self.employers = None if employers is None else dict(employers)
 
     @property
     def additive(self) -> bool:

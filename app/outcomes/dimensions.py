@@ -23,6 +23,10 @@ class Dimension:
         Code and label of the last row, for everybody whom the list does not name.
     parent : str or None
         The dimension that this one refines; the code list has a column of that name.
+    column : str or None
+        Column of the code list that holds the codes; None for its first.
+    rule : str
+        What decides in which row somebody stands, where the label does not say it. Told in every answer.
     """
 
     id: str
@@ -31,13 +35,22 @@ class Dimension:
     codes: str | None = None
     residual: tuple[str, str] | None = None
     parent: str | None = None
+    column: str | None = None
+    rule: str = ""
 
     def grid(self, given: tuple[str, ...] | None) -> tuple[tuple[str, str], ...]:
         """Codes and labels in order: the given codes or the whole list, then the residual."""
-        labels = code_list(self.codes).labels if self.codes else {}
+        labels = self._labels()
         codes = given if given is not None else tuple(labels)
-        rows = tuple((code, labels.get(code, code)) for code in codes)
-        return rows + ((self.residual,) if self.residual else ())
+        last = (self.residual,) if self.residual else ()
+        rest = {code for code, _ in last}
+        return tuple((code, labels.get(code, code)) for code in codes if code not in rest) + last
+
+    def _labels(self) -> dict[str, str]:
+        if self.codes is None:
+            return {}
+        listed = code_list(self.codes)
+        return listed.groups(self.column) if self.column else listed.labels
 
 
 _NOT_STATED = ("NOT_STATED", "Not stated")
@@ -70,7 +83,26 @@ DIMENSIONS: dict[str, Dimension] = {
         ),
         Dimension("institution", "Institution", residual=_NOT_STATED),
         Dimension("cip_family", "CIP family", codes="cip_families", residual=_NOT_STATED),
-        Dimension("state_of_work", "State of work", Rows.PLACES, "states", ("OTHER", "Other states")),
+        Dimension(
+            "state_of_work",
+            "State of work",
+            Rows.PLACES,
+            "states",
+            ("OTHER", "Other states"),
+            rule="Whoever was paid in several states stands in the row of each.",
+        ),
+        Dimension(
+            "naics_sector",
+            "NAICS sector of the main job",
+            Rows.PLACES,
+            "naics_sectors",
+            ("99", "Unclassified or not stated"),
+            column="sector",
+            rule="The main job is with the employer that paid most in the quarter, over all states and "
+            "accounts, in the industry and state where it paid most. Of equals the one that paid most in one "
+            "industry and state counts, then the first by NAICS code. A row is shown only where at least 3 "
+            "employers paid, and none above 80 per cent of its wages.",
+        ),
         Dimension("program", "Program entered by then", Rows.OVERLAPPING, "program_types", _NO_PROGRAM),
         Dimension("provider", "Program provider", Rows.OVERLAPPING, residual=_NO_PROGRAM),
     )

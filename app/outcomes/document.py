@@ -22,6 +22,13 @@ the end of the last quarter that is looked at leave the denominator. **A person 
 records is not found, never "unemployed".** Every figure carries its coverage note.
 """
 
+_ROWS = """Rows of a *partition* hold each person once. Rows that *overlap* hold each award of their own. Rows
+that are *places* have the whole cohort as denominator and count who was found there: they are not crossed
+with other dimensions, and the tables by place of one cohort are protected together. Whoever was not found
+stands in no such row. A correction, and a further agreement over the same persons, shows no rows by place
+where some are out: two versions of them could be subtracted.
+"""
+
 
 def render() -> str:
     """Return the page."""
@@ -57,7 +64,8 @@ def _dimensions() -> str:
         where = f"{lists.source} ({lists.version})" if lists else "the agreement's or the data's own list"
         rows.append(f"| `{dimension.id}` | {dimension.label} | {dimension.rows} | {where} |")
     head = ["## Dimensions\n", "| id | label | rows | codes |", "|---|---|---|---|"]
-    return "\n".join([*head, *rows, ""])
+    rules = [f"- `{each.id}`: {each.rule}" for each in DIMENSIONS.values() if each.rule]
+    return "\n".join([*head, *rows, "", *rules, "", _ROWS])
 
 
 if __name__ == "__main__":

@@ -151,8 +151,11 @@ def build_frame(
     facts: Facts,
     owners: Mapping[str, str],
     thresholds: Thresholds | None = None,
+    by_sector: bool = False,
 ) -> Frame:
     """Derive the outcome of every award of ``cohort``; parameters as in :func:`tabulate`.
+
+    With ``by_sector`` the employer and the industry of wages are kept.
 
     Raises
     ------
@@ -177,7 +180,7 @@ def build_frame(
     reported = sorted(loaded.reported)
     states = tuple(sorted({state for state, _ in reported}))
     _require_minimum_wages(measure, cohort, states)
-    _derive(connection, measure, cohort, loaded)
+    _derive(connection, measure, cohort, loaded, by_sector=by_sector)
     schools = _column(connection, "select distinct institution_id from completion")
     providers = _column(connection, "select distinct provider_id from participation")
     contributors = {
@@ -211,7 +214,14 @@ def _reporting(reported: Sequence[tuple[str, str]], ends: tuple[Quarter, Quarter
     )
 
 
-def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Cohort, loaded: Loaded) -> None:
+def _derive(
+    connection: duckdb.DuckDBPyConnection,
+    measure: Measure,
+    cohort: Cohort,
+    loaded: Loaded,
+    *,
+    by_sector: bool,
+) -> None:
     for macro in (
         "quarter_name(q) as printf('%04dQ%d', q // 4, q % 4 + 1)",
         "quarter_end(q) as make_date((q + 1) // 4, ((q + 1) % 4) * 3 + 1, 1) - 1",
@@ -231,8 +241,8 @@ def _derive(connection: duckdb.DuckDBPyConnection, measure: Measure, cohort: Coh
             "last_month": cohort.last_month,
         },
     )
-    kept = ["employer_token"] if measure.by_employer or measure.by_sector else []
-    kept += ["naics"] if measure.by_sector else []
+    kept = ["employer_token"] if measure.by_employer or by_sector else []
+    kept += ["naics"] if by_sector else []
     wages = _WAGES.format(
         detail="".join(f"{name}, " for name in kept), fields="".join(f"f.{name}, " for name in kept)
     )

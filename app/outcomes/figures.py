@@ -21,9 +21,11 @@ from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Facts, Frame
 from app.outcomes.measures import Earnings, percentile
+from app.outcomes.outcome_sql import FIRST_AWARD
 from app.outcomes.question import CoverageCounts, Question
-from app.outcomes.tabulate import FIRST_AWARD, codes_of, group_columns, open_frame, own_columns, source_of
+from app.outcomes.tabulate import codes_of, group_columns, open_frame, own_columns, source_of
 from app.outcomes.thresholds import Thresholds
+from app.outcomes.workplaces import MAIN_JOBS, employers_of, sectors_by_prefix
 from crypto.facts import code_list
 
 #: Within what participants and the comparison group are compared.
@@ -130,29 +132,16 @@ def bands(indicator: str, cohort: str, source: Source) -> Bands:
         return Bands(about, tuple(listed), tuple(listed.values()), tuple(counts.get(c, 0) for c in listed))
 
 
-# The main job is the employer that paid most in the window, in the industry and state where it paid most.
-_JOBS = """
-with chosen as (
-    select * from (select * from outcome qualify row_number() over (partition by person {first}) = 1)
-    where not excluded
-), job as (
-    select award_no, employer_token, state_fips, coalesce(substr(naics, 1, 2), '99') as prefix,
-           sum(wages) as wages
-    from earned group by all
-), employer as (
-    select *, sum(wages) over (partition by award_no, employer_token) as paid from job
-), main as (
-    select award_no, employer_token, state_fips, prefix, paid from employer where paid > 0
-    qualify row_number() over (
-        partition by award_no order by paid desc, employer_token, wages desc, state_fips, prefix) = 1
-), by_employer as (
+# Main jobs by industry, state and employer; the last row counts whoever has none.
+_JOBS = f"""
+with {MAIN_JOBS}, by_employer as (
     select prefix, state_fips, employer_token, count(*) as n, sum(paid) as paid
     from chosen join main using (award_no) group by all
 )
 select prefix, state_fips, employer_token, n, paid from by_employer
 union all
 select null, null, null, count(*), null from chosen anti join main using (award_no)
-"""
+"""  # noqa: S608 (constants)
 
 
 def flows(indicator: str, cohort: str, source: Source) -> Flows:
@@ -160,17 +149,13 @@ def flows(indicator: str, cohort: str, source: Source) -> Flows:
     question = Question.of(indicator, cohort, [], source.as_of, frozenset({"quantiles"}))
     if not isinstance(question.measure, Earnings) or question.measure.years is None:
         raise OutcomesError("OTHER_TREATMENT", "The indicator has no flows.")
-    rows = code_list("naics_sectors").rows
-    sector_of = {row["prefix"]: row["sector"] for row in rows}
-    sectors = {row["sector"]: row["label"] for row in rows}
+    sector_of, sectors = sectors_by_prefix(), code_list("naics_sectors").groups("sector")
     with source.frame(question) as frame:
         names = code_list("states").labels
         states = {**{code: names[code] for code in frame.states}, "OTHER": "other states"}
         found: dict[tuple[str, str], dict[str, tuple[int, Decimal]]] = {}
         none = 0
-        for prefix, state, token, n, paid in frame.connection.execute(
-            _JOBS.format(first=FIRST_AWARD)
-        ).fetchall():
+        for prefix, state, token, n, paid in frame.connection.execute(_JOBS).fetchall():
             if prefix is None:
                 none = n
                 continue
@@ -183,10 +168,8 @@ def flows(indicator: str, cohort: str, source: Source) -> Flows:
         return Flows(question.describe(frame, source.coverage), keys, labels, cells, none)
 
 
-def _flow_cell(employers: Mapping[str, tuple[int, Decimal]]) -> FlowCell:
-    paid = [wages for _, wages in employers.values()]
-    top = Fraction(max(paid)) / Fraction(sum(paid, Decimal(0))) if paid else Fraction(0)
-    return FlowCell(sum(n for n, _ in employers.values()), len(employers), top)
+def _flow_cell(paid: Mapping[str, tuple[int, Decimal]]) -> FlowCell:
+    return FlowCell(sum(n for n, _ in paid.values()), employers_of([wages for _, wages in paid.values()]))
 
 
 def contribution(cohort: str, source: Source) -> Contribution:

@@ -22,8 +22,9 @@ from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Facts, Frame
 from app.outcomes.indicators import Indicator
-from app.outcomes.question import CoverageCounts, Question
-from app.outcomes.tabulate import FIRST_AWARD, codes_of, group_columns, open_frame, source_of
+from app.outcomes.outcome_sql import FIRST_AWARD
+from app.outcomes.question import NOT_CROSSED, CoverageCounts, Question
+from app.outcomes.tabulate import codes_of, group_columns, open_frame, source_of
 from app.outcomes.thresholds import Thresholds
 
 
@@ -42,11 +43,11 @@ def finest_cells(
 ) -> FinestCells:
     """Count every populated combination of ``dimensions``; parameters and errors as in :func:`tabulate`.
 
-    State of work is not among them (``DEPTH_NOT_SUPPORTED``): its rows are no parts of a cohort.
+    No dimension of wages is among them (``DEPTH_NOT_SUPPORTED``): its rows are no parts of a cohort.
     """
     names = tuple(dict.fromkeys(dimensions))
     if any(DIMENSIONS[name].rows is Rows.PLACES for name in names if name in DIMENSIONS):
-        raise OutcomesError("DEPTH_NOT_SUPPORTED", "State of work is not crossed with other dimensions.")
+        raise OutcomesError("DEPTH_NOT_SUPPORTED", NOT_CROSSED)
     question = Question.of(indicator, cohort, [names], as_of)
     frame = open_frame(question, persons=persons, facts=facts, owners=owners, thresholds=thresholds)
     with closing(frame.connection):

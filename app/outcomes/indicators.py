@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from app.disclosure.table import Rows
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.measures import (
     Attached,
@@ -107,7 +108,8 @@ class Indicator:
         }
 
 
-_OF_AWARDS = tuple(name for name in DIMENSIONS if name != "state_of_work")
+#: Dimensions of an award or a person; those of wages (where somebody works) leave the cohort whole.
+_OF_AWARDS = tuple(name for name, dimension in DIMENSIONS.items() if dimension.rows is not Rows.PLACES)
 _ADDITIVITY = (
     "The total counts a person once, with the highest award (the earliest of equals). Rows by "
     "pathway, award level, cohort year, program or provider count each row's own: a person may stand in "
@@ -130,7 +132,9 @@ def _employed(offset: int, title: str, in_words: str, wioa: str = "") -> Indicat
         denominator=_COHORT + "that quarter",
         measure=FoundInQuarter.after(offset),
         dimensions=tuple(DIMENSIONS),
-        additivity=_ADDITIVITY + " Rows by state of work have the whole cohort as denominator and overlap.",
+        additivity=_ADDITIVITY
+        + " Rows by state of work and by sector have the whole cohort as denominator; a person may be found "
+        "in several states, and is found in one sector.",
         horizon=f"the {in_words} quarter after the last award of the cohort",
         within=("matched",),
     )

@@ -26,6 +26,9 @@ from app.outcomes.measures import (
     SelfSufficient,
 )
 
+#: Which of a person's awards counts where only one can.
+FIRST_AWARD = "order by rank desc, award_date, owner, completion_id"
+
 _TOTALS = """
 create table totals as
 select award_no, sum(wages) as wages, count(*) filter (wages > 0) as quarters

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app.disclosure.policy import Policy
+from app.disclosure.protect import COUNT_ONLY, WITHHELD
 from app.disclosure.treatment import Treatment
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
@@ -18,7 +19,7 @@ from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.match_rates import published_matches
 from app.outcomes.measures import Matched
-from app.outcomes.publishable import one_way, plan_documents
+from app.outcomes.publishable import is_by_place, one_way, plan_documents
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
@@ -245,9 +246,35 @@ def _crossed(
     made.dropped, made.proof = cube.dropped, dict(cube.proof)
     if union is not None:
         made.proof["beside"] = union.statistics
-    tables = [cube.table(by).to_document() for by in cube.plan]
-    beside = one_way(plan.indicator, plan.cohort, places, source, policy)[1:] if places else []
+    tables: list[Document] = [cube.table(by).to_document() for by in cube.plan]
+    beside = _by_place(plan, places, source, policy, published, tables[0]["total"]) if places else []
     return [*tables, *beside]
+
+
+def _by_place(
+    plan: Plan,
+    names: Sequence[str],
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    total: Mapping[str, Any],
+) -> list[Document]:
+    """Rows by place, whose numerators are shown only beside the cube's total, and only once.
+
+    Nobody proves two versions of them (a correction, another agreement) beside each other.
+    """
+    documents = one_way(plan.indicator, plan.cohort, names, source, policy)[1:]
+    shown = total["found"] is not None and not any(
+        out.indicator == plan.indicator and any(is_by_place(each) for each in out.documents)
+        for out in published
+    )
+    # The total is the cube's: by themselves, rows by place may have shown more of it.
+    documents = [{**document, "total": dict(total)} for document in documents]
+    if shown:
+        return documents
+    status = WITHHELD if total["n"] is None else COUNT_ONLY
+    closed = {"status": status, "n": total["n"], "found": None, "rate": None}
+    return [{**document, "rows": [{**row, **closed} for row in document["rows"]]} for document in documents]
 
 
 def _union(

@@ -197,7 +197,13 @@ def _one_way(
         counted = _tables(other, cohort, shared, source)
         beside.append(Beside(counted, documents, inside=inside))
     cube = protect(_tables(declared, cohort, dimensions, source), policy, beside, withheld)
-    return [cube.table(by).to_document() for by in cube.plan]
+    return [_with_rules(cube.table(by).to_document()) for by in cube.plan]
+
+
+def _with_rules(document: Document) -> Document:
+    """What decides in which row somebody stands, where that is no matter of course."""
+    rules = [DIMENSIONS[name].rule for name in document["by"] if DIMENSIONS[name].rule]
+    return {**document, "notes": [*document["notes"], *rules]}
 
 
 def _tables(declared: Indicator, cohort: str, dimensions: Sequence[str], source: Source) -> list[Table]:
@@ -233,11 +239,16 @@ def with_linkage_error(
     def own(document: Mapping[str, Any]) -> Mapping[str, Rates]:
         return groups.get(document["by"][0], {}) if len(document["by"]) == 1 else {}
 
-    # Rows by state ask whether somebody was found there: the rates of the whole region do not apply to them.
+    # Rows by place ask whether somebody was found there: the rates of the whole region do not apply to them.
     return [
-        dict(document) if document["by"] == ["state_of_work"] else annotate(document, overall, own(document))
+        dict(document) if is_by_place(document) else annotate(document, overall, own(document))
         for document in documents
     ]
+
+
+def is_by_place(document: Mapping[str, Any]) -> bool:
+    """Whether the rows of a table are places, and no parts of the cohort."""
+    return any(DIMENSIONS[name].rows is Rows.PLACES for name in document["by"])
 
 
 def _quantiles(

@@ -23,6 +23,8 @@ PRELIMINARY_DAYS = 180
 _SHARES_FROM = 100
 #: Treatments whose figure is a share of persons, so that a table of counts says it.
 RATES: frozenset[Treatment] = frozenset({"proportion", "bands", "beside"})
+#: Rows by place are no parts of a cohort.
+NOT_CROSSED = "State of work and sector are not crossed with other dimensions."
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ class Question:
         The indicator's, or its final form where the day allows it.
     cohort : Cohort
     as_of : date
+    by_sector : bool
+        Whether the industry of each wage report matters.
     """
 
     indicator: Indicator
     measure: Measure
     cohort: Cohort
     as_of: date
+    by_sector: bool = False
 
     @classmethod
     def of(
@@ -83,15 +88,14 @@ class Question:
                     "UNKNOWN_DIMENSION", "The indicator has no such dimension, or it is named twice."
                 )
             if len(by) > 1 and any(DIMENSIONS[name].rows is Rows.PLACES for name in by):
-                raise OutcomesError(
-                    "DEPTH_NOT_SUPPORTED", "State of work is not crossed with other dimensions."
-                )
+                raise OutcomesError("DEPTH_NOT_SUPPORTED", NOT_CROSSED)
         measure = indicator.measure
         if isinstance(measure, SelfSufficient) and _is_final(cohort, measure.final, as_of):
             measure = measure.final
         if cohort.references(measure)[1].end >= as_of:
             raise OutcomesError("REFERENCE_QUARTER_OPEN", "The cohort's last reference quarter is not over.")
-        return cls(indicator, measure, cohort, as_of)
+        by_sector = measure.by_sector or any("naics_sector" in by for by in plan)
+        return cls(indicator, measure, cohort, as_of, by_sector)
 
     def describe(
         self,

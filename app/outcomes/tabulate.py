@@ -3,7 +3,8 @@
 Unit: the linked person. In a total and in rows that partition it, a person counts once, however many states,
 awards, years or employers: with the highest award of the whole cohort, the earliest of equals. Rows by
 pathway, award level and cohort year count each row's own award (a person once per row) and may overlap.
-Rows by state of work keep the whole cohort as denominator and count who has wages above zero there.
+Rows by state of work and by sector keep the whole cohort as denominator and count who has wages above zero
+there (`workplaces`).
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from app.outcomes.cohort import Cohort
 from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS, Dimension
 from app.outcomes.facts import Facts, Frame, build_frame
 from app.outcomes.indicators import Indicator
+from app.outcomes.outcome_sql import FIRST_AWARD
 from app.outcomes.question import CoverageCounts, Question
 from app.outcomes.thresholds import Thresholds
+from app.outcomes.workplaces import Workplaces, workplaces
 from crypto.facts import code_list
 
 __all__ = ["CoverageCounts", "tabulate", "tabulate_plan"]
-
-#: Which of a person's awards counts where only one can.
-FIRST_AWARD = "order by rank desc, award_date, owner, completion_id"
 
 
 def tabulate(
@@ -79,7 +79,8 @@ def tabulate(
     frame = open_frame(question, persons=persons, facts=facts, owners=owners, thresholds=thresholds)
     with closing(frame.connection):
         about = question.describe(frame, coverage, thresholds)
-        return _table(frame, question.cohort, by, about, code_lists or {})
+        found = _workplaces(frame, question.cohort, by, code_lists or {})
+        return _table(frame, question.cohort, by, about, code_lists or {}, found)
 
 
 def tabulate_plan(
@@ -104,7 +105,9 @@ def tabulate_plan(
     frame = open_frame(question, persons=persons, facts=facts, owners=owners, thresholds=thresholds)
     with closing(frame.connection):
         about = question.describe(frame, coverage, thresholds)
-        return tuple(_table(frame, question.cohort, by, about, code_lists or {}) for by in plan)
+        given = code_lists or {}
+        found = _workplaces(frame, question.cohort, dimensions, given)
+        return tuple(_table(frame, question.cohort, by, about, given, found) for by in plan)
 
 
 def open_frame(
@@ -123,6 +126,7 @@ def open_frame(
         facts=facts,
         owners=owners or {},
         thresholds=thresholds,
+        by_sector=question.by_sector,
     )
 
 
@@ -161,6 +165,7 @@ def _table(
     by: tuple[str, ...],
     about: Description,
     given: Mapping[str, Sequence[str]],
+    found: Workplaces,
 ) -> Table:
     total = _count(frame, cohort, (), {}).get((), Cell(0, 0))
     dimensions = [DIMENSIONS[name] for name in by]
@@ -174,10 +179,17 @@ def _table(
     labels = labels if by else ()
     rows = _rows(dimensions, cohort)
     if rows is Rows.PLACES:
-        places = _places(frame, [code for code, _ in grids[by[0]]])
-        found = {code: sum(count for where, count in places.items() if code in where) for (code,) in keys}
-        cells = tuple(Cell(total.n, found[code]) for (code,) in keys)
-        return Table(about, by, keys=keys, labels=labels, cells=cells, total=total, rows=rows, places=places)
+        return Table(
+            about,
+            by,
+            keys=keys,
+            labels=labels,
+            cells=tuple(Cell(total.n, found.count(by[0], code)) for (code,) in keys),
+            total=total,
+            rows=rows,
+            places=found.places,
+            employers=found.employers if by == ("naics_sector",) else None,
+        )
     counted = _count(frame, cohort, by, grids) if by else {}
     cells = tuple(counted.get(key, Cell(0, 0)) for key in keys)
     parent = dimensions[0].parent if len(dimensions) == 1 else None
@@ -256,16 +268,13 @@ def source_of(by: Sequence[str]) -> str:
     )
 
 
-def _places(frame: Frame, codes: Sequence[str]) -> dict[frozenset[str], int]:
-    """Persons found in the region, by the exact set of places with wages above zero."""
-    answer = frame.connection.execute(
-        "select places, count(*) from ("  # noqa: S608 (a constant)
-        "  select c.person, list_sort(list(distinct case when list_contains($codes, w.state_fips)"
-        "         then w.state_fips else $rest end)) as places"
-        f"  from (select * from outcome qualify row_number() over (partition by person {FIRST_AWARD}) = 1) c"
-        "  join worked w on w.person = c.person and w.quarter = c.reference and w.wages > 0"
-        "  where c.found and not c.excluded group by c.person"
-        ") group by places",
-        {"codes": list(codes), "rest": codes[-1]},
-    ).fetchall()
-    return {frozenset(places): count for places, count in answer}
+def _workplaces(
+    frame: Frame, cohort: Cohort, dimensions: Sequence[str], given: Mapping[str, Sequence[str]]
+) -> Workplaces:
+    """Where persons were found, for those of the dimensions that ask it."""
+    grids = {
+        name: [code for code, _ in DIMENSIONS[name].grid(codes_of(frame, cohort, name, given))]
+        for name in dict.fromkeys(dimensions)
+        if DIMENSIONS[name].rows is Rows.PLACES
+    }
+    return workplaces(frame, grids)

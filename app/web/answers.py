@@ -12,8 +12,8 @@ from app.web.charts import Bar, Chart, Group, Point, Span, bars, gaps, line, mat
 
 #: More rows than this are read in the table, not in a drawing.
 MOST_ROWS: Final = 40
-#: By these groups are not compared: years are followed in a trend, and states of work overlap.
-NO_GAP: Final = frozenset({"cohort_year", "state_of_work"})
+#: By these groups are not compared: years are followed in a trend, and places of work are no groups.
+NO_GAP: Final = frozenset({"cohort_year", "state_of_work", "naics_sector"})
 
 Record = Mapping[str, Value]
 

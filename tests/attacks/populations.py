@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from app.disclosure.table import Cell, Coverage, Description, Rows, Table
+from app.disclosure.table import Cell, Coverage, Description, Place, Rows, Table
 
 ABOUT = Description(
     "employed_q4", "Employed", "Found with wages.", "2021-22", "FINAL", Coverage("Wage records.")
@@ -34,9 +34,9 @@ def overlapping(name: str, member: np.ndarray, found: np.ndarray) -> Table:
 
 def places(where: np.ndarray, found: np.ndarray) -> Table:
     """Table by place; ``where`` is persons x places, bool, and each found person is somewhere."""
-    atoms: dict[frozenset[str], int] = {}
+    atoms: dict[frozenset[Place], int] = {}
     for row in where[found]:
-        key = frozenset(str(place) for place in np.flatnonzero(row))
+        key = frozenset(("place", str(place)) for place in np.flatnonzero(row))
         atoms[key] = atoms.get(key, 0) + 1
     total = Cell(len(found), int(found.sum()))
     keys = tuple((str(place),) for place in range(where.shape[1]))

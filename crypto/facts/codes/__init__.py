@@ -38,6 +38,10 @@ class CodeList:
         """Code to the words shown beside it."""
         return {next(iter(row.values())): row["label"] for row in self.rows}
 
+    def groups(self, column: str) -> dict[str, str]:
+        """Code to label by another column, of which several rows may hold the same code."""
+        return {row[column]: row["label"] for row in self.rows}
+
 
 @cache
 def code_list(name: str) -> CodeList:

@@ -131,7 +131,8 @@ def test_overlap_of_few_persons_hides_rows_and_overlap_of_many_does_not() -> Non
 
 def test_places_hide_one_numerator_where_few_were_found_in_both() -> None:
     def states(both: int) -> dict[str, str]:
-        atoms = {frozenset({"39"}): 60, frozenset({"21"}): 50, frozenset({"39", "21"}): both}
+        ohio, kentucky = ("state_of_work", "39"), ("state_of_work", "21")
+        atoms = {frozenset({ohio}): 60, frozenset({kentucky}): 50, frozenset({ohio, kentucky}): both}
         cells = (Cell(300, 60 + both), Cell(300, 50 + both))
         return statuses(
             Table(

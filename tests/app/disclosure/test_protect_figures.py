@@ -18,7 +18,7 @@ from app.disclosure.protect_figures import (
     protect_flows,
     protect_quantiles,
 )
-from app.disclosure.table import Cell, Coverage, Description
+from app.disclosure.table import Cell, Coverage, Description, Employers
 
 POLICY = Policy(10, b"a secret of the tests, 32 bytes..")
 ABOUT = Description("x", "X", "", "2021-22", "FINAL", Coverage(""))
@@ -53,10 +53,10 @@ def test_bands_are_shown_all_or_none() -> None:
 def test_flow_with_few_employers_or_one_that_dominates_is_counted_elsewhere() -> None:
     keys = (("11", "39"), ("62", "39"), ("72", "39"), ("81", "39"))
     cells = (
-        FlowCell(40, 2, Fraction(1, 2)),
-        FlowCell(50, 3, Fraction(81, 100)),
-        FlowCell(60, 3, Fraction(4, 5)),
-        FlowCell(70, 9, Fraction(1, 5)),
+        FlowCell(40, Employers(2, Fraction(1, 2))),
+        FlowCell(50, Employers(3, Fraction(81, 100))),
+        FlowCell(60, Employers(3, Fraction(4, 5))),
+        FlowCell(70, Employers(9, Fraction(1, 5))),
     )
     document = protect_flows(Flows(ABOUT, keys, ("a", "b", "c", "d"), cells, 80), POLICY).to_document()
     assert [row["n"] for row in document["rows"]] == [None, None, 60, 70, 90, 80]
@@ -65,7 +65,7 @@ def test_flow_with_few_employers_or_one_that_dominates_is_counted_elsewhere() ->
 
 def test_small_flow_hides_another_with_it() -> None:
     keys = (("11", "39"), ("62", "39"), ("72", "39"))
-    cells = tuple(FlowCell(n, 5, Fraction(1, 5)) for n in (4, 50, 60))
+    cells = tuple(FlowCell(n, Employers(5, Fraction(1, 5))) for n in (4, 50, 60))
     document = protect_flows(Flows(ABOUT, keys, ("a", "b", "c"), cells, 80), POLICY).to_document()
     shown = [row["n"] for row in document["rows"]]
     assert shown[0] is None
@@ -90,7 +90,7 @@ def test_contribution_with_a_small_side_is_withheld_whole(ours: Cell, theirs: Ce
 
 
 def test_figures_have_no_bytes_and_no_text() -> None:
-    for figure in (median(21, 10, 10, 10), FlowCell(1, 1, Fraction(1)), Bands(ABOUT, (), (), ())):
+    for figure in (median(21, 10, 10, 10), FlowCell(1, Employers(1, Fraction(1))), Bands(ABOUT, (), (), ())):
         assert "unprotected" in f"{figure} {figure!r}"
         for leave in (pickle.dumps, copy.copy):
             with pytest.raises(TypeError):
