@@ -236,7 +236,7 @@ def _check_entry(leaf: bytes, index: int) -> Check:
         return Check("entry", False, str(error))
     if entry.index != index:
         return Check("entry", False, f"it says that it is entry {entry.index}")
-    return Check("entry", True, f"canonical, says that it is entry {index}, and says what {entry.kind} says")
+    return Check("entry", True, f"canonical, in its place, with exactly the fields of {entry.kind}")
 
 
 def _check_path(

@@ -170,7 +170,7 @@ def histogram_chart(histogram: Mapping[str, Any], title: str, name: str) -> Draw
     rows = histogram_rows(histogram)
     top = max([count for _, count in rows], default=1)
     decades = max(1, math.ceil(math.log10(max(top, 10))))
-    left, right, floor, ceiling = 62, WIDTH - 10, 210, 20
+    left, right, floor, ceiling = 62, WIDTH - 10, 226, 36
     step = (right - left) / max(len(rows), 1)
     parts = []
     for decade in range(1, decades + 1):

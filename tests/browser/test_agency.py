@@ -236,7 +236,6 @@ def test_an_agency_holds_revokes_and_has_the_data_destroyed_by_two(
     expect(page.get_by_text(f"executed by {OTHER}")).to_be_visible()
     expect(page.get_by_text(f"witnessed by {AGENCY}")).to_be_visible()
     second.require_accessible()
-    second.shoot("agency-certificate")
 
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])

@@ -106,7 +106,8 @@ def test_a_run_shows_the_figures_of_the_interface_as_charts_and_tables(visit: Vi
     quality = run_quality(region.service, region.caller("auditor"), run)
     visitor = visit("auditor")
     page = visitor.open(f"/auditor/runs/{run}")
-    visitor.shoot("auditor-run", height=2500)
+    visitor.shoot("auditor-run", height=1040)
+    visitor.shoot_part("auditor-run-pair", "details.pair")
     best = max(quality["pairs"], key=lambda pair: float(pair["match_rate"] or -1))
     expect(page.get_by_role("img", name="Match rates by pair of organizations")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Match weights")).first).to_be_visible()
@@ -199,9 +200,6 @@ def test_the_pages_of_an_auditor_have_no_fault_that_axe_finds(
     ):
         visitor.open(path)
         visitor.require_accessible()
-    if width == PHONE:
-        visitor.open("/auditor/log")
-        visitor.shoot("auditor-phone", full=False)
 
 
 def test_details_of_a_run_open_with_the_keyboard(visit: Visit, region: Region) -> None:

@@ -94,6 +94,12 @@ class Visitor:
             clip = {"x": 0, "y": 0, "width": width, "height": min(height if full else 900, whole)}
             self.page.screenshot(path=IMAGES / f"{name}.png", full_page=True, clip=clip)  # type: ignore[arg-type]
 
+    def shoot_part(self, name: str, selector: str) -> None:
+        """Leave a picture of one part of the page, as :meth:`shoot`."""
+        if os.environ.get("SCREENSHOTS"):
+            IMAGES.mkdir(exist_ok=True)
+            self.page.locator(selector).first.screenshot(path=IMAGES / f"{name}.png")
+
 
 def _short(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     def node(found: dict[str, Any]) -> dict[str, str]:
