@@ -35,8 +35,8 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
         "high",
         (
             "A filter of one field keeps that field's frequency: whoever holds the stored filters can align "
-            "common surnames with public counts, and plain filters fell to graph matching (100 % of 5,000 "
-            "records). For data owners who accept that in the agreement, for the best linkage."
+            "common surnames with public counts, and whoever knows some of the persons finds the others. For "
+            "data owners who accept that in the agreement, for the best linkage."
         ),
     ),
     "record-hardened": (
@@ -44,7 +44,8 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
         (
             "Measured on 5,000 persons against an attacker who knows population and scheme but not the key: "
             "knowing half of them gives away less than 1 % of the others where they are unrelated, 4 % where "
-            "whole households are in the file. Holds while the leak-SNR of your own data is at most 0.02; "
+            "whole households are in the file. Holds while the leak-SNR of your own data is at most 0.02 and "
+            "few persons share a composite key, which the program checks; "
             "whoever holds the secret can still re-identify by dictionary."
         ),
     ),
