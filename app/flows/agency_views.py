@@ -90,8 +90,6 @@ class AgreementView:
         All versions without their documents, the newest first.
     actions : frozenset of str
         What the organization may do now, of :data:`OFFERED`.
-    certificate : mapping or None
-        Who asked for destruction and when, and the signed document once it is done.
     """
 
     found: Mapping[str, Any]
@@ -100,7 +98,6 @@ class AgreementView:
     approved: Sequence[int]
     versions: Sequence[Mapping[str, Any]]
     actions: frozenset[str]
-    certificate: Mapping[str, Any] | None
 
 
 def agency_overview(service: Service, caller: Caller) -> AgencyOverview:
@@ -152,7 +149,6 @@ def agreement_view(service: Service, caller: Caller, agreement_id: str) -> Agree
                 for row in reversed(agreements.versions(tx, agreement_id))
             ],
             actions=_actions(tx, found, caller),
-            certificate=_certificate(tx, agreement_id),
         )
 
 
@@ -208,18 +204,6 @@ def _actions(tx: Tx, found: Standing, caller: Caller) -> frozenset[str]:
             continue
         possible.add(str(action))
     return frozenset(possible)
-
-
-def _certificate(tx: Tx, agreement_id: str) -> dict[str, Any] | None:
-    row = agreements.certificate(tx, agreement_id)
-    if row is None:
-        return None
-    return {
-        "requested_by": row.requested_by,
-        "requested_at": rfc3339(row.requested_at),
-        "document": row.document,
-        "signature": row.signature,
-    }
 
 
 def batch_view(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:

@@ -365,8 +365,17 @@ def describe(tx: Tx, agreement: Agreement, now: datetime) -> dict[str, Any]:
 
 
 def _destruction(tx: Tx, agreement: Agreement, found: Standing, now: datetime) -> dict[str, Any]:
-    """When the data must be destroyed at the latest, and whether that day has passed."""
+    """When the data must be destroyed at the latest, whether that day has passed, and who asked for it.
+
+    Another organization than the one that asked executes it, so both must know.
+    """
+    asked = agreements.certificate(tx, agreement.id)
     revoked = [row.revoked_at.date() for row in agreements.revocations(tx, agreement.id)]
     due = due_on(found.terms, min(revoked, default=None))
     overdue = due is not None and now.date() > due and found.state is not State.DESTROYED
-    return {"due_on": due.isoformat() if due else None, "overdue": overdue}
+    return {
+        "due_on": due.isoformat() if due else None,
+        "overdue": overdue,
+        "requested_by": asked.requested_by if asked else None,
+        "requested_at": rfc3339(asked.requested_at) if asked else None,
+    }

@@ -8,7 +8,7 @@ import pytest
 
 from app.flows.agreement_terms import parse_terms
 from app.flows.retention import due_on
-from tests.world import World, agreement_document
+from tests.world import WORKFORCE, World, agreement_document
 
 
 @pytest.mark.parametrize(
@@ -28,16 +28,25 @@ def test_data_are_due_at_the_earlier_of_what_the_agreement_promises(
     assert due_on(terms, revoked) == due
 
 
-def test_an_agreement_shows_when_its_data_are_due_and_that_they_are_late(sqlite_world: World) -> None:
+def test_an_agreement_shows_when_its_data_are_due_that_they_are_late_and_who_asked(
+    sqlite_world: World,
+) -> None:
     world = sqlite_world
     identifier = world.agree()
     path = f"/agreements/{identifier}"
-    assert world.education.get(path).json()["destruction"] == {"due_on": "2028-01-31", "overdue": False}
+
+    def shown() -> dict[str, object]:
+        found: dict[str, object] = world.education.get(path).json()["destruction"]
+        return found
+
+    nobody = {"requested_by": None, "requested_at": None}
+    assert shown() == {"due_on": "2028-01-31", "overdue": False} | nobody
     body = world.workforce.state(identifier, "agreement-revocation")
     world.workforce.post(f"{path}/revocations", body)
-    assert world.education.get(path).json()["destruction"] == {"due_on": "2026-12-22", "overdue": False}
+    assert shown() == {"due_on": "2026-12-22", "overdue": False} | nobody
     world.clock.advance(days=32)
-    assert world.education.get(path).json()["destruction"] == {"due_on": "2026-12-22", "overdue": True}
+    assert shown() == {"due_on": "2026-12-22", "overdue": True} | nobody
     world.workforce.post(f"{path}/destruction")
+    assert (shown()["requested_by"], shown()["overdue"]) == (WORKFORCE, True)
     world.operator.post(f"{path}/destruction")
-    assert world.education.get(path).json()["destruction"]["overdue"] is False
+    assert (shown()["requested_by"], shown()["overdue"]) == (WORKFORCE, False)
