@@ -81,6 +81,15 @@ def simulated(population: Population, profile: Profile, key: int = 2) -> list[Vi
     return _views(population, profile, key, diffused=False)
 
 
+def only_keys(profile: Profile) -> Profile | None:
+    """The profile with its composite keys alone (keys of another fingerprint, but as equal); None without."""
+    document = profile.to_document()
+    kept = [item for item in document["filters"] if item["hardening"] == {"kind": "key"}]
+    used = {name for item in kept for name in item["fields"]}
+    fields = [field for field in document["fields"] if field["name"] in used]
+    return Profile.from_document({**document, "fields": fields, "filters": kept}) if kept else None
+
+
 def likeness(a: View, b: View) -> Floats:
     """Share of equal bits minus share of different ones, shape (n_a, n_b); 0 where a filter is absent.
 

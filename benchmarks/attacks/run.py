@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import results
-from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining
+from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining, sharing
 from benchmarks.attacks.clk import plain_clk
-from benchmarks.attacks.encodings import simulated, stolen
+from benchmarks.attacks.encodings import only_keys, simulated, stolen
 from benchmarks.attacks.populations import Population, demo, febrl, overlapping
 from crypto.encoding.profile import FAMILIES, Profile, default_profile
 
@@ -48,17 +48,37 @@ def known_figures(population: Population, profile: Profile) -> Figures:
     return found
 
 
+def _groups(
+    population: Population, overlap: float
+) -> tuple[Population, Population, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Two groups that overlap, and the second's row of each person of the first."""
+    mine, hers = overlapping(population, overlap, np.random.default_rng([12, round(100 * overlap)]))
+    place = {number: row for row, number in enumerate(hers.numbers.tolist())}
+    return mine, hers, np.array([place.get(number, -1) for number in mine.numbers.tolist()])
+
+
 def graph_figures(population: Population, profile: Profile) -> Figures:
     """Graph matching at every overlap."""
     found = {}
+    some = population.take(np.arange(min(GRAPH_PERSONS, len(population.numbers))))
     for overlap in OVERLAPS:
-        rng = np.random.default_rng([12, round(100 * overlap)])
-        some = population.take(np.arange(min(GRAPH_PERSONS, len(population.numbers))))
-        mine, hers = overlapping(some, overlap, rng)
-        place = {number: row for row, number in enumerate(hers.numbers.tolist())}
-        truth = np.array([place.get(number, -1) for number in mine.numbers.tolist()])
+        mine, hers, truth = _groups(some, overlap)
         found[f"graph matching, {overlap:.0%}"] = graph.attack(
             stolen(mine, profile), simulated(hers, profile), truth
+        )
+    return found
+
+
+def sharing_figures(population: Population, profile: Profile) -> Figures:
+    """Who shares composite keys with whom, at every overlap; nothing for profiles without keys."""
+    keys = only_keys(profile)
+    found: Figures = {}
+    if keys is None:
+        return found
+    for overlap in OVERLAPS:
+        mine, hers, truth = _groups(population, overlap)
+        found[f"sharing of keys, {overlap:.0%}"] = sharing.attack(
+            stolen(mine, keys), simulated(hers, keys), truth
         )
     return found
 
@@ -120,7 +140,7 @@ def run(
         figures: dict[str, Figures] = {}
         for name, profile in {"plain CLK": plain_clk(), **profiles}.items():
             say(f"{population.name}, {len(population.numbers):,} persons: {name}")
-            figures[name] = known_figures(population, profile)
+            figures[name] = known_figures(population, profile) | sharing_figures(population, profile)
             if with_graphs:
                 figures[name] |= graph_figures(population, profile)
             if population.name == clean.name:

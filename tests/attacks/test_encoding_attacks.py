@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining
+from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining, sharing
 from benchmarks.attacks.clk import plain_clk
-from benchmarks.attacks.encodings import simulated, stolen
+from benchmarks.attacks.encodings import View, only_keys, simulated, stolen
 from benchmarks.attacks.populations import Population, demo, overlapping
 from benchmarks.attacks.run import LEAST_ON_PLAIN, void
 from crypto.encoding.profile import Profile, default_profile
@@ -45,6 +45,26 @@ def test_graph_matching_of_equal_groups_when_the_clk_is_plain_names_nearly_every
 @pytest.mark.slow
 def test_graph_matching_of_equal_groups_when_hardened_names_hardly_anybody() -> None:
     assert matched(PEOPLE, HARDENED, 1.0) < 0.02
+
+
+def test_sharing_of_keys_tells_apart_whoever_shares_what_nobody_else_shares() -> None:
+    def key(name: str, values: list[int]) -> View:
+        bits = np.unpackbits(np.array([[v] for v in values], np.uint8), axis=1)
+        return View(name, 1 - 2 * bits.astype(np.float32), np.ones(len(values), np.bool_), 1, 8, key=True)
+
+    # 0 and 1 share both keys, 2, 3 and 4 the first; 5, 6 and 7 nothing.
+    first, second = [1, 1, 2, 2, 2, 5, 6, 7], [1, 1, 2, 3, 4, 5, 6, 7]
+    mine = [key("one", first), key("two", second)]
+    hers = [key("one", [v + 9 for v in first]), key("two", [v + 9 for v in second])]
+    # one pair, one three, one three: each named by a guess among equals
+    assert sharing.attack(mine, hers, np.arange(8)) == pytest.approx(3 / 8)
+
+
+def test_sharing_of_keys_in_the_hardened_default_names_few_of_a_small_town() -> None:
+    keys = only_keys(HARDENED)
+    assert keys is not None and only_keys(PLAIN) is None
+    share = sharing.attack(stolen(PEOPLE, keys), simulated(PEOPLE, keys), np.arange(len(PEOPLE.numbers)))
+    assert share < 0.02
 
 
 def test_dictionary_with_the_leaked_secret_names_everybody_and_with_another_hardly_anybody() -> None:
