@@ -217,8 +217,8 @@ _EDUCATION_WAGES = {
 }
 
 
-def all_cases() -> list[Case]:
-    """Everything that the quality benchmark runs."""
+def all_cases(more: bool = False) -> list[Case]:
+    """What the quality benchmark runs; ``more``: also the demo's region at half its noise."""
     everything = list(_FEBRL.values())
     return [
         febrl4(True, NAMES_DATE_POSTCODE, "FEBRL4, half overlap, names + birth date + postcode"),
@@ -226,7 +226,7 @@ def all_cases() -> list[Case]:
         febrl4(False, everything, "FEBRL4, whole, all but the number"),
         febrl3(),
         febrl3_many(),
-        *demo(0.5, 1, _EDUCATION_WAGES),
+        *(demo(0.5, 1, _EDUCATION_WAGES) if more else []),
         *demo(1.0, 2, _EDUCATION_WAGES),
         *demo(3.0, 3, _EDUCATION_WAGES),
     ]
