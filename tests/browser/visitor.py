@@ -84,21 +84,26 @@ class Visitor:
         wide = self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
         assert wide <= 0, f"{self.page.url} is {wide} pixels too wide"
 
-    def shoot(self, name: str, *, scheme: str = "light", height: int = 1150, full: bool = True) -> None:
+    def shoot(
+        self,
+        name: str,
+        *,
+        scheme: str = "light",
+        height: int = 1150,
+        full: bool = True,
+        start: str = "body",
+    ) -> None:
         """Leave a picture for the guides, if the environment asks for it (``SCREENSHOTS=1``)."""
-        if os.environ.get("SCREENSHOTS"):
-            IMAGES.mkdir(exist_ok=True)
-            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            width = self.page.viewport_size["width"] if self.page.viewport_size else WIDE
-            whole = int(self.page.evaluate("document.documentElement.scrollHeight"))
-            clip = {"x": 0, "y": 0, "width": width, "height": min(height if full else 900, whole)}
-            self.page.screenshot(path=IMAGES / f"{name}.png", full_page=True, clip=clip)  # type: ignore[arg-type]
-
-    def shoot_part(self, name: str, selector: str) -> None:
-        """Leave a picture of one part of the page, as :meth:`shoot`."""
-        if os.environ.get("SCREENSHOTS"):
-            IMAGES.mkdir(exist_ok=True)
-            self.page.locator(selector).first.screenshot(path=IMAGES / f"{name}.png")
+        if not os.environ.get("SCREENSHOTS"):
+            return
+        IMAGES.mkdir(exist_ok=True)
+        self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        width, whole = self.page.evaluate(
+            "[document.documentElement.clientWidth, document.body.scrollHeight]"
+        )
+        top = int(self.page.locator(start).first.evaluate("e => e.getBoundingClientRect().top + scrollY"))
+        clip = {"x": 0, "y": top, "width": width, "height": min(height if full else 900, whole - top)}
+        self.page.screenshot(path=IMAGES / f"{name}.png", full_page=True, clip=clip)  # type: ignore[arg-type]
 
 
 def _short(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:

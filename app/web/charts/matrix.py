@@ -62,34 +62,35 @@ def _draw(
         canvas.text(left + wide * number, 12, wrap(column, wide - 8, 14, most=1)[0], "c-strong")
     y = 24.0
     for row in rows:
-        y = _label(canvas, row, y, left)
+        y, following = _label(canvas, row, y, left)
         for number, column in enumerate(columns):
             if (row, column) in cells:
                 kind = _KINDS[number % len(_KINDS)]
                 _cell(canvas, left + wide * number, y, wide - 12, cells[row, column], reach, kind)
-        y += 27
+        y = following
     if whole:
         y += 8
         canvas.line(0, y, canvas.width, y, "c-grid")
         y += 8
         reach = max([reach, *(float(value) for _, value in whole if value is not None)])
         for label, value in whole:
-            y = _label(canvas, label, y, left)
+            y, following = _label(canvas, label, y, left)
             _cell(canvas, left, y, canvas.width - left - 12, value, reach, "c-rest")
-            y += 27
+            y = following
     canvas.height = y + 2
 
 
-def _label(canvas: Canvas, words: str, y: float, left: float) -> float:
-    """Write a row's name; returns where its bars begin."""
+def _label(canvas: Canvas, words: str, y: float, left: float) -> tuple[float, float]:
+    """Write a row's name; returns where its bars begin, and where the next row does."""
     if canvas.is_narrow:
         canvas.text(0, y + 13, wrap(words, canvas.width, most=1)[0])
-        return y + 19
+        return y + 19, y + 46
     lines = wrap(words, left - 14)
-    y += 8 * (len(lines) - 1)
+    more = 7 * (len(lines) - 1)
+    y += more
     for number, each in enumerate(lines):
         canvas.text(left - 12, y + 15 + 16 * (number - (len(lines) - 1) / 2), each, anchor="end")
-    return y
+    return y, y + 27 + more
 
 
 def _cell(
