@@ -18,6 +18,10 @@ from app.disclosure.table import Table
 Document = Mapping[str, Any]
 
 INDICATOR = "matched"
+#: Said where figures stand without match rates.
+NOT_GIVEN = (
+    "Match rates of groups are not given here: they would have to be protected together with these figures."
+)
 _FIGURES = ("status", "n", "found", "rate")
 
 
@@ -63,9 +67,16 @@ def make_matches(
 
 
 def with_matches(documents: Sequence[Document], matches: Sequence[Document]) -> list[dict[str, Any]]:
-    """Put match rates into the rows of the tables of the same dimensions."""
+    """Put match rates into the rows of the tables of the same dimensions, or say that there are none."""
+    if not matches:
+        return [without_matches(document) for document in documents]
     by_plan = {tuple(match["by"]): match for match in matches}
     return [_beside(document, by_plan.get(tuple(document["by"]))) for document in documents]
+
+
+def without_matches(document: Document) -> dict[str, Any]:
+    """Say in a table's notes that match rates are not given."""
+    return {**document, "notes": [*document["notes"], NOT_GIVEN]}
 
 
 def _beside(document: Document, match: Document | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
-from app.outcomes.match_rates import published_matches
+from app.outcomes.match_rates import published_matches, without_matches
 from app.outcomes.measures import Matched
 from app.outcomes.publishable import is_by_place, one_way, plan_documents
 from app.outcomes.question import RATES
@@ -153,7 +153,7 @@ def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, 
     names = {axis.name for axis in counted.axes}
     named = [table for table in plan.named if set(table) <= names]
     cube = protect_otherwise(counted, policy, treatment, plan.depth, named)
-    documents = [cube.table(by).to_document() for by in cube.plan]
+    documents = [without_matches(cube.table(by).to_document()) for by in cube.plan]
     told = {"protection": treatment.to_document()}
     return Made([{**document, **told} for document in documents])
 

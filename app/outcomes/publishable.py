@@ -25,7 +25,7 @@ from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source, bands, contribution, flows, quantiles
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
-from app.outcomes.match_rates import make_matches, published_matches, with_matches
+from app.outcomes.match_rates import make_matches, published_matches, with_matches, without_matches
 from app.outcomes.measures import Earnings, FoundInQuarter, Matched
 from app.outcomes.tabulate import tabulate_plan
 from app.outcomes.truth import truth_rates
@@ -80,14 +80,16 @@ def plan_documents(
         case "proportion" | "bands":
             return _rates(declared, cohort, dimensions, source, policy, quality, published, shares)
         case "quantiles":
-            return _quantiles(declared, cohort, dimensions, source, policy)
+            documents = _quantiles(declared, cohort, dimensions, source, policy)
+            return [without_matches(document) for document in documents]
         case "contribution":
             if OF_PROGRAMS & set(permitted):
                 raise OutcomesError(
                     "NOT_WITH_PROGRAMS",
                     "A contribution is not published under an agreement that has tables by program.",
                 )
-            return [protect_contribution(contribution(cohort, source), policy).to_document()]
+            figure = protect_contribution(contribution(cohort, source), policy)
+            return [without_matches(figure.to_document())]
         case _:
             raise OutcomesError("OTHER_TREATMENT", "This is made from tables that are published already.")
 
@@ -109,9 +111,13 @@ def _rates(
     else:
         nested = _nested(declared, known)
         documents = _one_way(declared, cohort, dimensions, source, policy, nested, _withheld(known))
-    if shares is None and "matched" in declared.within:
-        # Nobody proves match rates beside crossed tables.
-        documents = _matched(declared, cohort, dimensions, source, policy, documents, matches)
+    if "matched" in declared.within:
+        documents = (
+            _matched(declared, cohort, dimensions, source, policy, documents, matches)
+            if shares is None
+            # One more layer in whatever is ever proven of these persons (docs/adr/0007).
+            else [without_matches(document) for document in documents]
+        )
     if declared.disclosure == "bands":
         figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
         if documents[0]["total"]["found"] is None:

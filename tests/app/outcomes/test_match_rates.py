@@ -6,10 +6,13 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from app.disclosure.policy import Policy
+from app.disclosure.treatment import Treatment
 from app.outcomes.figures import Source
-from app.outcomes.match_rates import published_matches
+from app.outcomes.match_rates import NOT_GIVEN, published_matches
+from app.outcomes.plan import Plan, plan_cube
 from app.outcomes.publishable import plan_documents
 from tests.app.outcomes.builders import completion, facts, persons, wage
 
@@ -72,3 +75,28 @@ def test_later_figure_of_the_cohort_repeats_the_match_rates_that_are_out() -> No
     later = documents(region, "attached_kystats", first)
     assert [row["matched"] for row in later[1]["rows"]] == [row["matched"] for row in first[1]["rows"]]
     assert published_matches([later]) == published_matches([first])
+
+
+def made(indicator: str, depth: int) -> list[dict[str, Any]]:
+    plan = Plan(indicator, "2021-22", ("sex", "pathway"), depth=depth)
+    return plan_cube(
+        plan,
+        source(),
+        POLICY,
+        Treatment(),
+        quality=None,
+        published=(),
+        progress=lambda step, done, total: None,
+    ).documents
+
+
+@pytest.mark.parametrize(("indicator", "depth"), [("employed_q4", 2), ("median_earnings_q2", 1)])
+def test_figure_without_match_rates_says_that_there_are_none(indicator: str, depth: int) -> None:
+    for document in made(indicator, depth):
+        assert NOT_GIVEN in document["notes"]
+        assert not any("matched" in row for row in [*document["rows"], document["total"]])
+
+
+@pytest.mark.parametrize("indicator", ["employed_q4", "continued_education"])
+def test_figure_that_has_match_rates_or_needs_none_does_not_speak_of_them(indicator: str) -> None:
+    assert not any(NOT_GIVEN in document["notes"] for document in made(indicator, 1))
