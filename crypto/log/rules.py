@@ -74,6 +74,7 @@ class Rules:
             "release.refused": self._refused,
             "release.approved": self._approved_release,
             "release.objected": self._objected,
+            "release.previewed": self._run_replayed,
             "release.reviewed": self._reviewed,
             "ledger.charged": self._charged,
             "destruction.due": self._destruction_due,
@@ -283,8 +284,8 @@ class Rules:
         if found is None:
             return
         if body["run"] not in found.finished:
-            self._break("runs", entry, "a run is replayed that never finished")
-        if not body["same"]:
+            self._break("runs", entry, "a run is replayed or previewed that never finished")
+        if not body.get("same", True):
             self._break("runs", entry, "a run repeated from its inputs gave other bytes")
 
     # -------------------------------------------------------------- releases and ledger
