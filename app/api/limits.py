@@ -1,8 +1,10 @@
 """How often one may ask: token buckets in this process, one per credential or address.
 
 Several nodes each give the whole allowance; a limit here keeps one caller from starving the others, it is
-no quota. What fails to authenticate is counted by address and refused more slowly, never less surely: a
-valid key behind the same address is not locked out by somebody else's guesses.
+no quota, and counting each read in the database would cost more than the read. (Attempts to sign in are few,
+and all nodes count them together: `app.flows.sessions`, docs/adr/0013.) What fails to authenticate is counted
+by address and refused more slowly, never less surely: a valid key behind the same address is not shut out by
+somebody else's guesses.
 """
 
 from __future__ import annotations
@@ -21,9 +23,6 @@ REMEMBERED: Final = 10_000
 #: Failures to authenticate by one address: so many at once, and one more after so many seconds.
 FAILURES: Final = 100
 FAILURE_SECONDS: Final = 1.0
-#: The same for the form by which people sign in.
-SIGN_INS: Final = 10
-SIGN_IN_SECONDS: Final = 10.0
 
 
 class Buckets:
@@ -78,4 +77,3 @@ class Limits:
         # A submission sends its parts in bursts.
         self.requests = Buckets(4 * per_second, float(per_second))
         self.failures = Buckets(FAILURES, 1 / FAILURE_SECONDS)
-        self.sign_ins = Buckets(SIGN_INS, 1 / SIGN_IN_SECONDS)

@@ -47,7 +47,7 @@ def sign_in(request: Request, service: ServiceDep, api_key: str) -> str:
         `UNAUTHENTICATED`, `CSRF`; `RATE_LIMITED` after some attempts from one address.
     """
     require_own_origin(request)
-    get_limits(request).sign_ins.take(address(request))
+    sessions.throttle(service, address(request))
     return sessions.sign_in(service, api_key)
 
 

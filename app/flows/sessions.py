@@ -11,18 +11,22 @@ How the cookie is set is for the pages: `HttpOnly`, `SameSite=Strict`, `Path=/`,
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
 from app.auth import Caller, Role, api_key_digest, bearer, same_digest, unauthenticated
-from app.errors import ForbiddenError
+from app.errors import ForbiddenError, ServiceError
 from app.flows.organizations import authenticate
 from app.flows.service import Service
-from app.store import organizations, sign_ins
+from app.store import attempts, organizations, sign_ins
 
 LIFETIME = timedelta(hours=8)
+#: Attempts to sign in from one address: so many at once, and one more after so many seconds.
+ATTEMPTS = 10
+ATTEMPT_SECONDS = 10.0
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
@@ -72,6 +76,25 @@ def sign_in(service: Service, api_key: str) -> str:
         ends = min(filter(None, [now + LIFETIME, row.expires_at]))
         sign_ins.add(tx, _digest(token), row.id, now, ends)
     return token
+
+
+def throttle(service: Service, address: str) -> None:
+    """Count an attempt to sign in from an address, before the key is looked at; all nodes count together.
+
+    Raises
+    ------
+    ServiceError
+        `RATE_LIMITED` with `Retry-After`.
+    """
+    # To the microsecond: in whole seconds a bucket that is asked often would never fill.
+    now = service.clock()
+    name = hashlib.sha256(b"cohortlink sign-in " + address.encode()).hexdigest()
+    with service.store.transaction("attempt to sign in") as tx:
+        attempts.forget_full(tx, ATTEMPTS, 1 / ATTEMPT_SECONDS, now)
+        wait = attempts.take(tx, name, ATTEMPTS, 1 / ATTEMPT_SECONDS, now)
+    if wait:
+        headers = {"Retry-After": str(max(1, math.ceil(wait)))}
+        raise ServiceError("RATE_LIMITED", 429, "Too many attempts; wait and go on.", headers=headers)
 
 
 def resume(service: Service, token: str | None) -> Session:

@@ -11,8 +11,10 @@ from fastapi import Form, Request, Response
 from fastapi.testclient import TestClient
 
 from app.api import sessions
-from app.api.limits import FAILURES, SIGN_INS, Buckets
+from app.api.limits import FAILURES, Buckets
 from app.errors import ServiceError
+from app.flows.service import open_service
+from app.flows.sessions import ATTEMPT_SECONDS, ATTEMPTS, throttle
 from app.settings import Settings
 from tests.world import EDUCATION, Clock, Member, World
 
@@ -183,6 +185,24 @@ def test_a_session_ends_with_its_key_its_hours_or_by_signing_out(
 
 def test_a_wrong_key_or_too_many_attempts_begin_no_session(pages: tuple[World, TestClient]) -> None:
     world, browser = pages
-    found = [enter(browser, "clk_" + "A" * 43).status_code for _ in range(SIGN_INS + 1)]
-    assert found == [401] * SIGN_INS + [429]
+    found = [enter(browser, "clk_" + "A" * 43).status_code for _ in range(ATTEMPTS + 1)]
+    assert found == [401] * ATTEMPTS + [429]
     assert "set-cookie" not in enter(browser, world.auditor.api_key).headers
+
+
+def test_attempts_to_sign_in_are_counted_by_all_nodes_together_and_come_back_with_time(
+    world: World, clock: Clock
+) -> None:
+    other = open_service(world.settings, clock=clock)
+    try:
+        for attempt in range(ATTEMPTS):
+            throttle((world.service, other)[attempt % 2], "192.0.2.1")
+        for node in (world.service, other):
+            with pytest.raises(ServiceError, match="RATE_LIMITED") as refusal:
+                throttle(node, "192.0.2.1")
+            assert refusal.value.headers["Retry-After"] == str(int(ATTEMPT_SECONDS))
+        throttle(other, "192.0.2.2")
+        clock.advance(seconds=ATTEMPT_SECONDS)
+        throttle(other, "192.0.2.1")
+    finally:
+        other.close()
