@@ -84,7 +84,7 @@ def test_a_bucket_gives_what_it_holds_and_what_flows_in() -> None:
 def test_one_credential_that_asks_too_often_is_told_to_wait_and_others_are_not(
     sqlite_settings: Settings, clock: Clock
 ) -> None:
-    with World(replace(sqlite_settings, rate_limit=5), clock) as world:
+    with World(replace(sqlite_settings, rate_limit=1), clock) as world:
         answers = [world.auditor.get("/agreements") for _ in range(40)]
         assert {answer.status_code for answer in answers} == {200, 429}
         refused = answers[-1]
