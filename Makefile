@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo-data
 SCALE  ?= 1
 
-.PHONY: demo serve test lint faults bench bench-attacks bench-disclosure attack lock clean
+.PHONY: demo serve test lint faults screenshots bench bench-attacks bench-disclosure attack lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -46,6 +46,10 @@ tests/idp/node_modules/.package-lock.json: tests/idp/package-lock.json
 # The faults suite in full; `make test` runs its short form.
 faults: $(VENV)/.installed
 	@FAULTS=full $(BIN)/pytest tests/faults
+
+# Pictures of the pages for the guides, taken while the stories are driven in a browser.
+screenshots: $(VENV)/.installed
+	@SCREENSHOTS=1 $(BIN)/pytest -q tests/browser
 
 bench: $(VENV)/.installed .venv-bench/.installed
 	@$(BIN)/python -m benchmarks
