@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space
 from app.disclosure.joint import FOUND, Entries, Joint
 from app.disclosure.policy import Policy
-from app.disclosure.proof import Failure, Goals, OutOfWorkError, Prover, Space
+from app.disclosure.proof import Prover
 from app.disclosure.suppression import Progress, Suppression
 from app.disclosure.table import Guarded
 
@@ -97,6 +98,7 @@ class Beside(Guarded):
             np.full(size, ceiling),
             codes,
             np.zeros(size, np.int64),
+            ceiling,
         )
 
     def _unknown_goals(self) -> Goals:

@@ -4,154 +4,61 @@ A *space* is the polytope of all such worlds for one kind of attacker, the truth
 which sums must be able to take which values. Each world serves all goals at once, so there are far fewer
 programs than goals:
 
-1. sweeps: the whole space, maximising all open goals together;
-2. blocks: a part of the columns moves, all others stay at the truth. A world of a block is a world of the
-   whole, and a small program is cheaper by far;
-3. one goal by itself in its block, then in a larger one, at last in the whole space. Only what fails there is
-   unproven; the duals of that program name the published figures that give it away.
+1. aims (``centre``): from the middle of the space, by projections, towards each goal;
+2. blocks: a program over a part of the columns, all others stay where they are in the middle. A world of a
+   block is a world of the whole, and a small program is cheaper by far;
+3. one goal by itself in its block, then in a larger one, at last in the whole space if it is not too large.
+   What fails there is unproven; the duals of that program name the published figures that give it away.
 
 Worlds stay worlds when more is hidden, so nothing is ever proven twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from app.disclosure.centre import Range, find_centre, work_of
 from app.disclosure.finest import Ints
-from app.disclosure.worlds import TOLERANCE, Floats, Program, World
+from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
+from app.disclosure.worlds import Floats, Program, World
 
 #: Columns of a block, at first and later.
 BLOCKS = (1200, 3000)
 #: Up to so many columns a goal without a world is proven to have none, and duals say what to hide.
 _EXACT_COLUMNS = 3000
-#: A later sweep that serves fewer goals is the last one.
-_SWEEP_LEAST = 12
 #: So many blocks in a row are looked at to tell whether blocks of a size still pay.
 _WINDOW = 12
-#: Above so many columns of one side there are no sweeps; blocks do the work.
-_SWEEP_COLUMNS = 30_000
-#: A sweep that serves less than this share of the open goals is the last one.
-_SWEEP_YIELD = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class Space:
-    """All worlds of one attacker.
-
-    Attributes
-    ----------
-    matrix : csr_matrix, shape (n_rows, n_columns)
-        Published sums, one row each.
-    figure : array, shape (n_rows,)
-        Which published figure a row is; the owner of the space knows what that means.
-    truth, upper : array, shape (n_columns,)
-        What is; and the most that may be (an attacker's knowledge, or a number that never binds).
-    codes : array, shape (n_columns, n_axes)
-        Where a column lies, to choose blocks by.
-    side : array, shape (n_columns,)
-        Found (0) or not found (1). Sides hang together by few rows or none: one of them moves at a time,
-        until nothing but both will do.
-    """
-
-    matrix: sp.csr_matrix
-    figure: Ints
-    truth: Floats
-    upper: Floats
-    codes: Ints
-    side: Ints
-
-
-@dataclass(eq=False)
-class Goals:
-    """What must be possible: for each row of ``matrix`` a highest, a lowest value, a span.
-
-    Attributes
-    ----------
-    matrix : csr_matrix, shape (n_goals, n_columns)
-    highest, lowest : array, shape (n_goals,)
-        Some world must reach at least / at most this; minus / plus infinity where nothing is asked.
-    span : array, shape (n_goals,)
-        Whole numbers within reach, less one; 0 where nothing is asked.
-    cap : bool
-        Whether a column above its goal may be cut off there while the goal is open (goals of one column).
-    high, low : array, shape (n_goals,)
-        Reached so far.
-    """
-
-    matrix: sp.csr_matrix
-    highest: Floats
-    lowest: Floats
-    span: Floats
-    cap: bool = False
-    high: Floats = field(default_factory=lambda: np.zeros(0))
-    low: Floats = field(default_factory=lambda: np.zeros(0))
-
-    def note(self, goals: NDArray[np.intp], reached: Floats) -> None:
-        """Take what a world reaches of some goals into account."""
-        self.high[goals] = np.maximum(self.high[goals], reached)
-        self.low[goals] = np.minimum(self.low[goals], reached)
-
-    def open(self) -> NDArray[np.bool_]:
-        """Which goals no world has served yet."""
-        whole = np.floor(self.high + TOLERANCE) - np.ceil(self.low - TOLERANCE)
-        return (
-            (self.high < self.highest - TOLERANCE)
-            | (self.low > self.lowest + TOLERANCE)
-            | (whole < self.span)
-        )
-
-    def wish(self, chosen: NDArray[np.intp], coin: NDArray[np.bool_]) -> Floats:
-        """Tell each goal's direction: up or down where only that is missing, else by coin."""
-        up = self.high[chosen] < self.highest[chosen] - TOLERANCE
-        down = self.low[chosen] > self.lowest[chosen] + TOLERANCE
-        return np.where(up & ~down, 1.0, np.where(down & ~up, -1.0, np.where(coin, 1.0, -1.0)))
-
-
-@dataclass
-class Work:
-    """What may still be spent, and what was: the unit is a non-zero of a program that was solved.
-
-    Not seconds: the same data, policy and secret must give the same tables on any machine.
-    """
-
-    left: int
-    spent: int = 0
-    programs: int = 0
-
-    def charge(self, units: int) -> None:
-        self.left -= units
-        self.spent += units
-        self.programs += 1
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A goal without a world, and the published figures that hold it (with the size of their duals)."""
-
-    goal: int
-    figures: tuple[tuple[int, float], ...]
+#: So many goals without a world are collected in a large space before more is hidden for all of them.
+_FAILURES = 40
+#: Open goals of a large space that are looked at to tell what to hide, and the share of them that may fail
+#: before all are looked at.
+_SAMPLE, _SAMPLE_SHARE = 400, 0.04
+#: Rounds of an aim: at a sample of goals, at all.
+_ROUNDS = (12, 40)
+#: A figure holds a goal if its multiplier is at least this share of the largest.
+_HOLDS = 0.2
+#: So many blocks in a row are looked at to tell whether blocks of a size still pay.
+_WINDOW = 12
+#: So many goals without a world are collected in a large space before more is hidden for all of them.
+_FAILURES = 40
 
 
 @dataclass(frozen=True, eq=False)
 class _Attempt:
     """A program over a block, and the open goals that it can serve.
 
-    ``sums`` has shape (n_goals, n_columns of the block); columns outside stay at the truth.
+    ``sums`` has shape (n_goals, n_columns of the block); columns outside stay where they are.
     """
 
     program: Program
-    truth: Floats
+    point: Floats
     goals: NDArray[np.intp]
     sums: sp.csr_matrix
-
-
-class OutOfWorkError(Exception):
-    """The budget is spent; whatever is open is unproven."""
 
 
 class Prover:
@@ -182,60 +89,121 @@ class Prover:
         self._columns_of_goal = goals.matrix.tocsr()
         goals.high = goals.matrix @ space.truth
         goals.low = goals.high.copy()
-        self._base = goals.high.copy()
+        self._stand(space.truth)
+        self._inside = False
 
     def enlarge(self, space: Space) -> None:
         """Go on in a larger space (some rows fewer): every world found so far is one of its worlds."""
         self.space = space
 
-    def settle(self, repair: Callable[[Failure | None], Space]) -> None:
-        """Serve every goal; ``repair`` enlarges the space for one that cannot be served.
+    def settle(self, repair: Callable[[Sequence[Failure]], Space]) -> None:
+        """Serve every goal; ``repair`` enlarges the space for some that cannot be served.
 
         Raises
         ------
         OutOfWorkError
             The budget is spent. Call again with more, or with a larger space.
         """
-        self._sweep(_SWEEP_YIELD)
-        self._blocks(BLOCKS[0], None, least=2)
         if len(self.space.truth) <= _EXACT_COLUMNS:
-            self._blocks(_EXACT_COLUMNS, repair, least=0)
+            self._aim(_ROUNDS[1])
+            self._blocks(BLOCKS[0], least=2)
+            while self.goals.open().any():
+                failures = self._blocks(_EXACT_COLUMNS, least=0, most=1)
+                if failures:
+                    self.space = repair(failures)
             return
-        # One program for each goal that is left would take hours. What several dozen worlds made for them do
-        # not reach counts as out of reach: more is hidden than need be, and nothing less is proven.
+        looked = _SAMPLE
         while self.goals.open().any():
-            self._sweep(0.0)
-            self._blocks(BLOCKS[1], None, least=1)
-            if self.goals.open().any():
-                self.space = repair(None)
+            failures = self._aim(_ROUNDS[0], looked) if looked else self._aim(_ROUNDS[1])
+            if not self._inside:
+                failures = self._blocks(BLOCKS[1], least=0, most=_FAILURES)
+            if failures:
+                self.space = repair(failures)
+            if len(failures) <= _SAMPLE_SHARE * looked:
+                looked = 0
 
-    def _sweep(self, least: float) -> None:
-        """Serve many goals at once, one side at a time, while at least this share is served."""
-        for side in np.unique(self.space.side):
-            columns = np.flatnonzero(self.space.side == side)
-            inside = self._open_within(columns)
-            while len(inside) and len(columns) <= _SWEEP_COLUMNS:
-                self._serve(self._attempt(columns, inside), inside)
-                left = inside[self.goals.open()[inside]]
-                self._tell()
-                if len(inside) - len(left) < max(least * len(inside), _SWEEP_LEAST):
-                    break
-                inside = left
+    def _aim(self, rounds: int, sample: int | None = None) -> list[Failure]:
+        """Aim at every open goal, or at some; return those that were missed."""
+        looked = np.flatnonzero(self.goals.open())
+        if sample is not None and len(looked) > sample:
+            looked = np.sort(self._random.choice(looked, sample, replace=False))
+        space = self.space
+        value = space.matrix @ space.truth
+        upper = np.where(space.upper < space.unbounded, space.upper, np.inf)
+        centre = self._find_centre(value, upper) if len(looked) else None
+        if centre is None:
+            return []
+        around = Range(space.matrix, value, upper, centre)
+        failures: dict[int, Failure] = {}
+        most = self.goals.matrix @ space.upper
+        for aims in (
+            self.goals.outer,
+            lambda left: self.goals.window(left, self._base[left], most[left]),
+            lambda left: self.goals.upward(left, most[left]),
+            self.goals.downward,
+        ):
+            chosen, wanted = aims(looked[self.goals.open()[looked]])
+            self._charge_aims(len(chosen), rounds)
+            for aimed in around.aim(self._columns_of_goal[chosen], wanted, rounds):
+                reached = chosen[aimed.reached]
+                self.goals.note(reached, wanted[aimed.reached])
+                for at, goal in enumerate(chosen[aimed.missed]):
+                    failures[int(goal)] = Failure(int(goal), self._named(aimed.held[:, at]))
+            self._tell()
+        return [failures[goal] for goal in sorted(failures) if self.goals.open()[goal]]
 
-    def _blocks(self, size: int, repair: Callable[[Failure | None], Space] | None, *, least: int) -> None:
-        """Go from open goal to open goal; without ``repair`` only while blocks serve ``least`` goals each."""
+    def _named(self, held: Floats) -> tuple[tuple[int, float], ...]:
+        rows = np.flatnonzero(held > _HOLDS * held.max(initial=0.0))
+        return tuple((int(self.space.figure[row]), float(held[row])) for row in rows)
+
+    def _find_centre(self, value: Floats, upper: Floats) -> Floats | None:
+        space = self.space
+        if self._inside:
+            start = self._point
+        else:
+            mean = space.truth.sum() / len(space.truth)
+            share = space.truth.sum() / max(space.upper.sum(), 1.0)
+            start = np.where(np.isfinite(upper), np.clip(share, 0.05, 0.95) * space.upper, mean)
+        centre, steps = find_centre(space.matrix, value, upper, start)
+        rows, columns = space.matrix.shape
+        self._charge(steps * work_of(rows, columns, space.matrix.nnz, 1), centres=1)
+        self._inside = centre is not None
+        self._stand(space.truth if centre is None else centre)
+        return centre
+
+    def _stand(self, point: Floats) -> None:
+        """Take a world for the place where columns stay that do not move."""
+        self._point = point
+        self._base = self.goals.matrix @ point
+
+    def _charge_aims(self, goals: int, rounds: int) -> None:
+        rows, columns = self.space.matrix.shape
+        self._charge(work_of(rows, columns, self.space.matrix.nnz, goals * rounds // 4), aims=goals)
+
+    def _charge(self, units: int, *, programs: int = 0, centres: int = 0, aims: int = 0) -> None:
+        if self.work.left <= 0:
+            raise OutOfWorkError
+        self.work.charge(units, programs=programs, centres=centres, aims=aims)
+
+    def _blocks(self, size: int, *, least: int, most: int = 0) -> list[Failure]:
+        """Go from open goal to open goal, while blocks serve ``least`` goals each; each goal once.
+
+        Returns up to ``most`` that have no world in their block, and stops there.
+        """
         passed = np.zeros(len(self.goals.high), np.bool_)
         served: list[int] = []
+        failures: list[Failure] = []
         while True:
             pending = np.flatnonzero(self.goals.open() & ~passed)
             if not len(pending) or sum(served[-_WINDOW:]) < least * len(served[-_WINDOW:]) == least * _WINDOW:
-                return
+                return failures
             seed = int(self._random.choice(pending))
             failure = self._try(seed, self._block(seed, size))
-            if failure is not None and repair is not None:
-                self.space = repair(failure)
-            elif failure is not None:
+            if failure is not None:
                 passed[seed] = True
+                failures.append(failure)
+                if len(failures) == most:
+                    return failures
             served.append(len(pending) - int((self.goals.open() & ~passed).sum()) - int(passed[seed]))
             self._tell()
 
@@ -287,25 +255,23 @@ class Prover:
     def _attempt(self, block: NDArray[np.intp], goals: NDArray[np.intp]) -> _Attempt:
         part = self.space.matrix[:, block].tocsr()
         part = part[np.flatnonzero(np.diff(part.indptr))]
-        truth, upper = self.space.truth[block], self.space.upper[block]
+        point, upper = self._point[block], self.space.upper[block]
         sums = self._columns_of_goal[goals][:, block].tocsr()
         if self.goals.cap:
             wanted = np.full(len(block), np.inf)
             single = sums.tocoo()
             wanted[single.col] = self.goals.highest[goals][single.row]
-            upper = np.minimum(upper, np.maximum(truth, wanted))
-        return _Attempt(Program(part, part @ truth, np.zeros(len(block)), upper), truth, goals, sums)
+            upper = np.minimum(upper, np.maximum(point, wanted))
+        return _Attempt(Program(part, part @ point, np.zeros(len(block)), upper), point, goals, sums)
 
     def _solve(self, attempt: _Attempt, chosen: NDArray[np.intp], coin: NDArray[np.bool_]) -> World | None:
         """Maximise a mixture of goals; its weights are far apart, so that some get all they need."""
-        if self.work.left <= 0:
-            raise OutOfWorkError
         weight = self.goals.wish(chosen, coin) * np.exp(2.0 * self._random.standard_normal(len(chosen)))
         rows = np.searchsorted(attempt.goals, chosen)
-        self.work.charge(attempt.program.work)
+        self._charge(attempt.program.work, programs=1)
         world = attempt.program.maximize(attempt.sums[rows].T @ weight)
         if world is not None:
-            reached = self._base[attempt.goals] + attempt.sums @ (world.values - attempt.truth)
+            reached = self._base[attempt.goals] + attempt.sums @ (world.values - attempt.point)
             self.goals.note(attempt.goals, reached)
         return world
 

@@ -24,15 +24,18 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from app.disclosure.finest import FinestCells
+from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.groups import Groups, Line, Margin
 from app.disclosure.policy import Policy
-from app.disclosure.proof import Failure, Goals, OutOfWorkError, Prover, Space, Work
+from app.disclosure.proof import Prover
 
 Progress = Callable[[str, int, int], None]
 Flags = NDArray[np.bool_]
 
 #: Up to so many axes every margin is audited for R3, beyond that the planned ones and the finest cells.
 _ALL_MARGINS_AXES = 6
+#: Of so many shown figures one is hidden at most, before it is seen whether that suffices.
+_COVER = 30
 
 
 @dataclass(eq=False)
@@ -182,6 +185,7 @@ class _Search:
             np.full(size, self.ceiling),
             self.cells.codes,
             np.zeros(size, np.int64),
+            self.ceiling,
         )
 
     def _unknown_space(self) -> Space:
@@ -200,7 +204,8 @@ class _Search:
         figure = np.concatenate([rows, rows, -1 - only_n])
         codes = np.concatenate([self.cells.codes, self.cells.codes])
         side = np.repeat([0, 1], len(self.cells.n))
-        return Space(whole, figure, truth, np.full(len(truth), self.ceiling), codes, side)
+        upper = np.full(len(truth), self.ceiling)
+        return Space(whole, figure, truth, upper, codes, side, self.ceiling)
 
     def _known_space(self) -> Space:
         rows = self._needed(self.state.found_shown)
@@ -250,13 +255,15 @@ class _Search:
         prover = Prover(space(), goals, work, seed, lambda done, total: self.progress(step, done, total))
         tries: dict[int, int] = {}
 
-        def repair(failure: Failure | None) -> Space:
-            goal = -1 if failure is None else failure.goal
-            tries[goal] = tries.get(goal, 0) + 1
-            if failure is None:
-                self._hide_tightest(goals, 1 + tries[goal] // 8, n=n)
-            else:
-                self._hide(failure, goals, 2 ** (tries[goal] - 1), n=n)
+        def repair(failures: Sequence[Failure]) -> Space:
+            if len(failures) > 1:
+                self._hide_cover(failures, n=n)
+                # What is hidden alone in a line is not hidden.
+                self._mend(n=n)
+                return space()
+            for failure in failures:
+                tries[failure.goal] = tries.get(failure.goal, 0) + 1
+                self._hide(failure, goals, 2 ** (tries[failure.goal] - 1), n=n)
             return space()
 
         while True:
@@ -286,19 +293,32 @@ class _Search:
         for group in order[:count]:
             shown[group] = False
 
-    def _hide_tightest(self, goals: Goals, count: int, *, n: bool) -> None:
-        """Hide the figures that hold most open goals for the fewest persons."""
+    def _hide_cover(self, failures: Sequence[Failure], *, n: bool) -> None:
+        """Hide few and cheap figures that together hold many failures; the others may come free by that."""
         shown = self.state.n_shown if n else self.state.found_shown
-        size = len(self.cells.n)
-        held = np.zeros(size)
-        for goal in np.flatnonzero(goals.open()):
-            held[np.unique(goals.matrix[goal].indices % size)] += 1.0
-        weight = np.where(shown, (self.state.groups.matrix @ held) / self.price, 0.0)
-        weight[0] = 0.0
-        order = np.argsort(-weight, kind="stable")[:count]
-        if not weight[order[0]]:
-            shown[1:] = False
-        shown[order[weight[order] > 0]] = False
+        named = []
+        for failure in failures:
+            held = {figure: by for figure, by in failure.figures if figure > 0 and shown[figure]}
+            whole = sum(held.values())
+            named.append({figure: by / whole for figure, by in held.items()})
+        if not any(named):
+            # Nothing that could be hidden is named: the finest and cheapest of what is shown goes.
+            left = np.flatnonzero(shown[1:]) + 1
+            if not len(left):
+                raise OutOfWorkError
+            depth = self.state.groups.depth
+            shown[min(left, key=lambda group: (-depth[group], self.price[group]))] = False
+            return
+        for _ in range(max(1, int(shown.sum()) // _COVER)):
+            worth: dict[int, float] = {}
+            for held in named:
+                for figure, by in held.items():
+                    worth[figure] = worth.get(figure, 0.0) + by
+            if not worth:
+                return
+            best = max(worth, key=lambda figure: (worth[figure] / self.price[figure], -figure))
+            shown[best] = False
+            named = [held for held in named if best not in held]
 
     def _drop(self, *, n: bool) -> bool:
         """Withhold the deepest and finest table that still shows something; false if there is none."""

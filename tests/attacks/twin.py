@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from app.disclosure import cube
+from app.disclosure.goals import Work
 from app.disclosure.groups import Groups
 from app.disclosure.policy import Policy
 from app.disclosure.protect import ProtectedRow
 from app.disclosure.rounding import per_cent
-from app.disclosure.suppression import Suppression, Work
+from app.disclosure.suppression import Suppression
 from app.disclosure.table import Cell
 from app.flows import population, release_question
 from app.outcomes import plan
