@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from app.disclosure.policy import Policy
 from app.disclosure.protect import COUNT_ONLY, WITHHELD
 from app.disclosure.treatment import Treatment
-from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
@@ -114,6 +114,7 @@ def plan_cube(
     declared = INDICATORS.get(plan.indicator)
     if declared is None:
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
+    _require_first_of_its_kind(declared, plan, published)
     made = Made([])
     shares = None
     if treatment.method != "suppression":
@@ -140,6 +141,33 @@ def plan_cube(
         for document in made.documents:
             document["notes"] = [*document["notes"], f"Not proven within the budget, not published: {told}."]
     return made
+
+
+def _require_first_of_its_kind(declared: Indicator, plan: Plan, published: Sequence[Out]) -> None:
+    """Refuse what is protected for itself alone where it would stand beside its like.
+
+    Flows, percentiles and contributions are not proven together with a later vintage or another agreement's
+    of the same persons: the two could be subtracted. A contribution is another way to tell who is in a
+    program, also where another agreement has the tables by program.
+
+    Raises
+    ------
+    OutcomesError
+        ``NOT_IN_PLAN``, ``NOT_WITH_PROGRAMS``.
+    """
+    if declared.disclosure not in RATES and any(
+        out.indicator == plan.indicator and (out.source is not None or not out.same_agreement)
+        for out in published
+    ):
+        raise OutcomesError(
+            "NOT_IN_PLAN", f"{plan.indicator} of these persons is published, and the two could be subtracted."
+        )
+    by_program = any(OF_PROGRAMS & set(document["by"]) for out in published for document in out.documents)
+    beside = any(out.indicator == "contribution" for out in published)
+    if (plan.indicator == "contribution" and by_program) or (beside and OF_PROGRAMS & set(plan.dimensions)):
+        raise OutcomesError(
+            "NOT_WITH_PROGRAMS", "A contribution and tables by program are not published of the same persons."
+        )
 
 
 def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, treatment: Treatment) -> Made:

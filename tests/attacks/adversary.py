@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -277,7 +277,7 @@ def one_layer(pattern: tuple[int, ...]) -> bool:
 
 def later(pattern: tuple[int, ...]) -> bool:
     """Vintages: whoever was found stays found, whoever was there stays."""
-    return all(a <= b for a, b in zip(pattern, pattern[1:], strict=False))
+    return all(a <= b for a, b in pairwise(pattern))
 
 
 def anything(pattern: tuple[int, ...]) -> bool:

@@ -195,6 +195,15 @@ class Region(World):
         self.told: dict[str, dict[str, str]] = getattr(self, "told", {}) | self_told
         return batches
 
+    def late_wages(self, agreement: str, people: Sequence[Someone], *, draw: int) -> str:
+        """One more batch of wages; its id."""
+        refs = make_refs(len(people), 2 * draw + 1)
+        seed = 2 * draw + 1
+        package = make_package(agreement, "wage", count=len(people), seed=seed, facts=_wages(people, refs))
+        batch = self.send(self.workforce, package)
+        self.told[batch] = {ref: each.name for ref, each in zip(refs, people, strict=True)}
+        return batch
+
     def send(self, member: Member, package: Package) -> str:
         """Submit a package; the batch's id."""
         answer = self.submit(member, package)
@@ -202,7 +211,8 @@ class Region(World):
         return str(answer.json()["id"] if "id" in answer.json() else answer.json()["batch"]["id"])
 
     def link(self, agreement: str) -> str:
-        """A run over what is accepted, by a linker without errors."""
+        """A run over what is accepted, by a linker without errors, a minute after what was before."""
+        self.clock.advance(minutes=1)
         answer = self.operator.post(f"/agreements/{agreement}/runs", {"allow_missing": [WORKFORCE]})
         assert answer.status_code == 202, answer.text
         run = str(answer.json()["id"])
@@ -275,7 +285,7 @@ class Analyst:
     def everything(
         self, dimensions: Sequence[str], depth: int = 2, *, filters: bool = False, **more: Any
     ) -> list[Any]:
-        """Every table up to a depth; with ``filters`` also every table within each code of another dimension."""
+        """Every table up to a depth; with ``filters`` also those within each code of another dimension."""
         margins = [m for size in range(depth + 1) for m in combinations(dimensions, size)]
         answers = [self.ask(by, **more) for by in margins]
         if filters:

@@ -1,4 +1,4 @@
-"""Cohorts that overlap: academic and calendar years, ranges, asked in turn, at once, and while one is made."""
+"""Cohorts that overlap: academic and calendar years, ranges, asked in turn and at once."""
 
 from __future__ import annotations
 
