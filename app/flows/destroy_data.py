@@ -145,7 +145,11 @@ def _derivatives(run: Run) -> dict[str, Any]:
 
 
 def get_certificate(service: Service, caller: Caller, agreement_id: str) -> dict[str, Any]:
-    """The signed certificate, for all who may see the agreement."""
+    """The signed certificate, for the data's owners, the operator and auditors.
+
+    Not for recipients: rows of data sets less what is published would be whoever is not counted.
+    """
+    caller.require(Role.AGENCY, Role.OPERATOR, Role.AUDITOR)
     with service.store.reading("certificate") as tx:
         visible(tx, caller, agreement_id)
         row = agreements.certificate(tx, agreement_id)

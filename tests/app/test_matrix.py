@@ -44,7 +44,7 @@ POST   /v1/agreements/{agreement}/approvals                                     
 POST   /v1/agreements/{agreement}/batches                                       F Y Y N F F F
 GET    /v1/agreements/{agreement}/batches                                       Y Y Y N Y N Y
 POST   /v1/agreements/{agreement}/batches/clks                                  F Y Y N F F F
-GET    /v1/agreements/{agreement}/certificate                                   Y Y Y N Y N Y
+GET    /v1/agreements/{agreement}/certificate                                   Y Y Y N F F Y
 POST   /v1/agreements/{agreement}/destruction                                   Y Y Y N F F F
 POST   /v1/agreements/{agreement}/releases                                      F F F F Y N F
 GET    /v1/agreements/{agreement}/releases                                      Y Y Y N Y N Y
