@@ -69,10 +69,12 @@ def hide_places(tables: Sequence[Table], policy: Policy) -> frozenset[Place]:
         chance = policy.chance(about.indicator, about.cohort, *place)
         return cells[place].found * (0.75 + 0.5 * chance), place
 
-    while (failed := system.first_failure(hidden, goals)) is not None:
-        shown = sorted((place for place in cells if place not in hidden), key=price)
-        enough = (place for place in shown if system.first_failure(hidden | {place}, [failed]) is None)
-        hidden.add(next(enough, shown[0]))
+    for goal in goals:
+        # Hiding more only adds worlds: what was reached before still is.
+        while not system.reaches(goal, hidden):
+            shown = sorted((place for place in cells if place not in hidden), key=price)
+            enough = (place for place in shown if system.reaches(goal, hidden | {place}))
+            hidden.add(next(enough, shown[0]))
     return frozenset(hidden)
 
 
@@ -110,6 +112,8 @@ class _System:
         self, total: int, atoms: Sequence[tuple[frozenset[Place], int]], cells: dict[Place, Cell], k: int
     ) -> None:
         self._total, self._atoms, self._cells, self._k = float(total), atoms, cells, k
+        self._hidden: set[Place] = set()
+        self._worlds = self._with(list(cells))
 
     def atoms_open(self) -> Iterator[_Goal]:
         """Every atom can hold k persons."""
@@ -126,11 +130,20 @@ class _System:
     def _members(self, place: Place) -> frozenset[int]:
         return frozenset(at for at, (places, _) in enumerate(self._atoms) if place in places)
 
-    def first_failure(self, hidden: set[Place], goals: Sequence[_Goal]) -> _Goal | None:
-        """A goal that no world reaches while only ``hidden`` is; None with no row shown at all."""
+    def reaches(self, goal: _Goal, hidden: set[Place]) -> bool:
+        """Whether some world has the goal while ``hidden`` is; with no row shown nothing follows."""
         shown = [place for place in self._cells if place not in hidden]
         if not shown:
-            return None
+            return True
+        if hidden != self._hidden:
+            self._worlds, self._hidden = self._with(shown), set(hidden)
+        world = self._worlds.best(dict.fromkeys(sorted(goal.members), 1.0), maximize=goal.high)
+        if world is None:
+            return False
+        reached = float(world[sorted(goal.members)].sum())
+        return reached >= goal.wanted - TOLERANCE if goal.high else reached <= goal.wanted + TOLERANCE
+
+    def _with(self, shown: Sequence[Place]) -> Worlds:
         size = len(self._atoms)
         worlds = Worlds([0.0] * size, [self._total] * size)
         worlds.add(dict.fromkeys(range(size), 1.0), self._total, self._total)
@@ -139,11 +152,4 @@ class _System:
             if members:
                 found = float(self._cells[place].found)
                 worlds.add(dict.fromkeys(sorted(members), 1.0), found, found)
-        for goal in goals:
-            world = worlds.best(dict.fromkeys(sorted(goal.members), 1.0), maximize=goal.high)
-            if world is None:
-                return goal
-            reached = float(world[sorted(goal.members)].sum())
-            if reached < goal.wanted - TOLERANCE if goal.high else reached > goal.wanted + TOLERANCE:
-                return goal
-        return None
+        return worlds
