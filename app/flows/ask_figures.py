@@ -111,7 +111,9 @@ def spell(cohort: str) -> str:
 def find_answer(
     service: Service, caller: Caller, agreement_id: str, question: Question
 ) -> dict[str, Any] | None:
-    """The release that answered this very question first, or None if it was never granted.
+    """The newest release that answers this very question, or None if it was never granted.
+
+    There is more than one where it was asked again; they differ after a planned correction.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def find_answer(
         document["where"] = dict(sorted(question.where.items()))
     with service.store.reading("find answer") as tx:
         visible(tx, caller, agreement_id)
-        row = releases.by_query(tx, agreement_id, digest_of(document), GRANTED)
+        row = releases.by_query(tx, agreement_id, digest_of(document), GRANTED, newest=True)
         release_id = row.id if row is not None else None
     if release_id is None:
         return None

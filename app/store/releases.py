@@ -71,8 +71,11 @@ def of_agreement(tx: Tx, agreement_id: str) -> Sequence[Release]:
     ).all()
 
 
-def by_query(tx: Tx, agreement_id: str, query_sha256: str, status: str) -> Release | None:
-    """The first release of this very question with this status."""
+def by_query(
+    tx: Tx, agreement_id: str, query_sha256: str, status: str, *, newest: bool = False
+) -> Release | None:
+    """The first (or the newest) release of this very question with this status."""
+    order = (Release.created_at.desc(), Release.id.desc()) if newest else (Release.created_at, Release.id)
     return tx.session.scalar(
         select(Release)
         .where(
@@ -80,7 +83,7 @@ def by_query(tx: Tx, agreement_id: str, query_sha256: str, status: str) -> Relea
             Release.query_sha256 == query_sha256,
             Release.status == status,
         )
-        .order_by(Release.created_at, Release.id)
+        .order_by(*order)
         .limit(1)
     )
 
