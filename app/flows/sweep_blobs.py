@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from app.flows.service import Service
-from app.store import Tx, batches, runs
+from app.store import Tx, batches, cubes, runs
 from app.store.keystore import PLANES
 from app.store.models import BatchState, RunState
 
 #: What a run's step writes; whatever else may lie beside it is not this module's to judge.
 _OF_RUNS: Final = ("persons-", "links-")
+#: What is written of a cube until it is charged: noise as soon as none is being made out of the run.
+_OF_CUBES: Final = "cube-"
 
 
 def sweep_blobs(service: Service, *, remove: bool = True) -> dict[str, int]:
@@ -65,5 +67,6 @@ def _unnamed(tx: Tx, owner: str, paths: Sequence[str]) -> list[str] | None:
     if run.state in (RunState.QUEUED, RunState.RUNNING):
         return []
     named = {run.links_path, (run.report or {}).get("links", {}).get("path")} if run.links_path else set()
-    own = [path for path in paths if path.rsplit("/", 1)[-1].startswith(_OF_RUNS)]
+    ours = _OF_RUNS if cubes.open_of_run(tx, owner) else (*_OF_RUNS, _OF_CUBES)
+    own = [path for path in paths if path.rsplit("/", 1)[-1].startswith(ours)]
     return [path for path in own if path not in named]

@@ -71,6 +71,12 @@ def open_one(tx: Tx, agreement_id: str, indicator: str, cohort: str) -> Cube | N
     )
 
 
+def open_of_run(tx: Tx, run_id: str) -> bool:
+    """Whether a cube is still to be made out of a run."""
+    wanted = select(Cube.id).where(Cube.run_id == run_id, Cube.state.in_(OPEN)).limit(1)
+    return tx.session.scalar(wanted) is not None
+
+
 def waiting(tx: Tx, cube_id: str, status: str) -> Sequence[Release]:
     """Releases of this status that wait for a cube, in the order in which they asked."""
     return tx.session.scalars(
