@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from app.disclosure.errors import DisclosureError
 from app.disclosure.places import hide_places
@@ -263,3 +266,48 @@ def test_correction_without_a_total_shows_none_in_its_rows_by_sector() -> None:
     assert total["total"]["found"] is None
     assert rows["total"] == total["total"]
     assert {row["found"] for row in rows["rows"]} == {None}
+
+
+# ---------------------------------------------------------------- an attacker with all rows by place
+
+
+def drawn(seed: int) -> tuple[dict[frozenset[Place], int], dict[str, Employers]]:
+    """A region of three states and seven sectors, some of one or two employers."""
+    chance = Random(seed)
+    atoms: dict[frozenset[Place], int] = {}
+    for _ in range(chance.choice([60, 200, 900])):
+        states = {("state_of_work", chance.choice("ABBBCC")) for _ in range(chance.choice([1, 1, 1, 2]))}
+        where = frozenset({*states, ("naics_sector", chance.choice("aaaabbbccddefg"))})
+        atoms[where] = atoms.get(where, 0) + 1
+    return atoms, {code: Employers(chance.choice([1, 3, 9, 9]), Fraction(1, 2)) for code in "abcdefg"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_attacker_with_all_rows_by_place_narrows_no_group_below_the_minimum_nor_an_employer(
+    seed: int,
+) -> None:
+    atoms, employers = drawn(seed)
+    tables = [by_place("state_of_work", atoms), by_place("naics_sector", atoms, employers)]
+    hidden = hide_places(tables, POLICY)
+    places = sorted({place for where in atoms for place in where})
+    listed = sorted(atoms, key=sorted)
+    rows = [[1.0] * len(listed)]
+    rows += [[float(place in where) for where in listed] for place in places if place not in hidden]
+    truth = np.array([atoms[where] for where in listed], float)
+
+    def bounds(members: Sequence[bool]) -> tuple[float, float]:
+        cost = np.array(members, float)
+        ends = [linprog(sign * cost, A_eq=np.array(rows), b_eq=np.array(rows) @ truth) for sign in (1, -1)]
+        return ends[0].fun, -ends[1].fun
+
+    if len(rows) == 1:
+        return
+    for where in listed:
+        assert bounds([where == other for other in listed])[1] >= 10 - 1e-6
+    for code, paid_by in employers.items():
+        place = ("naics_sector", code)
+        found = sum(n for where, n in atoms.items() if place in where)
+        if found and not paid_by.protected:
+            low, high = bounds([place in where for where in listed])
+            assert low <= found / 2 + 1e-6
+            assert high >= found + 10 - 1e-6
