@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Lock
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
@@ -38,6 +40,8 @@ class Store:
         self.engine = engine
         self.blobs = blobs
         self._readers = engine.execution_options(**{READ_OPTION: True})
+        # SQLite lets writers of one process knock at its lock again and again; here they queue up instead.
+        self._turn: AbstractContextManager[Any] = Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
     def transaction(self, name: str = "unnamed") -> Iterator[Tx]:
@@ -46,7 +50,7 @@ class Store:
         Commits when the block ends, rolls back when it raises. A crash inside leaves the old state.
         Objects read in it stay readable afterwards and are no longer connected to anything.
         """
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield Tx(name, session)
 
     @contextmanager
