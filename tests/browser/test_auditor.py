@@ -25,6 +25,8 @@ from tests.browser.region import AGREEMENT, COHORTS, Region
 from tests.browser.visitor import PHONE, WIDE, Visitor
 
 Visit = Callable[..., Visitor]
+#: Colours do not depend on the width: both schemes are looked at on the wide page, one on the narrow.
+SCHEMES = {WIDE: ("light", "dark"), PHONE: ("dark",)}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def test_a_run_shows_the_figures_of_the_interface_as_charts_and_tables(visit: Vi
     visitor = visit("auditor")
     page = visitor.open(f"/auditor/runs/{run}")
     visitor.shoot("auditor-run", height=1040)
-    visitor.shoot_part("auditor-run-pair", "details.pair")
+    visitor.shoot("auditor-run-pair", height=1320, start="details.pair")
     best = max(quality["pairs"], key=lambda pair: float(pair["match_rate"] or -1))
     expect(page.get_by_role("img", name="Match rates by pair of organizations")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Match weights")).first).to_be_visible()
@@ -199,7 +201,7 @@ def test_the_pages_of_an_auditor_have_no_fault_that_axe_finds(
         "/auditor/checkpoint",
     ):
         visitor.open(path)
-        visitor.require_accessible()
+        visitor.require_accessible(schemes=SCHEMES[width])
 
 
 def test_details_of_a_run_open_with_the_keyboard(visit: Visit, region: Region) -> None:

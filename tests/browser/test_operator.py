@@ -18,6 +18,8 @@ from tests.browser.region import AGREEMENT, Region
 from tests.browser.visitor import PHONE, WIDE, Visitor
 
 Visit = Callable[..., Visitor]
+#: Colours do not depend on the width: both schemes are looked at on the wide page, one on the narrow.
+SCHEMES = {WIDE: ("light", "dark"), PHONE: ("dark",)}
 
 
 def test_the_operator_registers_an_organization_and_its_key_is_shown_once(
@@ -129,6 +131,6 @@ def test_the_pages_of_the_operator_have_no_fault_that_axe_finds(
         "/operator/health": "",
     }.items():
         visitor.open(path)
-        visitor.require_accessible()
+        visitor.require_accessible(schemes=SCHEMES[width])
         if name and width == WIDE:
             visitor.shoot(name)
