@@ -44,7 +44,7 @@ def failing(original: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("place", ["append", "in_force", "seal", "describe", "verify_signed"])
+@pytest.mark.parametrize("place", ["append", "in_force", "seal", "describe", "verify_manifest"])
 def test_completion_that_fails_anywhere_is_repeated_to_one_acceptance(
     sqlite_world: World, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
 ) -> None:
