@@ -178,7 +178,7 @@ class Joint(Guarded):
         self.truth = np.array([wanted[key] for key in order], np.float64)
 
     def _allowed(self, present: Sequence[bool]) -> list[tuple[int, ...]]:
-        """Patterns that an attacker holds possible who knows the definitions, and that reports only add."""
+        """Patterns that an attacker holds possible who knows the definitions, and where counts changed."""
         states = [
             ((ABSENT, MISSED, FOUND) if layer.of else (MISSED, FOUND)) if there else (ABSENT,)
             for layer, there in zip(self.layers, present, strict=True)
@@ -190,10 +190,10 @@ class Joint(Guarded):
             for j, other in enumerate(self.layers):
                 if i == j or not (present[i] and present[j]):
                     continue
-                inside = other.indicator in one.within or (i > j and one.indicator == other.indicator)
-                if one.indicator == other.indicator and i > j and pattern[j] == FOUND != pattern[i]:
+                # Counted again: whoever is told apart by that is a group only where somebody is.
+                if one.indicator == other.indicator and pattern[i] != pattern[j]:
                     return False
-                if inside and one.indicator != other.indicator and pattern[i] == FOUND != pattern[j]:
+                if other.indicator in one.within and pattern[i] == FOUND != pattern[j]:
                     return False
                 if one.of == other.indicator and (pattern[i] > ABSENT) is not (pattern[j] == FOUND):
                     return False
