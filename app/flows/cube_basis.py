@@ -39,6 +39,8 @@ class Basis:
         Tables that cross more dimensions, by name.
     treatment : mapping
         `Treatment.frozen`; nothing for suppression.
+    thresholds : str or None
+        Digest of the table of thresholds in use, empty if there was none; None if the log does not say.
     """
 
     agreement_version: int
@@ -50,6 +52,7 @@ class Basis:
     software: str
     named: Sequence[Sequence[str]] = ()
     treatment: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: str | None = None
 
     def to_document(self) -> dict[str, Any]:
         """As it stands in the log."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from app.disclosure.errors import DisclosureError
 from app.errors import ConflictError, RefusedError
 from app.flows import load_thresholds
-from app.flows.cube_basis import Basis
+from app.flows.cube_basis import Basis, logged_basis
 from app.flows.release_question import permitted_dimensions
 from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from app.disclosure.suppression import Progress
     from app.outcomes.figures import Source
     from app.outcomes.plan import Out
+    from app.outcomes.thresholds import Thresholds
 
 #: Facts that indicators are made of, and the pairs of known truth by which errors of linkage are measured.
 FACTS = ("completion", "wage", "participation", "truth")
@@ -35,9 +36,11 @@ def silent(step: str, done: int, total: int) -> None:
     """Tell nobody how far it is."""
 
 
-def basis_of(found: Standing, indicator: str, published: Sequence[LedgerEntry], min_cell: int) -> Basis:
+def basis_of(
+    service: Service, found: Standing, indicator: str, published: Sequence[LedgerEntry], min_cell: int
+) -> Basis:
     """What a cube would be made by today."""
-    terms = found.terms
+    terms, thresholds = found.terms, load_thresholds.current(service)
     disclosure = terms.document.disclosure
     return Basis(
         agreement_version=found.version.version,
@@ -49,6 +52,7 @@ def basis_of(found: Standing, indicator: str, published: Sequence[LedgerEntry], 
         software=SOFTWARE,
         named=terms.named_tables,
         treatment=disclosure.treatment().frozen(),
+        thresholds=thresholds.digest if thresholds else "",
     )
 
 
@@ -62,6 +66,8 @@ def make_cube(
     basis: Basis,
     published: Sequence[LedgerEntry],
     progress: Progress = silent,
+    *,
+    again: bool = False,
 ) -> dict[str, Any]:
     """Make the cube; the tabulator's two planes are all that it is given.
 
@@ -69,6 +75,8 @@ def make_cube(
     ----------
     published : sequence of LedgerEntry
         What is out about these persons: the entries that ``basis.beside`` names.
+    again : bool
+        It was published and is made again: batches that were replaced since are what it was made of.
 
     Returns
     -------
@@ -97,11 +105,11 @@ def make_cube(
     try:
         made = plan_cube(
             plan,
-            source_of_run(service, facts, links, run),
+            source_of_run(service, facts, links, run, _thresholds(service, basis.thresholds), replaced=again),
             basis.thaw(service.release_secret()),
             Treatment.thaw(basis.treatment),
             quality=(run.report or {}).get("quality"),
-            published=_out(service, facts, links, run, published),
+            published=_out(service, facts, links, run, basis, published),
             progress=progress,
         )
     except (OutcomesError, DisclosureError) as error:
@@ -112,8 +120,32 @@ def make_cube(
     return {"cube": cube, "proof": proof}
 
 
-def source_of_run(service: Service, facts: Plane, links: Plane, run: Run) -> Source:
-    """What every figure of a run is a function of."""
+def _thresholds(service: Service, digest: str | None) -> Thresholds | None:
+    """The table that a cube is made by: the one with the digest, whatever is in use today."""
+    if digest is None:
+        return load_thresholds.current(service)
+    found = load_thresholds.held(service, digest) if digest else None
+    if digest and found is None:
+        raise ConflictError("RUN_OUTDATED", "The table of thresholds that figures were made by is gone.")
+    return found
+
+
+def source_of_run(
+    service: Service,
+    facts: Plane,
+    links: Plane,
+    run: Run,
+    thresholds: Thresholds | None,
+    *,
+    replaced: bool = False,
+) -> Source:
+    """What every figure of a run is a function of; with ``replaced``, of batches that others replaced too.
+
+    Raises
+    ------
+    ConflictError
+        ``RUN_OUTDATED``.
+    """
     from app.outcomes.figures import Source
     from app.outcomes.question import CoverageCounts
 
@@ -122,7 +154,7 @@ def source_of_run(service: Service, facts: Plane, links: Plane, run: Run) -> Sou
         raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.")
     try:
         persons = _table(links.read_all(run.id, [run.links_path], sha256=run.links_sha256))
-        inputs = _inputs(service, run.id)
+        inputs = _inputs(service, run.id, replaced)
         read = _read_facts(service, facts, inputs)
     except KeyError:
         raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.") from None
@@ -141,37 +173,48 @@ def source_of_run(service: Service, facts: Plane, links: Plane, run: Run) -> Sou
             )
             for batch, manifest in manifests.items()
         },
-        thresholds=load_thresholds.current(service),
+        thresholds=thresholds,
     )
 
 
-def _out(service: Service, facts: Plane, links: Plane, run: Run, entries: Sequence[LedgerEntry]) -> list[Out]:
+def _out(
+    service: Service, facts: Plane, links: Plane, run: Run, basis: Basis, entries: Sequence[LedgerEntry]
+) -> list[Out]:
     """What is published, each with the data that it was counted from, read when it is needed."""
     from app.outcomes.plan import Out
 
-    def source(run_id: str) -> Source:
+    def source(run_id: str, thresholds: str | None) -> Source:
         with service.store.reading("run of ledger entry") as tx:
             found = runs.find(tx, run_id)
         assert found is not None
-        return source_of_run(service, facts, links, found)
+        table = _thresholds(service, thresholds)
+        return source_of_run(service, facts, links, found, table, replaced=True)
+
+    def counted_from(entry: LedgerEntry) -> Callable[[], Source] | None:
+        with service.store.reading("basis of ledger entry") as tx:
+            its = logged_basis(tx, entry.agreement_id, entry.id)
+        thresholds = its.thresholds if its is not None else None
+        same = entry.run_id == run.id and thresholds in (None, basis.thresholds)
+        return None if same else partial(source, entry.run_id, thresholds)
 
     return [
         Out(
             entry.indicator,
             entry.cohort,
             entry.cube["tables"],
-            None if entry.run_id == run.id else partial(source, entry.run_id),
+            counted_from(entry),
             same_agreement=entry.agreement_id == run.agreement_id,
         )
         for entry in entries
     ]
 
 
-def _inputs(service: Service, run_id: str) -> list[Batch]:
+def _inputs(service: Service, run_id: str, replaced: bool) -> list[Batch]:
     """The batches of a run, oldest first: of two versions of a fact the later one wins."""
+    held = (BatchState.ACCEPTED, BatchState.SUPERSEDED) if replaced else (BatchState.ACCEPTED,)
     with service.store.reading("inputs of run") as tx:
         found = [batches.find(tx, each.batch_id) for each in runs.inputs(tx, run_id)]
-    inputs = [batch for batch in found if batch is not None and batch.state == BatchState.ACCEPTED]
+    inputs = [batch for batch in found if batch is not None and batch.state in held]
     if len(inputs) < len(found):
         raise ConflictError(
             "RUN_OUTDATED", "A batch of the newest run was withdrawn or replaced; a new run is needed first."

@@ -188,7 +188,7 @@ def protect(service: Service, facts: Plane, links: Plane, cube_id: str, owner: s
         assert run is not None
     # What came out while it waited may have promised these persons more.
     min_cell = population.least_cell(found.terms, cube.min_cell, entries)
-    basis = basis_of(found, cube.indicator, entries, min_cell)
+    basis = basis_of(service, found, cube.indicator, entries, min_cell)
     made = make_cube(service, facts, links, run, cube.indicator, cube.cohort, basis, entries, watch)
     watch("record", 0, 1)
     data = canonical_json(made)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.disclosure.errors import DisclosureError
 from app.errors import ConflictError, RefusedError
-from app.flows import seal_log
+from app.flows import load_thresholds, seal_log
 from app.flows.agreement_terms import Terms
 from app.flows.make_cube import silent, source_of_run
 from app.flows.release_question import permitted_dimensions
@@ -77,7 +77,8 @@ def preview_release(
     if ks[0] < terms.min_cell:
         raise RefusedError("MIN_CELL_TOO_SMALL", "The agreement's minimum cell is larger.")
     names = tuple(dimensions) or permitted_dimensions(terms, indicator)
-    source = source_of_run(service, service.plane("facts"), service.plane("links"), run)
+    thresholds = load_thresholds.current(service)
+    source = source_of_run(service, service.plane("facts"), service.plane("links"), run, thresholds)
     wanted = [(k, depth) for depth in sorted({*depths} or {terms.document.max_dimensions}) for k in ks]
     try:
         policies = [

@@ -106,7 +106,8 @@ def _publish_again(service: Service, run: Run, entry: LedgerEntry) -> tuple[str,
         cube: Mapping[str, Any] = entry.cube
     else:
         facts, links = service.plane("facts"), service.plane("links")
-        cube = make_cube(service, facts, links, run, entry.indicator, entry.cohort, basis, before)["cube"]
+        made = make_cube(service, facts, links, run, entry.indicator, entry.cohort, basis, before, again=True)
+        cube = made["cube"]
     found = digest_of(cube)
     checks = [_check(f"cube {entry.id}", entry.cube_sha256, found)]
     for each in granted:
