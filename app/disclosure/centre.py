@@ -23,6 +23,8 @@ from app.disclosure.worlds import TOLERANCE, Floats
 
 #: Newton steps to the centre; ten suffice unless there is no centre.
 _STEPS = 50
+#: A point is central when a Newton step from it has at most this length; its very middle is not needed.
+_CENTRAL = 0.25
 #: Numbers of a chunk of worlds, 16 MB.
 _CHUNK = 2_000_000
 #: A column that left its bounds is put back inside by this share of what it was outside,
@@ -117,7 +119,7 @@ def find_centre(
         move = (slope + matrix.T @ held) / curvature
         length = float(np.sqrt(move @ (move * curvature)))
         near = bool(np.abs(short).max(initial=0.0) < TOLERANCE / 10)
-        if near and length < 1e-3:
+        if near and length < _CENTRAL:
             return point, step
         rate = max(float((-move / point).max()), float((move / above).max()), 1e-12)
         reach = min(1.0, 0.95 / rate)

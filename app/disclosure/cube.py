@@ -68,7 +68,13 @@ def protect_cube(
         return ProtectedCube([_empty(cells, axes, margin, policy) for margin in margins])
     decided = suppress(cells, margins, policy, progress)
     beside(decided)
-    statistics = {"programs": decided.work.programs, "work": decided.work.spent}
+    statistics = {
+        "goals": decided.proven,
+        "aims": decided.work.aims,
+        "centres": decided.work.centres,
+        "programs": decided.work.programs,
+        "work": decided.work.spent,
+    }
     tables = [_table(cells, axes, decided, at, policy) for at in range(len(margins))]
     return ProtectedCube(tables, tuple(decided.dropped), statistics)
 

@@ -34,8 +34,8 @@ Flags = NDArray[np.bool_]
 
 #: Up to so many axes every margin is audited for R3, beyond that the planned ones and the finest cells.
 _ALL_MARGINS_AXES = 6
-#: Of so many shown figures one is hidden at most, before it is seen whether that suffices.
-_COVER = 30
+#: So many figures are hidden at once: the product of those shown and of goals that failed, divided by this.
+_COVER = 5000
 
 
 @dataclass(eq=False)
@@ -50,6 +50,8 @@ class Suppression:
     dropped : list of Margin
         Tables that could not be proven within the budget.
     work : Work
+    proven : dict of str to int
+        Goals that have a world, by step.
     """
 
     groups: Groups
@@ -57,6 +59,7 @@ class Suppression:
     found_shown: Flags
     work: Work
     dropped: list[Margin] = field(default_factory=list)
+    proven: dict[str, int] = field(default_factory=dict)
 
 
 def suppress(
@@ -269,6 +272,7 @@ class _Search:
         while True:
             try:
                 prover.settle(repair)
+                self.state.proven[step] = len(goals.high)
                 return
             except OutOfWorkError:
                 # What is not proven is not published: the deepest table goes, the rest gets some more.
@@ -309,7 +313,7 @@ class _Search:
             depth = self.state.groups.depth
             shown[min(left, key=lambda group: (-depth[group], self.price[group]))] = False
             return
-        for _ in range(max(1, int(shown.sum()) // _COVER)):
+        for _ in range(max(1, int(shown.sum()) * len(failures) // _COVER)):
             worth: dict[int, float] = {}
             for held in named:
                 for figure, by in held.items():
