@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import StreamingResponse
+from markupsafe import escape
 from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import ServiceDep
@@ -76,7 +77,7 @@ async def _parts(
 ) -> AsyncIterator[str]:
     shown: dict[str, str] = {}
     while True:
-        parts = {"stage": stage_words(state), "progress": progress(state)}
+        parts = parts_of(state)
         for name, text in parts.items():
             if shown.get(name) != text:
                 yield _event(name, text)
@@ -88,6 +89,11 @@ async def _parts(
             return
         await asyncio.sleep(LOOK_SECONDS)
         state = await run_in_threadpool(show_runs.show_run, service, caller, state["id"])
+
+
+def parts_of(run: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of the page that change while a run goes on, as markup that is put in as it is."""
+    return {"stage": str(escape(stage_words(run))), "progress": progress(run)}
 
 
 def progress(run: Mapping[str, Any]) -> str:

@@ -12,6 +12,9 @@ from fastapi.testclient import TestClient
 from app.api.sessions import COOKIE
 from app.flows import auditor_views, sessions
 from app.flows.organizations import authenticate
+from app.store import runs
+from app.store.models import RunState
+from app.web import operator_runs
 from app.web.pages import HERE
 from tests.world import EDUCATION, Member, World, agreement_document, make_package
 
@@ -130,3 +133,32 @@ def test_no_template_has_a_style_a_handler_or_a_script_of_its_own() -> None:
         assert not re.search(r"\sstyle=|<style|\son[a-z]+=|<script(?! src=\"/static/)|https?://", text), (
             template
         )
+
+
+def test_events_of_a_run_are_escaped_parts_of_its_page_and_end_with_the_run(sqlite_world: World) -> None:
+    agreement = sqlite_world.agree()
+    sqlite_world.submit(sqlite_world.education, make_package())
+    sqlite_world.submit(sqlite_world.workforce, make_package(kind="wage", seed=2))
+    run = sqlite_world.operator.post(f"/agreements/{agreement}/runs").json()["id"]
+    with sqlite_world.service.store.transaction() as tx:
+        row = runs.find(tx, run)
+        assert row is not None
+        row.stage, row.state = "<b>a</b> × b", RunState.RUNNING
+        row.executor = "w#1"
+    browser = Browser(sqlite_world, sqlite_world.operator)
+    assert "Comparing &lt;b&gt;a&lt;/b&gt; × b" in browser.get(f"/operator/runs/{run}").text
+    with sqlite_world.service.store.transaction() as tx:
+        row = runs.find(tx, run)
+        assert row is not None
+        row.state = RunState.FAILED
+    events = browser.get(f"/operator/runs/{run}/events")
+    assert events.headers["content-type"].startswith("text/event-stream")
+    names = re.findall(r"^event: (\w+)$", events.text, re.M)
+    assert names == ["stage", "progress", "ended"]
+    assert all(line.startswith(("event: ", "data: ")) for line in events.text.splitlines() if line)
+
+
+def test_a_stage_in_an_event_is_text_and_no_markup() -> None:
+    run = {"state": "RUNNING", "stage": "<b>", "cancel_requested": False, "done": 0, "total": 1}
+    event = operator_runs.parts_of(run)
+    assert event["stage"] == "Comparing &lt;b&gt;"
