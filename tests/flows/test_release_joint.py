@@ -72,7 +72,8 @@ def test_correction_when_planned_is_a_vintage_of_its_own_and_further_ones_are_re
     assert ask(region, "employed_q4", "sex", correction=True) == frozen
     link_once(region)
     corrected = ask(region, "employed_q4", "sex", correction=True)
-    assert corrected["total"]["n"] in (None, frozen["total"]["n"])
+    assert corrected["total"] == frozen["total"]
+    assert [row["n"] for row in corrected["rows"]] == [row["n"] for row in frozen["rows"]]
     assert ask(region, "employed_q4", "sex") == corrected
     link_once(region)
     again = Question("employed_q4", COHORTS, ("sex",), correction=True)
