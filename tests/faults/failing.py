@@ -72,15 +72,26 @@ class FailingBlobs:
         return self._inner.probe()
 
 
-def install(store: Store, fault: Fault) -> Callable[[], None]:
-    """Put a fault around every storage call of a store; returns what takes it away again."""
+def install(store: Store, fault: Fault, *, statements: bool = False) -> Callable[[], None]:
+    """Put a fault around storage calls of a store; returns what takes it away again.
+
+    Parameters
+    ----------
+    statements : bool
+        Around each SQL statement, instead of around blobs and commits.
+    """
     blobs, dialect = store.blobs, store.engine.dialect
-    commit = dialect.do_commit
-    store.blobs = FailingBlobs(blobs, fault)  # type: ignore[assignment]
-    dialect.do_commit = lambda connection: fault.around("commit", lambda: commit(connection))  # type: ignore[method-assign]
+    commit, execute = dialect.do_commit, dialect.do_execute
 
     def remove() -> None:
         store.blobs = blobs
-        dialect.do_commit = commit  # type: ignore[method-assign]
+        dialect.do_commit, dialect.do_execute = commit, execute  # type: ignore[method-assign]
 
+    if statements:
+        dialect.do_execute = lambda *call: fault.around(  # type: ignore[method-assign]
+            f"sql {call[1].split()[0]}", lambda: execute(*call)
+        )
+        return remove
+    store.blobs = FailingBlobs(blobs, fault)  # type: ignore[assignment]
+    dialect.do_commit = lambda connection: fault.around("commit", lambda: commit(connection))  # type: ignore[method-assign]
     return remove

@@ -1,6 +1,6 @@
 """Requests that the OpenAPI lets one imagine, with each role: nothing breaks, and every answer is documented.
 
-A few per endpoint by default; `FAULTS=full` (`make faults`) tries many.
+A few per endpoint and role by default; `FAULTS=full` (`make faults`) tries many.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tests.world import Clock, World
 
 FULL = os.environ.get("FAULTS") == "full"
 EXAMPLES = 25 if FULL else 2
-ROLES = CALLERS if FULL else ("operator", "own agency", "recipient")
+#: One of each role; with strangers in the full form.
+ROLES = CALLERS if FULL else ("operator", "own agency", "recipient", "auditor")
 
 
 @pytest.fixture

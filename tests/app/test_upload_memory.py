@@ -1,0 +1,18 @@
+"""The server's memory does not grow with the batch that goes up and is checked; how much it is, is measured
+by `python -m benchmarks.upload_memory`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.upload_memory import measure
+
+FEW, MANY = 4_000, 40_000
+
+
+def test_a_batch_ten_times_as_large_takes_hardly_more_memory(tmp_path: Path) -> None:
+    small, large = measure(FEW, tmp_path / "small"), measure(MANY, tmp_path / "large")
+    more = (large.size - small.size) / 1e6
+    assert more > 40
+    for phase in ("upload", "completion"):
+        assert large.most[phase] - small.most[phase] < more / 2, (phase, small.most, large.most)
