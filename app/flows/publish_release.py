@@ -35,8 +35,8 @@ from app.flows.show_release import GRANTED as GRANTED
 from app.flows.show_release import IN_REVIEW as IN_REVIEW
 from app.flows.show_release import OBJECTED as OBJECTED
 from app.flows.show_release import PREPARING as PREPARING
-from app.flows.show_release import document, may_read, unknown_release
 from app.flows.show_release import REFUSED as REFUSED
+from app.flows.show_release import document, may_read, unknown_release
 from app.flows.show_release import list_releases as list_releases
 from app.flows.show_release import show_release as show_release
 from app.flows.sign_agreement import Standing, in_force, standing, visible
