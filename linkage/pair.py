@@ -111,6 +111,22 @@ def refine_by_certainty(
     return np.where(rest, np.maximum(new, odds), odds)
 
 
+def among_the_free(compared: Compared, probability: Floats, records: tuple[int, int]) -> Floats:
+    """What to add to the log-odds of pairs of which both records still look for a partner; 0 for others.
+
+    Matches that are hard to tell are all among these, but of the strangers and relatives only as many as
+    there are records left: a namesake whose own partner is certain is nobody's rival.
+    """
+    found, certain = compared.found, probability >= 0.99
+    free_left, free_right = (np.ones(count, np.bool_) for count in records)
+    free_left[found.left[certain]] = False
+    free_right[found.right[certain]] = False
+    share = float(free_left.mean() * free_right.mean())
+    if share == 0:
+        return np.zeros(len(probability))
+    return np.where(free_left[found.left] & free_right[found.right], -np.log(share), 0.0)
+
+
 def fit_pair(
     compared: Compared,
     kin: Compared | None,
@@ -291,6 +307,8 @@ def link_pair(
         finer = refine_by_frequency(compared, plan, names, fit, counted, which, probability)
         if finer is not None:
             fit, odds, weight = finer
+            probability = competing(odds)
+            odds = odds + among_the_free(compared, probability, (len(a.encodings), len(b.encodings)))
             probability = competing(odds)
         elif any(plan.record_level(g) for g in groups):
             records = len(a.encodings), len(b.encodings)
