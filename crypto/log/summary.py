@@ -33,6 +33,7 @@ def summarize(agreement: str, entries: Iterable[Entry]) -> dict[str, Any]:
         "batches": [],
         "runs": [],
         "releases": [],
+        "previews": [],
         "ledger": {"questions": 0, "tables": 0},
         "destruction": [],
     }
@@ -58,6 +59,8 @@ def summarize(agreement: str, entries: Iterable[Entry]) -> dict[str, Any]:
         elif group == "run":
             run = runs.setdefault(body["run"], _said(entry, run=body["run"]))
             _add_run(run, what, body)
+        elif entry.kind == "release.previewed":
+            page["previews"].append(_said(entry, indicator=body["indicator"], cohort=body["cohort"]))
         elif group == "release":
             release = releases.setdefault(body["release"], _said(entry, release=body["release"]))
             _add_release(release, what, body)
@@ -125,6 +128,10 @@ def to_text(page: Mapping[str, Any]) -> str:
             f"  #{r['entry']:<6} {r['at']}  {r['run']} {r.get('state', '')} {r.get('code', '')}".rstrip()
             + (f", replayed: {r['replayed']}" if "replayed" in r else "")
             for r in page["runs"]
+        ),
+        *(
+            f"  #{v['entry']:<6} {v['at']}  {v['by']} previewed {v['indicator']} of {v['cohort']}"
+            for v in page["previews"]
         ),
         "Asked",
         *(

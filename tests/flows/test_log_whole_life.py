@@ -10,6 +10,7 @@ from app.auth import Role
 from app.demo.thresholds import write_thresholds
 from app.flows import link_inputs, run_linkage
 from app.flows.check_log import check_log
+from app.flows.preview_release import preview_release
 from app.flows.rekey_log import rekey_log
 from app.flows.replay_run import replay_run
 from app.flows.rotate_keys import rotate_keys
@@ -114,6 +115,7 @@ def test_a_whole_life_writes_every_kind_of_entry_and_breaks_no_rule(
     table = {"csv": (tmp_path / "thresholds.csv").read_text()}
     assert world.operator.post("/thresholds", table).status_code in (200, 201)
     run = link(world)
+    preview_release(world.service, ID, "employed_q4", "2021-22")
     ask(world, clock)
     assert replay_run(world.service, run)["same"]
     rotate_keys(world.service)

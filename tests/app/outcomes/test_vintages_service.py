@@ -98,6 +98,28 @@ def test_release_before_late_reports_stays_and_is_repeated_bit_for_bit_after_the
     assert replayed["same"], [check for check in replayed["checks"] if not check["same"]]
 
 
+def test_release_from_a_batch_that_was_replaced_since_is_repeated_bit_for_bit(region: World) -> None:
+    agree(region)
+    submit(region, "completion", 0, 200)
+    submit(region, "wage", 0, 150)
+    first = link(region)
+    assert ask(region).json()["table"]["total"]["rate"] == "75.0"
+    listed = region.workforce.get(f"/agreements/{ID}/batches").json()["batches"]
+    refs = make_refs(200)
+    package = make_package(
+        kind="wage",
+        count=158,
+        facts=wage_table(refs[:158]),
+        encodings=only(encodings_bytes(refs), refs[:158]),
+    )
+    body = region.workforce.signed("batch-manifest", package.manifest) | {"supersedes": listed[0]["id"]}
+    begun = region.workforce.post(f"/agreements/{ID}/batches", body)
+    assert begun.status_code == 201, begun.text
+    assert region.submit(region.workforce, package).json()["state"] == "ACCEPTED"
+    replayed = replay_run(region.service, first)
+    assert replayed["same"], [check for check in replayed["checks"] if not check["same"]]
+
+
 def test_new_indicator_is_one_declaration_and_its_golden_case(
     region: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
