@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,14 @@ class People:
     @property
     def only_grows(self) -> bool:
         """Whether every layer is a vintage in which nobody is lost."""
-        pairs = zip(self.states, self.states[1:], strict=False)
+        pairs = pairwise(self.states)
         return all(bool(np.all(a <= b)) for a, b in pairs)
+
+    @property
+    def only_shrinks(self) -> bool:
+        """Whether every layer is a vintage in which somebody may be gone, and all else is as before."""
+        pairs = pairwise(self.states)
+        return all(bool(np.all((a == b) | (b == ABSENT))) for a, b in pairs)
 
 
 def random_layers(
@@ -129,7 +136,8 @@ def fits(people: People) -> Any:
     def possible(pattern: tuple[int, ...]) -> bool:
         for i, j in zip(range(len(pattern)), range(1, len(pattern)), strict=False):
             if people.indicators[i] == people.indicators[j]:
-                wrong = people.only_grows and pattern[i] > pattern[j]
+                gone = pattern[j] not in (pattern[i], ABSENT)
+                wrong = (people.only_grows and pattern[i] > pattern[j]) or (people.only_shrinks and gone)
             else:
                 arrives = ABSENT in (pattern[i], pattern[j]) and pattern[i] != pattern[j]
                 inside = people.indicators[j] == "attached_erdc"

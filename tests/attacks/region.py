@@ -49,6 +49,8 @@ _RACES = {
     "Black": "BlackOrAfricanAmerican",
     "Asian": "Asian",
     "AmericanIndian": "AmericanIndianOrAlaskaNative",
+    # Drawn by nobody: for small groups that a test makes by hand.
+    "Hawaiian": "NativeHawaiianOrOtherPacificIslander",
 }
 
 

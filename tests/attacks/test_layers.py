@@ -1,0 +1,44 @@
+"""Several cubes over the same random persons: vintages and indicators, solved together."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.disclosure.policy import Policy
+from tests.attacks.adversary import System, small
+from tests.attacks.layers import CHANGES, fits, published_layers, random_layers
+
+K = 10
+SECRET = b"the attacker does not know this."
+
+
+# Two indicators of which neither lies within the other differ both ways: subtracting them tells nothing.
+@pytest.mark.parametrize("change", [each for each in CHANGES if each != "another indicator"])
+def test_what_lies_between_two_cubes_is_read_where_each_is_protected_by_itself(change: str) -> None:
+    for seed in range(6):
+        people = random_layers(seed, 150, (2, 2), 0.5, 0.6, [change])
+        if System(published_layers(people, 1, Policy(K, SECRET), beside=False), fits(people)).at_most():
+            return
+    pytest.fail("no population gave anything away")
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    persons=st.integers(30, 300),
+    sizes=st.sampled_from([(2, 3), (3, 3), (5,)]),
+    skew=st.sampled_from([0.0, 1.0, 2.0]),
+    rate=st.sampled_from([0.3, 0.6, 0.9]),
+    changes=st.lists(st.sampled_from(CHANGES), min_size=1, max_size=2),
+    k=st.sampled_from([10, 15]),
+)
+def test_nothing_lies_open_between_cubes_that_were_made_beside_each_other(
+    seed: int, persons: int, sizes: tuple[int, ...], skew: float, rate: float, changes: list[str], k: int
+) -> None:
+    people = random_layers(seed, persons, sizes, skew, rate, changes)
+    layers = published_layers(people, 2, Policy(k, SECRET))
+    assert not [hit for layer in layers for hit in small(layer.documents, k)]
+    assert not System(layers, fits(people)).at_most(k)
+    assert not System(layers, fits(people)).pinned(k)
