@@ -127,7 +127,7 @@ class Coverage:
     text : str
         The note that stands beside every figure.
     encodable, strong_identifier : str or None
-        Per cent of submitted persons, to 0.1, who could be encoded and who had a strong identifier.
+        Per cent of submitted persons, in steps of 25 persons, who could be encoded and who had a strong identifier.
     """
 
     text: str

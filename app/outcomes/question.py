@@ -21,6 +21,8 @@ from crypto.facts import code_list
 PRELIMINARY_DAYS = 180
 #: Below this many submitted persons a share of them is not told.
 _SHARES_FROM = 100
+#: Persons by which the shares of coverage are told, so that 99.9 % of a thousand does not speak of one.
+_STEP = 25
 #: Treatments whose figure is a share of persons, so that a table of counts says it.
 RATES: frozenset[Treatment] = frozenset({"proportion", "bands", "beside"})
 #: Rows by place are no parts of a cohort.
@@ -163,10 +165,16 @@ def _coverage(measure: Measure, frame: Frame, coverage: Mapping[str, CoverageCou
     if persons < _SHARES_FROM:
         return Coverage(text)
     # Of whole batches as their manifests declare them: within one, nobody here knows who had which.
-    encodable = per_cent(sum(each.encodable for each in counts), persons)
-    strong = per_cent(sum(each.strong_identifier for each in counts), persons)
+    encodable = per_cent(_in_steps(sum(each.encodable for each in counts), persons), persons)
+    strong = per_cent(_in_steps(sum(each.strong_identifier for each in counts), persons), persons)
     text += (
         f" Of the persons submitted with this cohort's awards {encodable} % could be encoded, {strong} % "
         "with a strong identifier."
     )
     return Coverage(text, encodable, strong)
+
+
+def _in_steps(part: int, whole: int) -> int:
+    """A part whose rest, or which itself, is told in whole steps: never of one person, nor of a few."""
+    rest = whole - part
+    return whole - rest // _STEP * _STEP if rest <= part else part // _STEP * _STEP

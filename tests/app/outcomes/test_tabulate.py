@@ -205,7 +205,7 @@ def test_coverage_note_says_what_is_not_covered_and_how_many_could_be_encoded() 
     assert "self-employment" in coverage.text
     assert "not counted as unemployed" in coverage.text
     # Of the batch with the cohort's awards, not of the wage file.
-    assert (coverage.encodable, coverage.strong_identifier) == ("99.9", "94.0")
+    assert (coverage.encodable, coverage.strong_identifier) == ("100.0", "95.0")  # in steps of 25 persons
     other = count(awards, wages, people=people, cohort="2020-21", coverage=held).about.coverage
     assert other.encodable is None
 
