@@ -24,7 +24,7 @@ def test_what_lies_between_two_cubes_is_read_where_each_is_protected_by_itself(c
     pytest.fail("no population gave anything away")
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32 - 1),
     persons=st.integers(30, 300),
