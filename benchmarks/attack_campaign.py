@@ -88,7 +88,8 @@ class Campaign:
         possible = fits(people)
         first, second = System(bare, possible), System(layers, possible)
         self._note("layers unknown", name, bool(first.at_most()), second.at_most() + below)
-        self._note("layers known", name, bool(first.pinned()), second.pinned())
+        open_ones, hits = first.pinned() + first.between(), second.pinned() + second.between()
+        self._note("layers known", name, bool(open_ones), hits)
 
     def _note(self, attack: str, name: str, bare: bool, hits: Sequence[str]) -> None:
         self.counts[f"{attack} played"] += 1

@@ -269,6 +269,18 @@ class System:
                 hits.append(f"{group} in {at}: {low} to {high} of {n} found, so few one way")
         return hits
 
+    def between(self, k: int = K) -> list[str]:
+        """With every denominator known: how many were found in one cube and not in another, if so few."""
+        self.know_denominators()
+        hits = []
+        for name, cost in self.targets():
+            truth = float(cost @ self.truth)
+            if "found in" not in name or " and not in " not in name or not 0 < truth < k:
+                continue
+            if self.bound(cost, 1) - self.bound(cost, -1) < 1 - _SLACK:
+                hits.append(f"{name}: {truth:.0f}")
+        return hits
+
 
 def one_layer(pattern: tuple[int, ...]) -> bool:
     """One cube: everybody is in it."""
