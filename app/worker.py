@@ -30,6 +30,7 @@ from typing import Any, Final
 
 import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
+from dbos._error import DBOSNonExistentWorkflowError
 
 from app import tracing
 from app.flows import link_inputs, prepare_cube, run_linkage
@@ -258,9 +259,17 @@ class Worker:
                 claimed = run_ownership.claim(tx, run_id, seen=executor, beat_at=beat_at, now=now, job=job)
             if claimed:
                 # A crash here leaves the run with a sign of life that stands still: it is claimed again.
-                DBOS.resume_workflow(run_id, queue_name=QUEUES[job])
+                self._resume(job, run_id)
                 log.warning("work taken over from a silent worker", work=run_id)
         self._forget(job, {run_id for run_id, _, _ in running})
+
+    def _resume(self, job: run_ownership.Job, run_id: str) -> None:
+        try:
+            DBOS.resume_workflow(run_id, queue_name=QUEUES[job])
+        except DBOSNonExistentWorkflowError:
+            # Begun without a worker, by a process that made its cubes in the request and died over one.
+            with SetWorkflowID(run_id):
+                DBOS.enqueue_workflow(QUEUES[job], self._workflows[job], run_id)
 
     def _forget(self, job: run_ownership.Job, known: set[str]) -> None:
         """Forget signs of life of work of this kind that has ended."""

@@ -72,6 +72,13 @@ def request_release(
     """
     caller.require(Role.PARTNERSHIP)
     release_id = f"rel-{secrets.token_hex(12)}"
+    waiting = _waits_already(service, caller, agreement_id, question)
+    if waiting is not None:
+        return (
+            _prepare_here(service, caller, waiting)
+            if service.makes_cubes
+            else await_release(service, caller, waiting)
+        )
     with service.store.transaction("request release") as tx:
         version = visible(tx, caller, agreement_id).version
         body = {"release": release_id, "question": question.to_document()}
@@ -86,6 +93,22 @@ def request_release(
     if answer["status"] == PREPARING and service.makes_cubes:
         return _prepare_here(service, caller, release_id)
     return answer
+
+
+def _waits_already(service: Service, caller: Caller, agreement_id: str, question: Question) -> str | None:
+    """The release by which the caller waits for this very answer, if any.
+
+    Asking again is what whoever heard nothing does; it is no second question.
+    """
+    digest = digest_of(question.to_document())
+    with service.store.reading("release that is waited for") as tx:
+        visible(tx, caller, agreement_id)
+        row = releases.open_by_query(tx, agreement_id, caller.organization, digest, PREPARING)
+        if row is None or row.cube_id is None or question.correction or question.min_cell is not None:
+            return None
+        cube, filters = cubes.find(tx, row.cube_id), question.sealed(service.release_secret())
+        # A plain question is not a question for the correction that is being made.
+        return row.id if cube is not None and cube.vintage == 1 and row.waiting == filters else None
 
 
 def await_release(service: Service, caller: Caller, release_id: str) -> dict[str, Any]:

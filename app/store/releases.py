@@ -88,6 +88,23 @@ def by_query(
     )
 
 
+def open_by_query(
+    tx: Tx, agreement_id: str, organization: str, query_sha256: str, status: str
+) -> Release | None:
+    """An organization's own release of this very question that is still in this status."""
+    return tx.session.scalar(
+        select(Release)
+        .where(
+            Release.agreement_id == agreement_id,
+            Release.requested_by == organization,
+            Release.query_sha256 == query_sha256,
+            Release.status == status,
+        )
+        .order_by(Release.created_at, Release.id)
+        .limit(1)
+    )
+
+
 def ledger(tx: Tx, agreement_id: str, indicator: str, cohort: str) -> LedgerEntry | None:
     """What was decided last for this cohort and indicator, if anything."""
     return tx.session.scalar(

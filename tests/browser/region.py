@@ -22,8 +22,9 @@ import uvicorn
 
 from app.auth import Role
 from app.demo.thresholds import write_thresholds
-from app.flows import load_thresholds, organizations
+from app.flows import load_thresholds, organizations, publish_release
 from app.flows.organizations import authenticate
+from app.flows.publish_release import Question
 from app.flows.service import Service, open_service
 from app.main import create_app
 from app.settings import Settings
@@ -121,6 +122,11 @@ def _build(shared: Path, folder: Path) -> None:
     write_thresholds(folder / "thresholds.csv")
     load_thresholds.load(service, operator, (folder / "thresholds.csv").read_text(encoding="utf-8"))
     link_once(world)
+    # What is out first decides what may be shown beside it: so the first figures are always the same.
+    for by in ((), ("pathway",), ("race_ethnicity",), ("sex",), ("cohort_year",)):
+        publish_release.request_release(
+            service, world.partnership, AGREEMENT, Question("employed_q4", COHORTS, by)
+        )
     service.close()
     for slug, key in world.signers.items():
         key.save(folder / f"{slug}.json")

@@ -249,7 +249,11 @@ class Story:
         path = f"/agreements/{AGREEMENT}/releases"
 
         def answered() -> httpx.Response | None:
-            given = [row for row in self.get("partnership", path)["releases"] if row["status"] == "GRANTED"]
+            listed = self.get("partnership", path)["releases"]
+            given = [row for row in listed if row["status"] == "GRANTED"]
+            if not given and any(row["status"] == "PREPARING" for row in listed):
+                time.sleep(0.2)
+                return answered()
             return (
                 httpx.Response(201, json=self.get("partnership", f"/releases/{given[0]['id']}"))
                 if given

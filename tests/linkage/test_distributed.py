@@ -63,7 +63,7 @@ def test_a_worker_killed_while_filters_are_sent_neither_stops_the_scan_nor_fails
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sending to a worker that dies at that moment never ends by itself."""
-    monkeypatch.setattr(distributed, "_SENDING", 3.0)
+    monkeypatch.setattr(distributed, "_SENDING", 12.0)
     rng = np.random.default_rng(2)
     filters = rng.integers(0, 2**64, (300, 16), dtype=np.uint64)
     started = Running(tmp_path)
