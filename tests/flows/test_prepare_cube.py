@@ -78,6 +78,21 @@ def test_release_waits_for_its_cube_and_keeps_no_code_that_may_be_anything(linke
     assert request(linked)["table"] == answer["table"]
 
 
+def test_question_that_is_asked_again_while_its_answer_is_made_is_the_same_release(linked: World) -> None:
+    question = Question("employed_q2", COHORTS, ("pathway",))
+    first = request(linked, question)
+    assert first["status"] == PREPARING
+    assert request(linked, question)["id"] == first["id"]
+    # Another one is not, though it waits for the same cube.
+    other = request(linked, replace(question, by=("sex",)))
+    assert other["id"] != first["id"]
+    for waiting in (first, other):
+        publish_release.cancel_release(linked.service, linked.partnership, waiting["id"])
+    again = request(linked, question)
+    assert again["id"] not in (first["id"], other["id"])
+    publish_release.cancel_release(linked.service, linked.partnership, again["id"])
+
+
 def test_release_when_cancelled_is_refused_and_its_cube_is_not_made(linked: World) -> None:
     waiting = request(linked, Question("employed_q2", COHORTS))
     answer = publish_release.cancel_release(linked.service, linked.partnership, waiting["id"])
