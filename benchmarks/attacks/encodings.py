@@ -9,7 +9,7 @@ stolen ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from crypto.encoding.profile import Profile
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+#: Simulated bits of a person, over all keys.
+_WIDE = 8192
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,17 @@ def stolen(population: Population, profile: Profile, key: int = 1) -> list[View]
 def simulated(population: Population, profile: Profile, key: int = 2) -> list[View]:
     """Plain filters of the attacker's register under her own key."""
     return _views(population, profile, key, diffused=False)
+
+
+def averaged(population: Population, profile: Profile) -> list[View]:
+    """The same under several keys of her own, so that narrow filters lose the chance of any one key."""
+    first = simulated(population, profile)
+    several = max(1, _WIDE // max(view.signs.shape[1] for view in first))
+    others = [simulated(population, profile, key) for key in range(20, 19 + several)]
+    return [
+        replace(view, signs=np.concatenate([view.signs, *(other[place].signs for other in others)], axis=1))
+        for place, view in enumerate(first)
+    ]
 
 
 def only_keys(profile: Profile) -> Profile | None:

@@ -5,9 +5,9 @@ Vidanage, Christen, Ranbaduge and Schnell, "A graph matching attack on privacy-p
 record linkage" (ACSAC 2024). Both sides are embedded by the leading eigenvectors of their similarities. A
 first rotation of the leading axes carries groups of persons whose similarities are distributed alike onto
 each other. It is refined: nearest neighbours that choose each other give a rotation (orthogonal Procrustes;
-Schönemann 1966), the rotation gives better neighbours, with more axes each time; at last the partners that
-choose each other serve as known pairs for all others. The attacker starts from several guesses and keeps the
-one in which the graphs agree best, which she can see without knowing anybody.
+Schönemann 1966), the rotation gives better neighbours, with more axes each time; at last the
+clearest partners serve as known pairs for all others, round after round. The attacker starts from several
+guesses and keeps the one in which the graphs agree best, which she can see without knowing anybody.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import eigsh
 
+from benchmarks.attacks.cumulants import rotations
 from benchmarks.attacks.encodings import Floats, View, likeness, noise_free
 
 Ints = NDArray[np.int64]
 
-_AXES = (6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-#: Persons by whom the rotation is found, and at most as many landmarks.
-_SOME, _LANDMARKS = 1500, 1500
+_AXES = (6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128)
+#: Rounds of known pairs, and most pairs in each.
+_ROUNDS = 12
+_CLEAREST = 400
 #: Axes of the first guesses.
 _FIRST = (4, 8, 16, 32)
 
@@ -40,6 +42,12 @@ def similarities(views: Sequence[View], *, own: bool) -> Floats:
     return out
 
 
+def weights(views: Sequence[View]) -> NDArray[np.float64]:
+    """Bits that are set in a person's filters, up to scale; diffused ones tell as little as they do."""
+    total = sum(-view.signs.sum(axis=1, dtype=np.float64) for view in views if not view.key)
+    return np.asarray(total)
+
+
 def embed(graph: Floats) -> NDArray[np.float64]:
     """Persons as points, shape (n, axes): leading eigenvectors times the root of their eigenvalues."""
     count = min(max(_AXES), len(graph) - 2)
@@ -51,8 +59,11 @@ def embed(graph: Floats) -> NDArray[np.float64]:
     return np.asarray(found * np.sqrt(np.maximum(values[order], 0) / max(values[order[0]], 1e-9)))
 
 
-def _nearest(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[Ints, Ints]:
-    """For each point of either side its nearest on the other, hubs discounted (CSLS; Conneau et al. 2018)."""
+def _nearest(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[Ints, Ints, Floats]:
+    """For each point of either side its nearest on the other, and how near it is to those of ``a``.
+
+    Hubs are discounted (CSLS; Conneau et al. 2018).
+    """
     left = (a / (np.linalg.norm(a, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
     right = (b / (np.linalg.norm(b, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
     score = left @ right.T
@@ -61,7 +72,7 @@ def _nearest(a: NDArray[np.floating], b: NDArray[np.floating]) -> tuple[Ints, In
     hub_b = np.partition(score, -near, axis=0)[-near:].mean(axis=0)
     score -= 0.5 * hub_a[:, None]
     score -= 0.5 * hub_b[None, :]
-    return score.argmax(axis=1), score.argmax(axis=0)
+    return score.argmax(axis=1), score.argmax(axis=0), score.max(axis=1)
 
 
 def _rotation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,36 +84,31 @@ def refine(
     a: NDArray[np.float64], b: NDArray[np.float64], graphs: tuple[Floats, Floats], turn: NDArray[np.float64]
 ) -> tuple[Ints, float]:
     """Partner of each point of ``a``, and how well the two graphs then agree among mutual partners."""
-    some = a[np.sort(np.random.default_rng(0).permutation(len(a))[:_SOME])]
-    axes = len(turn)
-    partner, back = _nearest(some[:, :axes] @ turn, b[:, :axes])
+    first = axes = len(turn)
     # No more axes than the persons can hold: beyond, any two clouds can be turned into agreement.
-    for axes in [n for n in _AXES if n <= min(a.shape[1], len(a) // 20)]:
-        for _ in range(8):
-            mutual = np.flatnonzero(back[partner] == np.arange(len(some)))
-            if len(mutual) < 4:
-                break
-            turn = _rotation(some[mutual, :axes], b[partner[mutual], :axes])
-            before = partner
-            partner, back = _nearest(some[:, :axes] @ turn, b[:, :axes])
-            if (partner == before).mean() > 0.99:
-                break
-    axes = len(turn)
-    partner, back = _nearest(a[:, :axes] @ turn, b[:, :axes])
-    for _ in range(4):
-        partner, back = _by_landmarks(graphs, partner, back)
-    mutual = np.flatnonzero(back[partner] == np.arange(len(a)))[:_LANDMARKS]
-    return partner, _agreement(graphs, mutual, partner[mutual])
+    growing = [n for n in _AXES if first < n <= min(a.shape[1], b.shape[1], len(a) // 20)]
+    partner, back, score = _nearest(a[:, :axes] @ turn, b[:, :axes])
+    for axes in [first] * 6 + growing + growing[-1:] * 3:
+        mutual = np.flatnonzero(back[partner] == np.arange(len(a)))
+        if len(mutual) < 4:
+            break
+        clear = np.maximum(score[mutual] - np.quantile(score[mutual], 0.3), 0)[:, None]
+        turn = _rotation(a[mutual, :axes] * clear, b[partner[mutual], :axes])
+        partner, back, score = _nearest(a[:, :axes] @ turn, b[:, :axes])
+    for _ in range(_ROUNDS):
+        clearest = _clearest(partner, back, score)
+        if len(clearest) < 4:
+            break
+        one, other = graphs[0][:, clearest], graphs[1][:, partner[clearest]]
+        partner, back, score = _nearest(one - one.mean(axis=0), other - other.mean(axis=0))
+    clearest = _clearest(partner, back, score)
+    return partner, _agreement(graphs, clearest, partner[clearest])
 
 
-def _by_landmarks(graphs: tuple[Floats, Floats], partner: Ints, back: Ints) -> tuple[Ints, Ints]:
-    """Take mutual partners for known and give everybody the one whose similarities to them are most alike."""
+def _clearest(partner: Ints, back: Ints, score: Floats) -> Ints:
+    """Mutual partners that are nearest to each other: seldom persons whose partner is missing."""
     mutual = np.flatnonzero(back[partner] == np.arange(len(partner)))
-    if len(mutual) < 4:
-        return partner, back
-    mutual = np.sort(np.random.default_rng(1).permutation(mutual)[:_LANDMARKS])
-    one, other = graphs[0][:, mutual], graphs[1][:, partner[mutual]]
-    return _nearest(one - one.mean(axis=0), other - other.mean(axis=0))
+    return mutual[np.argsort(-score[mutual])[:_CLEAREST]]
 
 
 def _agreement(graphs: tuple[Floats, Floats], rows: Ints, partners: Ints) -> float:
@@ -158,11 +164,12 @@ def attack(victims: Sequence[View], register: Sequence[View], truth: Ints) -> fl
     graph_a, graph_b = similarities(victims, own=False), similarities(register, own=True)
     a, b = embed(graph_a), embed(graph_b)
     best, agreed = np.full(len(a), -1), -1.0
-    for guess in _guesses(a, b, _features(graph_a), _features(graph_b)):
+    guesses = rotations(a, b, weights(victims), weights(register))
+    for guess in guesses + _guesses(a, b, _features(graph_a), _features(graph_b)):
         partner, share = refine(a, b, (graph_a, graph_b), guess)
         if share > agreed:
             best, agreed = partner, share
-        if agreed > 0.5 * np.sqrt(min(len(a), _LANDMARKS)):
+        if agreed > 0.5 * np.sqrt(min(len(a), _CLEAREST)):
             break  # most persons chose each other, and their graphs are alike: it is solved
     both = truth >= 0
     return float((best[both] == truth[both]).mean())

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining, sharing
 from benchmarks.attacks.clk import plain_clk
-from benchmarks.attacks.encodings import View, only_keys, simulated, stolen
+from benchmarks.attacks.encodings import View, averaged, only_keys, simulated, stolen
 from benchmarks.attacks.populations import Population, demo, overlapping
 from benchmarks.attacks.run import LEAST_ON_PLAIN, void
 from crypto.encoding.profile import Profile, default_profile
@@ -25,7 +25,7 @@ def matched(people: Population, profile: Profile, overlap: float) -> float:
     mine, hers = overlapping(people, overlap, np.random.default_rng(2))
     place = {number: row for row, number in enumerate(hers.numbers.tolist())}
     truth = np.array([place.get(number, -1) for number in mine.numbers.tolist()])
-    return graph.attack(stolen(mine, profile), simulated(hers, profile), truth)
+    return graph.attack(stolen(mine, profile), averaged(hers, profile), truth)
 
 
 def test_known_pairs_of_half_the_persons_when_the_clk_is_plain_give_away_the_others() -> None:
