@@ -24,7 +24,7 @@ def publish_further(stage: Stage, parties: Parties) -> None:
 
 def _ask(stage: Stage, partnership: Caller, indicator: str, by: list[str]) -> dict[str, Any]:
     question = {"indicator": indicator, "cohort": COHORT, "by": by, "where": {}}
-    release: dict[str, Any] = partnership.call("POST", f"/agreements/{AGREEMENT}/releases", question)
+    release = partnership.ask(AGREEMENT, question)
     name = "-by-".join([indicator, *by])
     path = stage.space.partnership / f"{name}.json"
     path.write_text(json.dumps(release, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

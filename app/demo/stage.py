@@ -286,6 +286,22 @@ class Caller:
         is_json = response.headers.get("content-type", "").startswith("application/json")
         return response.json() if is_json else response.text
 
+    def ask(self, agreement: str, question: dict[str, Any]) -> dict[str, Any]:
+        """Ask for figures and wait until they are made, however slow this machine is.
+
+        Raises
+        ------
+        DemoError
+            If the service refuses.
+        """
+        release: dict[str, Any] = self.call("POST", f"/agreements/{agreement}/releases", question)
+        while release["status"] == "PREPARING":
+            time.sleep(1)
+            release = self.call("GET", f"/releases/{release['id']}")
+        if release["status"] != "GRANTED":
+            raise DemoError(f"The release was decided {release['status']}.")
+        return release
+
     def refused(self, method: str, path: str, body: Any) -> dict[str, Any]:
         """Make a call that must be refused; returns the problem document.
 
