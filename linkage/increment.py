@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from crypto.encoding.types import LinkSpec
 from linkage.comparison import FilterLevels
 from linkage.errors import LinkageError
-from linkage.pair import Borrowed, PairResult
 from linkage.plan import Plan
 from linkage.records import Source
+from linkage.result import Borrowed, PairResult
 
 FORMAT = "cohortlink-learned/1"
 

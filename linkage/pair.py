@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from linkage.errors import LinkageError
 from linkage.figures import believed_missed, beyond_comparison, comparable_share, level_shares
 from linkage.plan import ANY_KEY, Compared, Plan, categories, scores_of
 from linkage.records import Source
+from linkage.result import Borrowed, PairResult
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -26,33 +27,6 @@ _BORROWED = 20.0
 
 #: Times that records whose partner has become certain are taken out.
 _ROUNDS = 3
-
-#: Pseudo-counts of m by comparison and number of its categories.
-Borrowed = dict[tuple[tuple[str, ...], int], Floats]
-
-
-@dataclass
-class PairResult:
-    """Links between two sources, ordered by (left, right), and the figures.
-
-    Attributes
-    ----------
-    left, right : ndarray of int64, shape (n_links,)
-        Rows of the two sources.
-    probability, weight : ndarray of float, shape (n_links,)
-        Probability with competition taken into account; match weight in log2.
-    report : dict
-        JSON-able.
-    borrowed : dict
-        Pseudo-counts of m per comparison, for smaller source pairs to lean on.
-    """
-
-    left: Ints
-    right: Ints
-    probability: Floats
-    weight: Floats
-    report: dict[str, object]
-    borrowed: Borrowed = field(default_factory=dict)
 
 
 def groups_of(plan: Plan, names: Sequence[str], kin: Compared | None) -> list[tuple[str, ...]]:

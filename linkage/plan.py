@@ -13,6 +13,7 @@ from linkage import candidates, comparison, patterns
 from linkage.comparison import FilterLevels
 from linkage.records import Source, common_filters
 from linkage.scan.stream import Progress
+from linkage.scanning import Limits
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -244,32 +245,37 @@ class Compared:
 
 
 def compare(
+    a: Source, b: Source, plan: Plan, sample: RandomPairs, found: candidates.Candidates, threads: int
+) -> Compared:
+    """Compare the candidates of two sources (or within one)."""
+    inside = {
+        n: comparison.similarity(
+            a.encodings, b.encodings, plan.levels[n].spec, found.left, found.right, threads
+        )
+        for n in sample.similarity
+    }
+    n_b = len(b.encodings)
+    fresh = ~np.isin(sample.left * n_b + sample.right, found.left * n_b + found.right)
+    return Compared(found, inside, {n: v[fresh] for n, v in sample.similarity.items()}, sample.total)
+
+
+def find(
     a: Source,
     b: Source,
     plan: Plan,
     sample: RandomPairs,
-    limits: candidates.Limits,
+    limits: Limits,
     scan_threshold: float | None,
     progress: Progress,
-) -> Compared:
-    """Find the candidates of two sources (or within one) and compare them."""
-    names = list(sample.similarity)
-    found = candidates.find(
+) -> candidates.Candidates:
+    """The candidates of two sources (or within one)."""
+    return candidates.find(
         a.encodings,
         b.encodings,
-        [plan.levels[n] for n in names],
+        [plan.levels[n] for n in sample.similarity],
         sample.similarity,
         limits,
         threshold=scan_threshold,
         within=a.name == b.name,
         progress=progress,
     )
-    inside = {
-        n: comparison.similarity(
-            a.encodings, b.encodings, plan.levels[n].spec, found.left, found.right, limits.threads
-        )
-        for n in names
-    }
-    n_b = len(b.encodings)
-    fresh = ~np.isin(sample.left * n_b + sample.right, found.left * n_b + found.right)
-    return Compared(found, inside, {n: v[fresh] for n, v in sample.similarity.items()}, sample.total)

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from crypto.encoding.types import LinkSpec
 from linkage import increment, pair, persons
-from linkage.candidates import Limits
 from linkage.distributed import Cluster
 from linkage.errors import LinkageError
 from linkage.increment import Past
 from linkage.kernels import exact_threshold
-from linkage.plan import Compared, Plan, compare, make_plan, sample_pairs
+from linkage.plan import Compared, Plan, RandomPairs, compare, find, make_plan, sample_pairs
 from linkage.records import Source, checked, common_filters, excerpt, with_union
+from linkage.result import Borrowed, PairResult, pack_result, unpack_result
+from linkage.scanning import Limits
+from linkage.units import Unit, at_once, prefixed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -28,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 #: Records of one source that are compared with each other to learn how different persons compare.
 _KIN_RECORDS = 20_000
 
-__all__ = ["LinkResult", "LinkageError", "Options", "Progress", "Source", "link", "silent"]
+__all__ = ["LinkResult", "LinkageError", "Options", "Progress", "Source", "Unit", "link", "silent"]
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -112,6 +114,7 @@ def link(
     options: Options | None = None,
     progress: Progress = silent,
     past: Past | None = None,
+    unit: Unit = at_once,
 ) -> LinkResult:
     """Link the records of all sources.
 
@@ -139,7 +142,7 @@ def link(
         progress("sample", done, len(pairs))
         samples[i, j] = sample_pairs(ordered[i], ordered[j], spec, options.threads)
     plan = make_plan(list(samples.values()), spec)
-    borrowed: pair.Borrowed = {}
+    borrowed: Borrowed = {}
     told: dict[str, object] = {}
     if past is not None:
         fresh, plan, borrowed = plan, past.plan(spec), past.borrowed()
@@ -151,28 +154,9 @@ def link(
     kin = _Kin(ordered, plan, spec, options.threads)
     # Largest first: the smaller ones lean on what the larger ones have taught about m.
     for done, (i, j) in enumerate(sorted(pairs, key=lambda p: (-samples[p].total, p))):
-        a, b, names = ordered[i], ordered[j], list(samples[i, j].similarity)
         progress("link", done, len(pairs))
-
-        def scanned(stage: str, done: int, total: int, names: str = f"{a.name} × {b.name}") -> None:
-            progress(f"{stage} {names}", done, total)
-
-        limits = options.limits()
-        compared = compare(a, b, plan, samples[i, j], limits, options.scan_threshold, scanned)
-        left_once, right_once = _cardinality(a, b, spec)
-        results[i, j] = pair.link_pair(
-            a,
-            b,
-            compared,
-            kin.among(names),
-            plan,
-            names=names,
-            threshold=options.threshold,
-            left_once=left_once,
-            right_once=right_once,
-            borrowed=borrowed,
-            estimator=options.estimator,
-        )
+        asked = _Asked(ordered[i], ordered[j], samples[i, j], options, progress, unit)
+        results[i, j], plan.groups = asked.linked(plan, kin, spec, borrowed)
         for key, counts in results[i, j].borrowed.items():
             borrowed.setdefault(key, counts)
     progress("link", len(pairs), len(pairs))
@@ -180,6 +164,53 @@ def link(
     if past is not None:
         made.report["incremental"] = told
     return replace(made, learned=increment.learned(plan, borrowed, ordered, about))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Two sources that are to be linked, and how."""
+
+    a: Source
+    b: Source
+    sample: RandomPairs
+    options: Options
+    progress: Progress
+    unit: Unit
+
+    def linked(
+        self, plan: Plan, kin: _Kin, spec: LinkSpec, borrowed: Borrowed
+    ) -> tuple[PairResult, list[tuple[str, ...]]]:
+        """The links, and the groups of filters that prove to be one comparison; unit by unit."""
+        a, b, options = self.a, self.b, self.options
+        title = f"{a.name} × {b.name}"
+
+        def scanned(stage: str, done: int, total: int) -> None:
+            self.progress(f"{stage} {title}", done, total)
+
+        limits = replace(options.limits(), unit=prefixed(self.unit, title))
+        found = find(a, b, plan, self.sample, limits, options.scan_threshold, scanned)
+        left_once, right_once = _cardinality(a, b, spec)
+        names = list(self.sample.similarity)
+
+        def work() -> bytes:
+            # On a copy: a result that was kept must leave the plan as one that is made now.
+            own = Plan(plan.levels, list(plan.groups))
+            result = pair.link_pair(
+                a,
+                b,
+                compare(a, b, own, self.sample, found, options.threads),
+                kin.among(names),
+                own,
+                names=names,
+                threshold=options.threshold,
+                left_once=left_once,
+                right_once=right_once,
+                borrowed=borrowed,
+                estimator=options.estimator,
+            )
+            return pack_result(result, own.groups)
+
+        return unpack_result(limits.unit("link", work))
 
 
 def _doubts(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -192,7 +223,7 @@ def _taken_over(
     pairs: Sequence[tuple[int, int]],
     past: Past | None,
     about: dict[str, object],
-) -> dict[tuple[int, int], pair.PairResult]:
+) -> dict[tuple[int, int], PairResult]:
     """Results of the past for pairs of sources that have not changed since."""
     if past is None:
         return {}
@@ -234,8 +265,8 @@ class _Kin:
         if key not in self._known:
             part = excerpt(source, _KIN_RECORDS, names)
             sample = sample_pairs(part, part, self._spec, self._threads)
-            limits = Limits(threads=self._threads)
-            self._known[key] = compare(part, part, self._plan, sample, limits, None, silent)
+            found = find(part, part, self._plan, sample, Limits(threads=self._threads), None, silent)
+            self._known[key] = compare(part, part, self._plan, sample, found, self._threads)
         return self._known[key]
 
 
@@ -263,7 +294,7 @@ def _cardinality(a: Source, b: Source, spec: LinkSpec) -> tuple[bool, bool]:
 
 
 def _assemble(
-    sources: Sequence[Source], plan: Plan, results: dict[tuple[int, int], pair.PairResult]
+    sources: Sequence[Source], plan: Plan, results: dict[tuple[int, int], PairResult]
 ) -> LinkResult:
     refs = [s.encodings.record_refs for s in sources]
     offsets = np.concatenate([[0], np.cumsum([len(r) for r in refs])]).astype(np.int64)

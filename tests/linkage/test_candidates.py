@@ -7,7 +7,7 @@ import pytest
 
 from crypto.encoding.types import Encodings, FilterColumn
 from linkage import candidates, comparison
-from linkage.candidates import Limits
+from linkage.scanning import Limits
 from linkage.plan import make_plan, sample_pairs
 from linkage.records import Source, checked, common_filters
 from tests.linkage.synthetic import field_level_spec, make_world
