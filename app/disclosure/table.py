@@ -127,8 +127,8 @@ class Coverage:
     text : str
         The note that stands beside every figure.
     encodable, strong_identifier : str or None
-        Per cent of submitted persons, in steps of 25 persons, who could be encoded and who had a strong
-        identifier.
+        Whole per cent of the cohort's persons who could be encoded and who had a strong identifier, at
+        least.
     """
 
     text: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,10 @@ from app.flows.sign_agreement import Standing
 from app.outcomes.errors import OutcomesError
 from app.store import Plane, batches, runs
 from app.store.models import Batch, BatchState, LedgerEntry, Run
-from crypto.wire import parse_manifest
 
 if TYPE_CHECKING:
     from app.disclosure.suppression import Progress
+    from app.outcomes.coverage import CoverageTerms
     from app.outcomes.figures import Source
     from app.outcomes.plan import Out
     from app.outcomes.thresholds import Thresholds
@@ -102,10 +103,11 @@ def make_cube(
         named=tuple(tuple(table) for table in basis.named),
         permitted=tuple(basis.permitted),
     )
+    source = source_of_run(service, facts, links, run, _thresholds(service, basis.thresholds), replaced=again)
     try:
         made = plan_cube(
             plan,
-            source_of_run(service, facts, links, run, _thresholds(service, basis.thresholds), replaced=again),
+            replace(source, coverage=coverage_terms(cohort, run.id, basis, published)),
             basis.thaw(service.release_secret()),
             Treatment.thaw(basis.treatment),
             quality=(run.report or {}).get("quality"),
@@ -118,6 +120,27 @@ def make_cube(
     proof = {"statistics": made.proof, "dropped": dropped, "beside": list(basis.beside)}
     cube: dict[str, Any] = {"tables": made.documents} | ({"dropped": dropped} if dropped else {})
     return {"cube": cube, "proof": proof}
+
+
+def coverage_terms(cohort: str, run_id: str, basis: Basis, published: Sequence[LedgerEntry]) -> CoverageTerms:
+    """How the shares of the coverage note are told: those that are out of the cohort are repeated.
+
+    None are told where they would be exact beside noise, or of a cohort that shares months with one whose
+    shares are out: the two could be subtracted.
+    """
+    from app.disclosure.table import Coverage
+    from app.outcomes.coverage import CoverageTerms
+
+    step = int(basis.policy["min_cell"])
+    out = [(entry, entry.cube["tables"][0]["coverage"]) for entry in published]
+    out = [(entry, told) for entry, told in out if told["encodable"] is not None]
+    if basis.treatment.get("method") == "differential_privacy":
+        return CoverageTerms(step, Coverage(""))
+    for entry, told in out:
+        if entry.cohort == cohort:
+            shares = Coverage("", told["encodable"], told["strong_identifier"])
+            return CoverageTerms(step, shares, of_before=entry.run_id != run_id)
+    return CoverageTerms(step, Coverage("") if out else None)
 
 
 def _thresholds(service: Service, digest: str | None) -> Thresholds | None:
@@ -147,7 +170,6 @@ def source_of_run(
         ``RUN_OUTDATED``.
     """
     from app.outcomes.figures import Source
-    from app.outcomes.question import CoverageCounts
 
     assert (facts.name, links.name) == ("facts", "links")
     if run.links_path is None or run.links_sha256 is None or run.finished_at is None:
@@ -158,21 +180,12 @@ def source_of_run(
         read = _read_facts(service, facts, inputs)
     except KeyError:
         raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.") from None
-    manifests = {batch.id: parse_manifest(batch.manifest) for batch in inputs}
     return Source(
         persons=persons,
         facts=read,
         # Not today: a rerun on the same run must give the same bytes.
         as_of=run.finished_at.date(),
         owners={batch.id: batch.organization_id for batch in inputs},
-        coverage={
-            batch: CoverageCounts(
-                manifest.coverage.persons,
-                manifest.coverage.encodable,
-                manifest.coverage.strong_identifier,
-            )
-            for batch, manifest in manifests.items()
-        },
         thresholds=thresholds,
     )
 

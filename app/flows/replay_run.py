@@ -11,12 +11,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import pyarrow as pa
+
 from app.errors import ConflictError, NotFoundError, ServiceError
 from app.flows import seal_log
 from app.flows.agreement_terms import Terms, parse_terms
 from app.flows.answer_release import pick
 from app.flows.cube_basis import Basis, logged_basis
-from app.flows.link_inputs import link, stored_encodings, table_bytes
+from app.flows.link_inputs import link, persons_of, stored_encodings, table_bytes
 from app.flows.make_cube import make_cube
 from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
@@ -67,9 +69,9 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
         charged = [
             entry for entry in releases.ledger_of_agreement(tx, run.agreement_id) if entry.run_id == run_id
         ]
-    result = _link_again(service, run, terms, parameters, progress)
+    result, persons = _link_again(service, run, terms, parameters, progress)
     checks = [
-        _check("persons", run.links_sha256, hashlib.sha256(table_bytes(result.persons)).hexdigest()),
+        _check("persons", run.links_sha256, hashlib.sha256(table_bytes(persons)).hexdigest()),
         _check("links", run.report["links"]["sha256"], hashlib.sha256(table_bytes(result.links)).hexdigest()),
     ]
     cubes = []
@@ -158,7 +160,8 @@ def _logged_parameters(tx: Tx, run: Run) -> Mapping[str, Any]:
 
 def _link_again(
     service: Service, run: Run, terms: Terms, parameters: Mapping[str, Any], progress: Progress
-) -> LinkResult:
+) -> tuple[LinkResult, pa.Table]:
+    """The result, and its persons as they are stored."""
     spec = terms.profile().link_spec()
     encodings = service.plane("encodings")
     sources = []
@@ -176,7 +179,8 @@ def _link_again(
                     organization=each.organization_id,
                 )
             )
-    return link(sources, spec, parameters, progress=progress)
+    result = link(sources, spec, parameters, progress=progress)
+    return result, persons_of(result, sources, terms.profile(), parameters)
 
 
 def _check(what: str, recorded: str | None, found: str) -> dict[str, Any]:

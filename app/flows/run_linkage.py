@@ -3,14 +3,15 @@
 1. `start_run`: freeze the accepted batches at their digests; the run is QUEUED. Of one agreement a few may
    wait, and one runs at a time: no agreement keeps the workers from the others.
 2. `begin`: a worker takes the run; log entry ``run.started`` with inputs and parameters.
-3. `link_inputs` (a module of its own): read the encodings, check them against the frozen digests, link, store
-   persons and links as encrypted blobs. The one unit of work: it can be repeated at will, since nothing
-   points to its blobs yet.
+3. `link_inputs` (a module of its own): read the encodings, check them against the frozen digests, link unit
+   by unit, store persons and links as encrypted blobs. Every unit is a step whose result is kept until the
+   end (`run_units`); all can be repeated at will, since nothing points to their blobs yet.
 4. `finish`: in one transaction, if the run is still this worker's, nobody cancelled it, no owner revoked and
    no batch was withdrawn: the run points to its blobs; log entry ``run.finished``.
 
-A crash before 4 leaves blobs that no row names, and a run that the next worker takes up; a crash after 4
-leaves a finished run. The same inputs give the same bytes, whoever finishes.
+A crash before 4 leaves blobs that no row names, and a run that the next worker takes up at the first unit
+that is not done; a crash after 4 leaves a finished run. The same inputs give the same bytes, whoever
+finishes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from app.auth import Caller, Role
 from app.errors import ConflictError, RefusedError, ServiceError
@@ -31,9 +32,6 @@ from app.flows.show_runs import MAX_ATTEMPTS, run_document, unknown_run
 from app.flows.sign_agreement import in_force
 from app.store import Tx, agreements, batches, runs
 from app.store.models import Batch, BatchState, Run, RunInput, RunState
-
-if TYPE_CHECKING:
-    pass
 
 #: What may follow what; a transition that is not here is a bug.
 TRANSITIONS: Final[Mapping[RunState, frozenset[RunState]]] = {
@@ -109,6 +107,8 @@ def start_run(
                 "allow_missing": sorted(set(allow_missing)),
                 "software": SOFTWARE,
                 "options": dict(link_options.DEFAULTS),
+                # What was encoded of each record is stored beside its person.
+                "presence": True,
             },
             now,
         )

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from app.outcomes.cohort import Cohort
+from app.outcomes.coverage import Covered
 from app.outcomes.errors import OutcomesError
 from app.outcomes.loading import Facts, Loaded, load_facts, load_wages, read_facts
 from app.outcomes.measures import Attached, Earnings, Measure, SelfSufficient
@@ -29,7 +30,7 @@ MEMORY_LIMIT = "4GB"
 
 _LATEST_COMPLETIONS = """
 create table latest as
-select c.*, p.person
+select c.*, p.person, p.encoded, p.strong
 from completion c join person_of p on p.kind = 'completion' and p.seq = c.seq and p.record_ref = c.record_ref
 qualify row_number() over (partition by c.owner, c.completion_id order by c.version desc, c.seq desc) = 1
 """
@@ -66,6 +67,8 @@ select
     l.completion_id,
     l.owner,
     l.seq,
+    l.encoded,
+    l.strong,
     l.award_year as year,
     exit_quarter(l.award_date) as exit,
     case when $years is null then exit_quarter(l.award_date) else 4 * (calendar_year + $years) end as origin,
@@ -128,8 +131,8 @@ class Frame:
     institutions, providers : tuple of str
         Every institution that any submitted completion names, whatever its cohort, in code order; every
         provider that any participation names.
-    batches : frozenset of str
-        Batches of completions that hold awards of the cohort.
+    covered : Covered
+        How many persons have an award in the cohort, and what was encoded of them.
     contributors : mapping of int to frozenset of str
         By the year in which a cohort year begins: organizations that report its awards, states that report
         wages in each of its reference quarters.
@@ -139,7 +142,7 @@ class Frame:
     states: tuple[str, ...]
     institutions: tuple[str, ...]
     providers: tuple[str, ...]
-    batches: frozenset[str]
+    covered: Covered
     contributors: Mapping[int, frozenset[str]]
 
 
@@ -187,7 +190,7 @@ def build_frame(
         year: _award_owners(connection, year) | _reporting(reported, cohort.of_year(year).references(measure))
         for year in range(cohort.first, cohort.last + 1)
     }
-    return Frame(connection, states, schools, providers, _award_batches(connection), contributors)
+    return Frame(connection, states, schools, providers, _covered(connection), contributors)
 
 
 def _award_owners(connection: duckdb.DuckDBPyConnection, year: int) -> frozenset[str]:
@@ -196,12 +199,17 @@ def _award_owners(connection: duckdb.DuckDBPyConnection, year: int) -> frozenset
     return frozenset(row[0] for row in connection.execute(query, {"year": year}).fetchall())
 
 
-def _award_batches(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    query = (
-        "select b.batch from award a join batches b on b.kind = 'completion' and b.seq = a.seq "
-        "group by b.batch having count(distinct a.person) >= 10"
-    )
-    return frozenset(row[0] for row in connection.execute(query).fetchall())
+def _covered(connection: duckdb.DuckDBPyConnection) -> Covered:
+    """Persons of the cohort by the records of its awards; a share is known only if it is of all of them."""
+    (counts,) = connection.execute(
+        "select count(*), count(*) filter (encoded), count(encoded), count(*) filter (strong), count(strong) "
+        "from (select person, case when bool_or(encoded) then true when bool_and(encoded is not null) "
+        "             then false end as encoded, "
+        "             case when bool_or(strong) then true when bool_and(strong is not null) "
+        "             then false end as strong from award group by person)"
+    ).fetchall()
+    persons, encoded, known, strong, telling = counts
+    return Covered(persons, encoded if known == persons else None, strong if telling == persons else None)
 
 
 def _reporting(reported: Sequence[tuple[str, str]], ends: tuple[Quarter, Quarter]) -> frozenset[str]:

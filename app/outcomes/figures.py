@@ -17,12 +17,13 @@ import pyarrow as pa
 
 from app.disclosure.figures import Bands, Contribution, FlowCell, Flows, QuantileCell, Quantiles
 from app.disclosure.table import Cell
+from app.outcomes.coverage import CoverageTerms
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Facts, Frame
 from app.outcomes.measures import Earnings, percentile
 from app.outcomes.outcome_sql import FIRST_AWARD
-from app.outcomes.question import CoverageCounts, Question
+from app.outcomes.question import Question
 from app.outcomes.tabulate import codes_of, group_columns, open_frame, own_columns, source_of
 from app.outcomes.thresholds import Thresholds
 from app.outcomes.workplaces import MAIN_JOBS, employers_of, sectors_by_prefix
@@ -40,7 +41,7 @@ class Source:
     facts: Facts
     as_of: date
     owners: Mapping[str, str] | None = None
-    coverage: Mapping[str, CoverageCounts] | None = None
+    coverage: CoverageTerms | None = None
     code_lists: Mapping[str, Sequence[str]] | None = None
     thresholds: Thresholds | None = None
 

@@ -18,12 +18,13 @@ import pyarrow as pa
 from app.disclosure.finest import Axis, FinestCells
 from app.disclosure.table import Rows
 from app.outcomes.cohort import Cohort
+from app.outcomes.coverage import CoverageTerms
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Facts, Frame
 from app.outcomes.indicators import Indicator
 from app.outcomes.outcome_sql import FIRST_AWARD
-from app.outcomes.question import NOT_CROSSED, CoverageCounts, Question
+from app.outcomes.question import NOT_CROSSED, Question
 from app.outcomes.tabulate import codes_of, group_columns, open_frame, source_of
 from app.outcomes.thresholds import Thresholds
 
@@ -37,7 +38,7 @@ def finest_cells(
     facts: Facts,
     as_of: date,
     owners: Mapping[str, str] | None = None,
-    coverage: Mapping[str, CoverageCounts] | None = None,
+    coverage: CoverageTerms | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
     thresholds: Thresholds | None = None,
 ) -> FinestCells:

@@ -58,9 +58,10 @@ class Loaded:
 def load_facts(
     connection: duckdb.DuckDBPyConnection, persons: pa.Table, facts: Facts, owners: Mapping[str, str]
 ) -> Loaded:
-    """Register completions, participations, their ``person_of`` (kind, seq, record_ref, person) and ``ways``.
+    """Register completions, participations, their ``person_of`` and ``ways``.
 
-    Records of wages, a hundred times as many, stay in ``persons``.
+    ``person_of`` has kind, seq, record_ref, person, and whether the record was encoded and with a strong
+    identifier (null where nobody knows). Records of wages, a hundred times as many, stay in ``persons``.
 
     Raises
     ------
@@ -83,9 +84,9 @@ def load_facts(
             connection.register(kind, _whole(kind, given, owners))
     schema = pa.schema([("kind", pa.string()), ("seq", pa.int32()), ("batch", pa.string())])
     connection.register("batches", pa.Table.from_pylist(batches, schema=schema))
-    connection.register("persons", persons.select(["person", "batch", "record_ref"]))
+    connection.register("persons", _with_flags(persons))
     connection.execute(
-        "create table person_of as select b.kind, b.seq, p.record_ref, p.person "
+        "create table person_of as select b.kind, b.seq, p.record_ref, p.person, p.encoded, p.strong "
         "from persons p join batches b on b.batch = p.batch where b.kind <> 'wage'"
     )
     connection.register("ways", _ways())
@@ -93,6 +94,13 @@ def load_facts(
     for kind in ("completion", "participation"):
         _refuse_unlinked(connection, kind)
     return Loaded(tuple(wages), frozenset().union(*(quarters_reported(table) for _, table in wages)))
+
+
+def _with_flags(persons: pa.Table) -> pa.Table:
+    for name in ("encoded", "strong"):
+        if name not in persons.column_names:
+            persons = persons.append_column(name, pa.nulls(persons.num_rows, pa.bool_()))
+    return persons.select(["person", "batch", "record_ref", "encoded", "strong"])
 
 
 def load_wages(connection: duckdb.DuckDBPyConnection, loaded: Loaded, *, needed: bool = True) -> None:

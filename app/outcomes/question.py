@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from app.disclosure.rounding import per_cent
-from app.disclosure.table import Coverage, Description, Rows
+from app.disclosure.table import Description, Rows
 from app.outcomes.cohort import Cohort
+from app.outcomes.coverage import CoverageTerms, coverage_note
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Frame
 from app.outcomes.indicators import INDICATORS, Indicator, Treatment
-from app.outcomes.measures import ContinuedEducation, Measure, SelfSufficient
+from app.outcomes.measures import Measure, SelfSufficient
 from app.outcomes.thresholds import Thresholds
-from crypto.facts import code_list
 
 #: Days after a quarter's end until which late wage reports are expected.
 PRELIMINARY_DAYS = 180
-#: Below this many submitted persons a share of them is not told.
-_SHARES_FROM = 100
-#: Persons by which the shares of coverage are told, so that 99.9 % of a thousand does not speak of one.
-_STEP = 25
 #: Treatments whose figure is a share of persons, so that a table of counts says it.
 RATES: frozenset[Treatment] = frozenset({"proportion", "bands", "beside"})
 #: Rows by place are no parts of a cohort.
 NOT_CROSSED = "State of work and sector are not crossed with other dimensions."
-
-
-@dataclass(frozen=True)
-class CoverageCounts:
-    """How many persons a batch holds, could be encoded, and had a strong identifier (from its manifest)."""
-
-    persons: int
-    encodable: int
-    strong_identifier: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +88,7 @@ class Question:
     def describe(
         self,
         frame: Frame,
-        coverage: Mapping[str, CoverageCounts] | None,
+        coverage: CoverageTerms | None,
         thresholds: Thresholds | None = None,
     ) -> Description:
         """Return what may be said of the answer whatever its figures are."""
@@ -115,7 +101,7 @@ class Question:
             definition=self.indicator.definition,
             cohort=str(self.cohort),
             vintage="FINAL" if final else "PRELIMINARY",
-            coverage=_coverage(self.measure, frame, coverage or {}),
+            coverage=coverage_note(self.measure, frame.states, frame.covered, coverage),
             notes=tuple(self._notes(thresholds)),
             contributors=tuple(sorted(frozenset().union(*frame.contributors.values()))),
             breaks=tuple(
@@ -145,36 +131,3 @@ class Question:
 
 def _is_final(cohort: Cohort, measure: Measure, as_of: date) -> bool:
     return as_of >= cohort.references(measure)[1].end + timedelta(days=PRELIMINARY_DAYS)
-
-
-def _coverage(measure: Measure, frame: Frame, coverage: Mapping[str, CoverageCounts]) -> Coverage:
-    if isinstance(measure, ContinuedEducation):
-        text = (
-            "Awards reported by the education agencies of the agreement. Not covered: awards of institutions "
-            "that do not report to them, and studies without an award yet."
-        )
-    else:
-        names = [code_list("states").labels[code] for code in frame.states]
-        held = f"Wage records of {' and '.join(names)}." if names else "No state's wage records."
-        text = (
-            f"{held} Not covered: self-employment, federal and military work, work that is not reported to "
-            "unemployment insurance, and other states. A person not found is not counted as unemployed."
-        )
-    counts = [coverage[batch] for batch in sorted(frame.batches & coverage.keys())]
-    persons = sum(each.persons for each in counts)
-    if persons < _SHARES_FROM:
-        return Coverage(text)
-    # Of whole batches as their manifests declare them: within one, nobody here knows who had which.
-    encodable = per_cent(_in_steps(sum(each.encodable for each in counts), persons), persons)
-    strong = per_cent(_in_steps(sum(each.strong_identifier for each in counts), persons), persons)
-    text += (
-        f" Of the persons submitted with this cohort's awards {encodable} % could be encoded, {strong} % "
-        "with a strong identifier."
-    )
-    return Coverage(text, encodable, strong)
-
-
-def _in_steps(part: int, whole: int) -> int:
-    """A part whose rest, or which itself, is told in whole steps: never of one person, nor of a few."""
-    rest = whole - part
-    return whole - rest // _STEP * _STEP if rest <= part else part // _STEP * _STEP

@@ -18,16 +18,17 @@ import pyarrow as pa
 
 from app.disclosure.table import Cell, Description, Rows, Table
 from app.outcomes.cohort import Cohort
+from app.outcomes.coverage import CoverageTerms
 from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS, Dimension
 from app.outcomes.facts import Facts, Frame, build_frame
 from app.outcomes.indicators import Indicator
 from app.outcomes.outcome_sql import FIRST_AWARD
-from app.outcomes.question import CoverageCounts, Question
+from app.outcomes.question import Question
 from app.outcomes.thresholds import Thresholds
 from app.outcomes.workplaces import Workplaces, workplaces
 from crypto.facts import code_list
 
-__all__ = ["CoverageCounts", "tabulate", "tabulate_plan"]
+__all__ = ["tabulate", "tabulate_plan"]
 
 
 def tabulate(
@@ -39,7 +40,7 @@ def tabulate(
     facts: Facts,
     as_of: date,
     owners: Mapping[str, str] | None = None,
-    coverage: Mapping[str, CoverageCounts] | None = None,
+    coverage: CoverageTerms | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
     thresholds: Thresholds | None = None,
 ) -> Table:
@@ -53,7 +54,8 @@ def tabulate(
     by : tuple of str
         Dimensions; empty for the total alone.
     persons : pa.Table
-        ``person, batch, record_ref, …`` of a linkage run: every record of every batch, once.
+        ``person, batch, record_ref, …`` of a linkage run: every record of every batch, once. With
+        ``encoded, strong`` the coverage note tells shares.
     facts : mapping of str to sequence of (str, pa.Table)
         By kind: batch id and validated facts, oldest batch first.
     as_of : date
@@ -61,8 +63,8 @@ def tabulate(
     owners : mapping of str to str, optional
         Batch id to organization: completions of one organization supersede each other across its batches.
         A batch that is not named stands for itself.
-    coverage : mapping of str to CoverageCounts, optional
-        By batch.
+    coverage : CoverageTerms, optional
+        How the shares of the coverage note are told.
     code_lists : mapping of str to sequence of str, optional
         By dimension: the codes of the grid, from the agreement. Without it: the whole code list; counties of
         the states whose wage records there are; these states; every institution or provider that any batch
@@ -92,7 +94,7 @@ def tabulate_plan(
     facts: Facts,
     as_of: date,
     owners: Mapping[str, str] | None = None,
-    coverage: Mapping[str, CoverageCounts] | None = None,
+    coverage: CoverageTerms | None = None,
     code_lists: Mapping[str, Sequence[str]] | None = None,
     thresholds: Thresholds | None = None,
 ) -> tuple[Table, ...]:

@@ -14,7 +14,7 @@ from app.disclosure.table import Rows, Table
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.indicators import INDICATORS
-from app.outcomes.tabulate import CoverageCounts, tabulate, tabulate_plan
+from app.outcomes.tabulate import tabulate, tabulate_plan
 from tests.app.outcomes.builders import completion, facts, persons, wage
 
 AS_OF = date(2026, 11, 22)
@@ -195,19 +195,11 @@ def test_figure_is_preliminary_until_180_days_after_its_last_reference_quarter(
     assert table.about.vintage == vintage
 
 
-def test_coverage_note_says_what_is_not_covered_and_how_many_could_be_encoded() -> None:
-    people = [f"p{i}" for i in range(10)]
-    wages = [wage("p0", "39", "2023Q2", 10)]
-    held = {"edu-1": CoverageCounts(2000, 1998, 1880), "oh-1": CoverageCounts(9000, 9000, 9000)}
-    awards = [completion(person) for person in people]
-    coverage = count(awards, wages, people=people, coverage=held).about.coverage
+def test_coverage_note_says_what_is_not_covered() -> None:
+    coverage = count([completion("p")], [wage("p", "39", "2023Q2", 10)]).about.coverage
     assert "Wage records of Ohio." in coverage.text
     assert "self-employment" in coverage.text
     assert "not counted as unemployed" in coverage.text
-    # Of the batch with the cohort's awards, not of the wage file.
-    assert (coverage.encodable, coverage.strong_identifier) == ("100.0", "95.0")  # in steps of 25 persons
-    other = count(awards, wages, people=people, cohort="2020-21", coverage=held).about.coverage
-    assert other.encodable is None
 
 
 @pytest.mark.parametrize(

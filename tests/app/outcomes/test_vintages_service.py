@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.flows import link_inputs, run_linkage
@@ -23,6 +25,7 @@ from tests.world import (
     encodings_bytes,
     make_package,
     make_refs,
+    parquet,
     wage_table,
 )
 
@@ -95,6 +98,27 @@ def test_release_before_late_reports_stays_and_is_repeated_bit_for_bit_after_the
     after = ask(region).json()
     assert (after["table"], after["run"]) == (before["table"], first)
     replayed = replay_run(region.service, first)
+    assert replayed["same"], [check for check in replayed["checks"] if not check["same"]]
+
+
+def test_coverage_of_a_release_is_read_from_the_encodings_and_repeated_bit_for_bit(region: World) -> None:
+    agree(region)
+    refs = make_refs(200)
+    # 60 of the 200 have no filter that needs a strong identifier; the manifest may say what it likes.
+    table = pq.read_table(pa.BufferReader(encodings_bytes(refs)))
+    filters = table["ssn"].to_pylist()
+    place = table.column_names.index("ssn")
+    column = pa.array([None] * 60 + filters[60:], table.schema.field("ssn").type)
+    encodings = parquet(table.set_column(place, table.schema.field("ssn"), column))
+    package = make_package(count=200, facts=completion_table(refs), encodings=encodings)
+    package.manifest["created_on"] = "2023-08-30"
+    assert region.submit(region.education, package).status_code == 200
+    submit(region, "wage", 0, 150)
+    run = link(region)
+    coverage = ask(region).json()["table"]["coverage"]
+    assert (coverage["encodable"], coverage["strong_identifier"]) == ("77", "55")  # 175 and 125 of 225
+    assert "at least 55 % had a strong identifier" in coverage["text"]
+    replayed = replay_run(region.service, run)
     assert replayed["same"], [check for check in replayed["checks"] if not check["same"]]
 
 
