@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from app.errors import ServiceError
 
@@ -18,6 +19,26 @@ DEFAULT_DATA = "cohortlink-data"
 DEFAULT_LOG_ORIGIN = "cohortlink.invalid/log"
 PART_SIZE = 4 * 1024 * 1024
 RATE_LIMIT = 100
+#: Path under which the identity provider sends people back.
+CALLBACK = "/sign-in/callback"
+
+
+@dataclass(frozen=True)
+class OidcClient:
+    """This service as the provider knows it, for people who sign in on the pages.
+
+    Attributes
+    ----------
+    id : str
+    redirect_uri : str
+        Where the provider sends people back to: this service's address and :data:`CALLBACK`.
+    secret : str or None
+        None for a public client, which has PKCE alone.
+    """
+
+    id: str
+    redirect_uri: str
+    secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -32,12 +53,15 @@ class Oidc:
         This service, as the provider calls it in `aud`.
     organization_claim, role_claim : str
         Claims that hold an organization's id and a role.
+    client : OidcClient or None
+        None: the provider's tokens are for programs alone, people show API keys.
     """
 
     issuer: str
     audience: str
     organization_claim: str = "cohortlink_organization"
     role_claim: str = "cohortlink_role"
+    client: OidcClient | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +199,8 @@ class Settings:
 
 def _oidc(given: Mapping[str, str]) -> Oidc | None:
     issuer, audience = given.get("OIDC_ISSUER"), given.get("OIDC_AUDIENCE")
-    if not issuer and not audience:
+    client = _oidc_client(given)
+    if not issuer and not audience and client is None:
         return None
     if not issuer or not audience:
         raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}OIDC_ISSUER and _AUDIENCE go together.")
@@ -187,7 +212,29 @@ def _oidc(given: Mapping[str, str]) -> Oidc | None:
         )
         if given.get(key)
     }
-    return Oidc(issuer, audience, **names)
+    return Oidc(issuer, audience, **names, client=client)
+
+
+def _oidc_client(given: Mapping[str, str]) -> OidcClient | None:
+    name, back = given.get("OIDC_CLIENT_ID"), given.get("OIDC_REDIRECT_URI")
+    file = given.get("OIDC_CLIENT_SECRET_FILE")
+    if not (name or back or file):
+        return None
+    if not name or not back:
+        raise ServiceError("SETTINGS_INVALID", 500, f"{PREFIX}OIDC_CLIENT_ID and _REDIRECT_URI go together.")
+    parts = urlsplit(back)
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not (parts.scheme == "https" or local) or parts.path != CALLBACK or parts.query or parts.fragment:
+        raise ServiceError(
+            "SETTINGS_INVALID", 500, f"{PREFIX}OIDC_REDIRECT_URI must be https://this-service{CALLBACK}."
+        )
+    try:
+        secret = Path(file).expanduser().read_text(encoding="utf-8").strip() if file else None
+    except (OSError, ValueError):
+        raise ServiceError(
+            "SETTINGS_INVALID", 500, f"{PREFIX}OIDC_CLIENT_SECRET_FILE cannot be read."
+        ) from None
+    return OidcClient(name, back, secret or None)
 
 
 _KNOWN = frozenset(
@@ -202,6 +249,9 @@ _KNOWN = frozenset(
         "OIDC_AUDIENCE",
         "OIDC_ORGANIZATION_CLAIM",
         "OIDC_ROLE_CLAIM",
+        "OIDC_CLIENT_ID",
+        "OIDC_CLIENT_SECRET_FILE",
+        "OIDC_REDIRECT_URI",
         "RATE_LIMIT",
         "TRACES",
         # Read where a run links (`linkage.distributed`), from the same environment.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from app.api.limits import Limits
 from app.auth import Caller
 from app.errors import ServiceError
+from app.flows.identity import Identity
 from app.flows.organizations import authenticate
 from app.flows.service import Service
 
@@ -25,6 +26,11 @@ _bearer = HTTPBearer(
 def get_service(request: Request) -> Service:
     """The service that `create_app` opened."""
     return cast(Service, request.app.state.service)
+
+
+def get_identity(request: Request) -> Identity | None:
+    """The identity provider, if one was set up."""
+    return cast(Identity | None, request.app.state.identity)
 
 
 def get_limits(request: Request) -> Limits:
@@ -45,7 +51,7 @@ def get_caller(
     """The authenticated caller; sync, so that it runs beside the event loop."""
     limits = get_limits(request)
     try:
-        caller = authenticate(service, request.headers.get("authorization"), request.app.state.identity)
+        caller = authenticate(service, request.headers.get("authorization"), get_identity(request))
     except ServiceError as refusal:
         if refusal.status == 401:
             limits.failures.take(address(request))
@@ -56,6 +62,7 @@ def get_caller(
 
 ServiceDep = Annotated[Service, Depends(get_service)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
+IdentityDep = Annotated[Identity | None, Depends(get_identity)]
 
 
 class Body(BaseModel):

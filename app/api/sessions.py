@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import RedirectResponse
 
 from app.api.dependencies import ServiceDep, address, get_limits
 from app.errors import ForbiddenError
-from app.flows import sessions
+from app.flows import provider_sign_in, sessions
+from app.flows.identity import Identity
+from app.flows.provider_sign_in import CALLBACK, Returned
+from app.flows.service import Service
 from app.flows.sessions import LIFETIME, Session
 
 COOKIE: Final = "cohortlink_session"
+#: Kept while somebody is at the identity provider: its secret, and the page to go on to.
+FLOW_COOKIE: Final = "cohortlink_sign_in"
 
 
 def get_session(request: Request, service: ServiceDep) -> Session:
@@ -49,6 +55,51 @@ def sign_in(request: Request, service: ServiceDep, api_key: str) -> str:
     require_own_origin(request)
     sessions.throttle(service, address(request))
     return sessions.sign_in(service, api_key)
+
+
+def begin_at_provider(request: Request, identity: Identity | None, onwards: str, *, anew: bool) -> Response:
+    """Send somebody to the identity provider.
+
+    The cookie that is kept meanwhile is `SameSite=Lax`: the browser comes back from another site.
+
+    Raises
+    ------
+    NotFoundError, ServiceError
+        As `provider_sign_in.begin`.
+    """
+    begun = provider_sign_in.begin(identity, anew=anew)
+    answer = RedirectResponse(begun.url, status_code=303, headers={"Cache-Control": "no-store"})
+    answer.set_cookie(
+        FLOW_COOKIE,
+        f"{begun.secret}.{quote(onwards, safe='')}",
+        max_age=provider_sign_in.PATIENCE,
+        path=CALLBACK,
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+def finish_at_provider(
+    request: Request, service: Service, identity: Identity | None, returned: Returned
+) -> tuple[str, str]:
+    """Begin a session of somebody who comes back; returns the cookie's value and the page to go on to.
+
+    Raises
+    ------
+    NotFoundError, ForbiddenError, ServiceError
+        As `provider_sign_in.require_own` and `finish`; `RATE_LIMITED`.
+    """
+    secret, _, onwards = request.cookies.get(FLOW_COOKIE, "").partition(".")
+    provider_sign_in.require_own(identity, secret, returned)
+    sessions.throttle(service, address(request))
+    return provider_sign_in.finish(service, identity, secret, returned), unquote(onwards)
+
+
+def forget_flow(response: Response) -> None:
+    """Take the cookie away that was kept while somebody was at the provider."""
+    response.delete_cookie(FLOW_COOKIE, path=CALLBACK, httponly=True, samesite="lax")
 
 
 def require_own_origin(request: Request) -> None:

@@ -60,26 +60,36 @@ def _is_good(row: Credential, now: datetime) -> bool:
 
 
 def _by_token(service: Service, identity: Identity, claims: dict[str, Any]) -> Caller:
-    """Who a checked token stands for: its registered subject, else what its claims say.
+    """Who a checked token stands for."""
+    claimed = claims.get(identity.oidc.organization_claim), claims.get(identity.oidc.role_claim)
+    with service.store.reading("authenticate token") as tx:
+        return by_subject(tx, service.now(), str(claims["sub"]), *claimed)
+
+
+def by_subject(tx: Tx, now: datetime, subject: str, organization: object, role: object) -> Caller:
+    """Who somebody of the identity provider is here: the registered subject, else what the claims say.
 
     A subject that was registered here is what it was registered as, and nobody once it is revoked,
     whatever the provider's claims say.
+
+    Raises
+    ------
+    ServiceError
+        `UNAUTHENTICATED`.
     """
-    subject = str(claims["sub"])
-    given = claims.get(identity.oidc.organization_claim), claims.get(identity.oidc.role_claim)
-    with service.store.reading("authenticate token") as tx:
-        row = organizations.by_subject(tx, subject)
-        if row is not None:
-            if row.role is None or not _is_good(row, service.now()):
-                raise unauthenticated()
-            return Caller(row.organization_id, Role(row.role), row.id)
-        organization, role = given
-        if not isinstance(organization, str) or not _SLUG.match(organization) or role not in set(Role):
+    row = organizations.by_subject(tx, subject)
+    if row is not None:
+        if row.role is None or not _is_good(row, now):
             raise unauthenticated()
-        if organizations.find(tx, organization) is None:
-            raise unauthenticated()
+        return Caller(row.organization_id, Role(row.role), row.id)
+    if not (isinstance(organization, str) and isinstance(role, str)):
+        raise unauthenticated()
+    if not _SLUG.match(organization) or role not in set(Role):
+        raise unauthenticated()
+    if organizations.find(tx, organization) is None:
+        raise unauthenticated()
     name = sha256_hex(f"oidc {organization} {subject}".encode())[:32]
-    return Caller(organization, Role(str(role)), f"oidc_{name}")
+    return Caller(organization, Role(role), f"oidc_{name}")
 
 
 def bootstrap(

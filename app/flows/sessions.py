@@ -1,7 +1,8 @@
-"""Sessions of the pages: somebody shows an API key once and gets a cookie for some hours.
+"""Sessions of the pages: somebody shows an API key, or comes from the identity provider, and gets a cookie.
 
 The cookie holds 256 random bits, of which the SHA-256 is stored; a session is worth exactly what its API
-key is worth at that moment: revoke or expire the key, and the session is over. Forms carry a token that is
+key, or its registered subject, is worth at that moment: revoke or expire it, and the session is over. What
+the provider's claims say is asked again every hour (`provider_sign_in`). Forms carry a token that is
 derived from the cookie, so that another site, which can send the cookie but not read it, cannot send forms.
 
 How the cookie is set is for the pages: `HttpOnly`, `SameSite=Strict`, `Path=/`, `Secure` over TLS
@@ -19,11 +20,13 @@ from datetime import timedelta
 
 from app.auth import Caller, Role, api_key_digest, bearer, same_digest, unauthenticated
 from app.errors import ForbiddenError, ServiceError
-from app.flows.organizations import authenticate
+from app.flows.organizations import authenticate, by_subject
 from app.flows.service import Service
 from app.store import attempts, organizations, sign_ins
 
 LIFETIME = timedelta(hours=8)
+#: Of sessions that rest on a provider's claims: going there again takes one click.
+PROVIDER_LIFETIME = timedelta(hours=1)
 #: Attempts to sign in from one address: so many at once, and one more after so many seconds.
 ATTEMPTS = 10
 ATTEMPT_SECONDS = 10.0
@@ -39,10 +42,13 @@ class Session:
     caller : Caller
     csrf : str
         What every form of this session must carry.
+    by_provider : bool
+        Whether it began at the identity provider.
     """
 
     caller: Caller
     csrf: str
+    by_provider: bool = False
 
     def require_csrf(self, given: str | None) -> None:
         """Check the token of a form.
@@ -78,6 +84,26 @@ def sign_in(service: Service, api_key: str) -> str:
     return token
 
 
+def sign_in_subject(service: Service, subject: str, organization: object, role: object) -> str:
+    """Begin a session of somebody whom the identity provider named; returns the cookie's value.
+
+    Raises
+    ------
+    ServiceError
+        `UNAUTHENTICATED`: not somebody of ours.
+    """
+    token = secrets.token_urlsafe(32)
+    now = service.now()
+    with service.store.transaction("sign in by the provider") as tx:
+        sign_ins.forget_expired(tx, now)
+        caller = by_subject(tx, now, subject, organization, role)
+        # Kept are claims that were found good, or none where the subject is registered.
+        registered = organizations.by_subject(tx, subject) is not None
+        claimed = (None, None) if registered else (caller.organization, str(caller.role))
+        sign_ins.add_subject(tx, _digest(token), subject, claimed, now, now + PROVIDER_LIFETIME)
+    return token
+
+
 def throttle(service: Service, address: str) -> None:
     """Count an attempt to sign in from an address, before the key is looked at; all nodes count together.
 
@@ -110,12 +136,15 @@ def resume(service: Service, token: str | None) -> Session:
     now = service.now()
     with service.store.reading("resume session") as tx:
         row = sign_ins.find(tx, _digest(token))
-        credential = organizations.credential(tx, row.credential_id) if row is not None else None
-    if row is None or row.expires_at <= now or credential is None or credential.role is None:
+        if row is None or row.expires_at <= now:
+            raise unauthenticated()
+        if row.subject is not None:
+            caller = by_subject(tx, now, row.subject, row.organization, row.role)
+            return Session(caller, _csrf(token), by_provider=True)
+        credential = organizations.credential(tx, row.credential_id) if row.credential_id else None
+    if credential is None or credential.role is None or credential.revoked_at is not None:
         raise unauthenticated()
-    if credential.revoked_at is not None or (
-        credential.expires_at is not None and credential.expires_at <= now
-    ):
+    if credential.expires_at is not None and credential.expires_at <= now:
         raise unauthenticated()
     caller = Caller(credential.organization_id, Role(credential.role), credential.id)
     return Session(caller, _csrf(token))

@@ -21,6 +21,28 @@ def add(tx: Tx, token_sha256: str, credential_id: str, now: datetime, expires_at
     tx.session.flush()
 
 
+def add_subject(
+    tx: Tx,
+    token_sha256: str,
+    subject: str,
+    claimed: tuple[str | None, str | None],
+    now: datetime,
+    expires_at: datetime,
+) -> None:
+    organization, role = claimed
+    tx.session.add(
+        SignIn(
+            token_sha256=token_sha256,
+            subject=subject,
+            organization=organization,
+            role=role,
+            created_at=now,
+            expires_at=expires_at,
+        )
+    )
+    tx.session.flush()
+
+
 def remove(tx: Tx, token_sha256: str) -> None:
     tx.session.execute(delete(SignIn).where(SignIn.token_sha256 == token_sha256))
 

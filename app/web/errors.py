@@ -66,7 +66,7 @@ def _to_sign_in(request: Request) -> Response:
     (``SameSite=Strict``): somebody who is signed in would be asked to sign in again.
     """
     if request.headers.get("sec-fetch-site") == "cross-site":
-        return render(request, "continue.html")
+        return render(request, "continue.html", target=None)
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     target = "/sign-in" if asked == "/" else f"/sign-in?next={quote(asked, safe='/')}"
     if "hx-request" in request.headers:

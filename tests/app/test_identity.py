@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,9 +15,9 @@ from joserfc.jwk import OctKey, RSAKey
 from app.errors import ServiceError
 from app.flows.identity import KEYS_SECONDS, QUIET_SECONDS, SKEW_SECONDS, Identity
 from app.settings import Oidc, Settings
+from tests.provider import provider as provider_process
 from tests.world import Clock, Member, World
 
-IDP = Path(__file__).parent.parent / "idp"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ISSUER, AUDIENCE = "https://idp.invalid", "urn:cohortlink"
 
@@ -38,7 +33,7 @@ class Provider:
         self.reads = 0
         self.down = False
 
-    def fetch(self, url: str) -> Mapping[str, Any]:
+    def fetch(self, url: str, form: Any = None, headers: Any = None) -> Mapping[str, Any]:
         self.reads += 1
         if self.down:
             raise httpx.ConnectError("down")
@@ -166,26 +161,8 @@ def test_settings_name_issuer_and_audience_together() -> None:
 @pytest.fixture(scope="module")
 def real() -> Iterator[Oidc]:
     """npm's oidc-provider in a process of its own."""
-    node = shutil.which("node")
-    if node is None or not (IDP / "node_modules").is_dir():
-        message = "node or tests/idp/node_modules (npm ci) is missing: the real provider's tests did NOT run"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    process = subprocess.Popen(
-        [node, str(IDP / "server.mjs")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    said = json.loads(process.stdout.readline())
-    yield Oidc(said["issuer"], said["audience"])
-    process.stdin.close()
-    process.stdout.close()
-    process.wait(10)
+    with provider_process() as oidc:
+        yield oidc
 
 
 def real_token(oidc: Oidc, client: str, audience: str | None = None) -> str:

@@ -89,7 +89,10 @@ POST /operator/agreements/{agreement}/runs                                      
 POST /operator/runs/{run}/cancellation                                           Y N N N N N N
 """
 #: Pages that say nothing of anybody, and the way in.
-PUBLIC = {"GET /", "GET /docs", "GET /sign-in", "POST /sign-in"}
+PUBLIC = {
+    *("GET /", "GET /docs", "GET /sign-in", "POST /sign-in", "GET /signed-out"),
+    *("GET /sign-in/provider", "GET /sign-in/callback"),
+}
 
 #: Names in addresses beside those of the interface.
 MORE = {"index": "1", "number": "1"}

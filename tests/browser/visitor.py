@@ -32,6 +32,8 @@ class Visitor:
     errors: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     expected: set[int] = field(default_factory=set)
+    #: Other sites that a story leads to.
+    partners: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.page.on("console", self._console)
@@ -65,7 +67,8 @@ class Visitor:
     @property
     def third_party(self) -> list[str]:
         """Requests to anywhere else."""
-        return [url for url in self.addresses if not url.startswith((self.region.url, "data:", "blob:"))]
+        ours = (self.region.url, "data:", "blob:", *self.partners)
+        return [url for url in self.addresses if not url.startswith(ours)]
 
     def require_clean(self) -> None:
         """Nothing went wrong, nothing was refused by the policy, nothing was fetched from elsewhere."""

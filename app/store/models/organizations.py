@@ -39,12 +39,19 @@ class Credential(Base):
 
 
 class SignIn(Base):
-    """A session of the pages: the SHA-256 of its cookie. It is worth what its credential is worth."""
+    """A session of the pages: the SHA-256 of its cookie. It is worth what its credential is worth.
+
+    It began with an API key (`credential_id`), or at the identity provider: then it has the subject, and what
+    the claims said.
+    """
 
     __tablename__ = "sign_ins"
 
     token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    credential_id: Mapped[str] = mapped_column(ForeignKey("credentials.id"), index=True)
+    credential_id: Mapped[str | None] = mapped_column(ForeignKey("credentials.id"), index=True)
+    subject: Mapped[str | None] = mapped_column(String(255))
+    organization: Mapped[str | None] = mapped_column(String(64))
+    role: Mapped[str | None] = mapped_column(String(20))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 
