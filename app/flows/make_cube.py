@@ -176,6 +176,11 @@ def source_of_run(
         raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.")
     try:
         persons = _table(links.read_all(run.id, [run.links_path], sha256=run.links_sha256))
+        presence = (run.report or {}).get("presence")
+        if presence is not None:
+            flags = _table(links.read_all(run.id, [presence["path"]], sha256=presence["sha256"]))
+            for name in flags.column_names:
+                persons = persons.append_column(name, flags[name])
         inputs = _inputs(service, run.id, replaced)
         read = _read_facts(service, facts, inputs)
     except KeyError:

@@ -45,8 +45,10 @@ def _needs(item: Filter, strong: set[str]) -> bool:
     )
 
 
-def with_presence(persons: pa.Table, sources: Sequence[Source], profile: Profile) -> pa.Table:
-    """Add columns ``encoded`` and ``strong`` (null where encodings do not tell) to a run's persons.
+def presence_of(persons: pa.Table, sources: Sequence[Source], profile: Profile) -> pa.Table:
+    """Columns ``encoded`` and ``strong`` (null where encodings do not tell), row by row of a run's persons.
+
+    A table of its own: the persons stay what anybody gets who links the same packages.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def with_presence(persons: pa.Table, sources: Sequence[Source], profile: Profile
         encoded[at[order]] = _any(source, frozenset(source.encodings.filters))
         strong[at[order]] = _any(source, telling or frozenset())
     told = pa.array(strong) if telling is not None else pa.nulls(persons.num_rows, pa.bool_())
-    return persons.append_column("encoded", pa.array(encoded)).append_column("strong", told)
+    return pa.table({"encoded": pa.array(encoded), "strong": told})
 
 
 def _any(source: Source, names: frozenset[str]) -> Flags:

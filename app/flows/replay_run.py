@@ -18,8 +18,9 @@ from app.flows import seal_log
 from app.flows.agreement_terms import Terms, parse_terms
 from app.flows.answer_release import pick
 from app.flows.cube_basis import Basis, logged_basis
-from app.flows.link_inputs import link, persons_of, stored_encodings, table_bytes
+from app.flows.link_inputs import link, stored_encodings, table_bytes
 from app.flows.make_cube import make_cube
+from app.flows.presence import presence_of
 from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
 from app.outcomes.indicators import INDICATORS
@@ -69,11 +70,15 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
         charged = [
             entry for entry in releases.ledger_of_agreement(tx, run.agreement_id) if entry.run_id == run_id
         ]
-    result, persons = _link_again(service, run, terms, parameters, progress)
+    result, presence = _link_again(service, run, terms, parameters, progress)
     checks = [
-        _check("persons", run.links_sha256, hashlib.sha256(table_bytes(persons)).hexdigest()),
+        _check("persons", run.links_sha256, hashlib.sha256(table_bytes(result.persons)).hexdigest()),
         _check("links", run.report["links"]["sha256"], hashlib.sha256(table_bytes(result.links)).hexdigest()),
     ]
+    # Runs of before did not keep what was encoded of each record, and tell no coverage.
+    if "presence" in run.report:
+        again = hashlib.sha256(table_bytes(presence)).hexdigest()
+        checks.append(_check("presence", run.report["presence"]["sha256"], again))
     cubes = []
     # The stored persons are those of the new run by now, or it is known already that they are not.
     for entry in charged:
@@ -161,7 +166,7 @@ def _logged_parameters(tx: Tx, run: Run) -> Mapping[str, Any]:
 def _link_again(
     service: Service, run: Run, terms: Terms, parameters: Mapping[str, Any], progress: Progress
 ) -> tuple[LinkResult, pa.Table]:
-    """The result, and its persons as they are stored."""
+    """The result, and what was encoded of each record."""
     spec = terms.profile().link_spec()
     encodings = service.plane("encodings")
     sources = []
@@ -180,7 +185,7 @@ def _link_again(
                 )
             )
     result = link(sources, spec, parameters, progress=progress)
-    return result, persons_of(result, sources, terms.profile(), parameters)
+    return result, presence_of(result.persons, sources, terms.profile())
 
 
 def _check(what: str, recorded: str | None, found: str) -> dict[str, Any]:

@@ -107,8 +107,6 @@ def start_run(
                 "allow_missing": sorted(set(allow_missing)),
                 "software": SOFTWARE,
                 "options": dict(link_options.DEFAULTS),
-                # What was encoded of each record is stored beside its person.
-                "presence": True,
             },
             now,
         )
@@ -233,13 +231,15 @@ def finish(service: Service, run_id: str, owner: str, produced: Mapping[str, Any
             _move(run, RunState.SUCCEEDED)
             run.links_path = produced["persons"]["path"]
             run.links_sha256 = produced["persons"]["sha256"]
-            run.report = {"quality": produced["report"], "links": produced["links"]}
+            tables = {name: produced[name] for name in ("links", "presence")}
+            run.report = {"quality": produced["report"], **tables}
             run.finished_at, run.stage, run.done, run.total = now, "done", 1, 1
             body = {
                 **_identity(run, runs.inputs(tx, run_id)),
                 "parameters": run.parameters,
                 "persons_sha256": produced["persons"]["sha256"],
                 "links_sha256": produced["links"]["sha256"],
+                "presence_sha256": produced["presence"]["sha256"],
                 "quality": logged_report(produced["report"]),
             }
             entry = seal_log.append(tx, "run.finished", run.agreement_id, seal_log.SERVICE, body, now)

@@ -212,6 +212,7 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
 
 #: Kind → fields that a body may have besides; entries from before they existed lack them.
 OPTIONAL: Final[Mapping[str, Mapping[str, Check]]] = {
+    "run.finished": {"presence_sha256": _hex},
     "ledger.charged": {
         "basis": _object,
         "vintage": _positive,

@@ -144,7 +144,13 @@ def test_reading_is_logged_once_an_hour_before_anything_is_read(region: World) -
 def test_a_run_and_its_release_repeat_bit_for_bit_and_the_log_says_so(region: World) -> None:
     result = replay_run(region.service, run_of(region))
     assert result["same"], result
-    assert [check["what"].split()[0] for check in result["checks"]] == ["persons", "links", "cube", "release"]
+    assert [check["what"].split()[0] for check in result["checks"]] == [
+        "persons",
+        "links",
+        "presence",
+        "cube",
+        "release",
+    ]
     last = [entry for entry in entries(region) if entry.kind == "run.replayed"][-1]
     assert last.body["same"] is True
     assert inclusion(region.service, last.index, None)["index"] == last.index

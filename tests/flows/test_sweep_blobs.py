@@ -33,14 +33,15 @@ def run_with_blobs(world: World, batch: str, state: RunState) -> tuple[list[str]
         run = runs.add(tx, f"run-{state.lower()}", ID, 1, OPERATOR, rows, {}, service.now())
         service.plane("links").create_key(tx, run.id, ID, service.now())
     plane = service.plane("links")
-    written = [plane.write(run.id, name, [b"x"]) for name in ("persons", "links", "persons", "links")]
+    written = [plane.write(run.id, name, [b"x"]) for name in ("persons", "links", "presence") * 2]
     with service.store.transaction() as tx:
         found = runs.lock(tx, run.id)
         assert found is not None
         found.state = state
         if state == RunState.SUCCEEDED:
-            found.links_path, found.report = written[2], {"links": {"path": written[3]}}
-            return written[2:], written[:2]
+            found.links_path = written[3]
+            found.report = {"links": {"path": written[4]}, "presence": {"path": written[5]}}
+            return written[3:], written[:3]
     return [], written
 
 
@@ -55,7 +56,7 @@ def test_a_sweep_removes_what_no_row_names_and_nothing_else(world: World) -> Non
     _, of_running = run_with_blobs(world, batch, RunState.RUNNING)
     assert sweep_blobs(world.service, remove=False)["orphans"] == 1 + len(left) + len(of_failed)
     assert orphan in paths(world)
-    assert sweep_blobs(world.service) == {"orphans": 7, "of_unknown_owners": 0}
+    assert sweep_blobs(world.service) == {"orphans": 10, "of_unknown_owners": 0}
     assert paths(world) == sorted([*kept, *named, *of_running])
     assert sweep_blobs(world.service)["orphans"] == 0
 

@@ -15,7 +15,7 @@ import pytest
 from app.disclosure.table import Coverage
 from app.flows.cube_basis import Basis
 from app.flows.make_cube import coverage_terms
-from app.flows.presence import strong_filters, with_presence
+from app.flows.presence import presence_of, strong_filters
 from app.outcomes.coverage import CoverageTerms, Covered, coverage_note
 from app.outcomes.measures import FoundInQuarter
 from app.outcomes.tabulate import tabulate
@@ -188,10 +188,11 @@ def test_presence_of_each_record_is_what_its_agency_held() -> None:
             "record_ref": made.record_refs[order].tolist(),
         }
     )
-    told = with_presence(run, [source], profile)
+    told = presence_of(run, [source], profile)
+    assert told.column_names == ["encoded", "strong"]
     at = {ref: i for i, ref in enumerate(made.record_refs.tolist())}
-    for row in told.to_pylist():
-        held = {name for name, column in made.filters.items() if column.present[at[row["record_ref"]]]}
+    for ref_, row in zip(run["record_ref"].to_pylist(), told.to_pylist(), strict=True):
+        held = {name for name, column in made.filters.items() if column.present[at[ref_]]}
         assert (row["encoded"], row["strong"]) == (bool(held), "identity" in held)
     assert sorted(told["strong"].to_pylist()) == [False, False, False, True]
     assert sorted(told["encoded"].to_pylist()).count(False) >= 1
