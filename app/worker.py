@@ -30,11 +30,12 @@ from typing import Any, Final
 
 import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
-from dbos._error import DBOSNonExistentWorkflowError
+from dbos import error as workflow_errors
 
 from app import tracing
 from app.flows import link_inputs, prepare_cube, run_linkage
 from app.flows.housekeeping import keep_house
+from app.flows.run_units import clear_units
 from app.flows.service import Service, open_service, require_storage
 from app.logs import configure
 from app.settings import Settings
@@ -44,8 +45,8 @@ from app.store.workflows import create_workflow_engine
 
 #: Queue of each kind of work: a long run must not keep anybody waiting for a cube.
 QUEUES: Final[Mapping[run_ownership.Job, str]] = {Run: "linkage", Cube: "cubes"}
-#: Steps of different versions are not mixed: a change of the steps below is a new number.
-STEPS_VERSION: Final = "linkage-1"
+#: Steps of different versions are not mixed: another version begins the work anew, as a workflow of its own.
+STEPS_VERSION: Final = run_linkage.SOFTWARE
 #: How ids of each kind begin.
 _PREFIXES: Final[Mapping[run_ownership.Job, str]] = {Run: "run-", Cube: "cub-"}
 TICK: Final = 0.5
@@ -108,13 +109,6 @@ class Worker:
     def _declare_linkage(self) -> Callable[[str], None]:
         service = self._service
 
-        @DBOS.step(name="link")
-        def link_step(run_id: str, owner: str) -> dict[str, Any]:
-            # The linker's keyrings, opened for this step and nothing else.
-            return link_inputs.link_inputs(
-                service, service.plane("encodings"), service.plane("links"), run_id, owner
-            )
-
         @DBOS.workflow(name="linkage", max_recovery_attempts=None)
         def linkage(run_id: str) -> None:
             # Not a step: every attempt, also a resumed one, must take the run for itself anew.
@@ -123,11 +117,13 @@ class Worker:
                 return
             try:
                 with tracing.span("run", run=run_id):
-                    with tracing.span("link"):
-                        produced = link_step(run_id, owner)
+                    # The linker's keyrings, opened for this and nothing else. Each unit of it is a step.
+                    encodings, links = service.plane("encodings"), service.plane("links")
+                    produced = link_inputs.link_inputs(service, encodings, links, run_id, owner, step=_step)
                     # Not a step either: it is one transaction that happens once by its own condition.
                     with tracing.span("finish"):
                         run_linkage.finish(service, run_id, owner, produced)
+                clear_units(service, run_id)
             except run_linkage.RunLostError:
                 log.warning("run taken over by another worker", run=run_id)
             except Exception as error:  # noqa: BLE001 (whatever it was, the run must say that it failed)
@@ -191,6 +187,7 @@ class Worker:
         # The kind of error, never its message: it may quote data.
         log.error("run failed", run=run_id, code=code, error=type(error).__name__)
         run_linkage.fail(self._service, run_id, owner, code)
+        clear_units(self._service, run_id)
 
     # -- the loop
 
@@ -238,13 +235,16 @@ class Worker:
             waiting = run_ownership.waiting(tx, job)
         for run_id in waiting:
             if run_id not in self._enqueued:
-                # The run's id is the workflow's: twice enqueued, by whomever, is once enqueued.
-                with SetWorkflowID(run_id):
-                    DBOS.enqueue_workflow(queue, self._workflows[job], run_id)
+                self._hand_out(job, run_id)
                 self._enqueued.add(run_id)
             elif self._silent(run_id, (None, None)) and _left_behind(run_id, self.name):
                 # Its worker died between taking it from the queue and taking it for itself.
-                DBOS.resume_workflow(run_id, queue_name=queue)
+                DBOS.resume_workflow(_workflow_of(run_id), queue_name=queue)
+
+    def _hand_out(self, job: run_ownership.Job, run_id: str) -> None:
+        """Put work into its queue; twice put in, by whomever, it is in there once."""
+        with SetWorkflowID(_workflow_of(run_id)):
+            DBOS.enqueue_workflow(QUEUES[job], self._workflows[job], run_id)
 
     def _take_over(self, job: run_ownership.Job) -> None:
         with self._service.store.reading("running work") as tx:
@@ -265,11 +265,11 @@ class Worker:
 
     def _resume(self, job: run_ownership.Job, run_id: str) -> None:
         try:
-            DBOS.resume_workflow(run_id, queue_name=QUEUES[job])
-        except DBOSNonExistentWorkflowError:
-            # Begun without a worker, by a process that made its cubes in the request and died over one.
-            with SetWorkflowID(run_id):
-                DBOS.enqueue_workflow(QUEUES[job], self._workflows[job], run_id)
+            DBOS.resume_workflow(_workflow_of(run_id), queue_name=QUEUES[job])
+        except workflow_errors.DBOSNonExistentWorkflowError:
+            # Begun by a worker of another version; or without a worker, by a process that made its cubes in
+            # the request and died over one.
+            self._hand_out(job, run_id)
 
     def _forget(self, job: run_ownership.Job, known: set[str]) -> None:
         """Forget signs of life of work of this kind that has ended."""
@@ -293,8 +293,18 @@ class Worker:
         return True
 
 
+def _workflow_of(run_id: str) -> str:
+    return f"{run_id}@{STEPS_VERSION}"
+
+
+def _step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A step of the workflow that is under way: done once, then remembered."""
+    with tracing.span("unit"):
+        return DBOS.run_step({"name": name}, work)
+
+
 def _left_behind(run_id: str, me: str) -> bool:
-    status = DBOS.get_workflow_status(run_id)
+    status = DBOS.get_workflow_status(_workflow_of(run_id))
     return status is not None and status.status == "PENDING" and status.executor_id != me
 
 

@@ -1,6 +1,12 @@
 """The work of a run: the frozen encodings in, encrypted tables of persons and links out.
 
-Nothing points to what is written here until `run_linkage.finish` does; so it can be done again at will.
+1. The frozen encodings are read and checked against the digests at which they were accepted.
+2. The engine links them, unit by unit (`run_units`): the scans of each pair of sources by ranges of rows,
+   then model, score and assignment of that pair; larger pairs first, since the smaller ones lean on them.
+3. Persons are made of all links; both tables are written: the last unit.
+
+Nothing points to what is written here until `run_linkage.finish` does; so it can be done again at will. A
+worker that takes a run over reads the encodings anew and goes on at the first unit that is not done.
 """
 
 from __future__ import annotations
@@ -15,30 +21,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.flows.link_options import thaw_options
-from app.flows.presence import presence_of
+from app.flows.presence import with_presence
 from app.flows.run_linkage import RunLostError, RunStoppedError, stop_code
 from app.flows.run_report import coarse_report
+from app.flows.run_units import Step, Units, at_once
 from app.flows.service import Service
 from app.flows.sign_agreement import in_force
 from app.store import Plane, batches, run_ownership, runs
+from crypto.encoding.profile import Profile
 from crypto.encoding.types import LinkSpec
 from crypto.wire import ENCODINGS_NAME, read_encodings
 
 if TYPE_CHECKING:
     from linkage.run import LinkResult, Progress, Source
+    from linkage.units import Unit
 
 PROGRESS_SECONDS: Final = 0.5
 STAGE_LENGTH: Final = 40
 
 
-def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, owner: str) -> dict[str, Any]:
+def link_inputs(
+    service: Service, encodings: Plane, links: Plane, run_id: str, owner: str, *, step: Step = at_once
+) -> dict[str, Any]:
     """Link the frozen inputs and store the result; the linker's two planes are all that it is given.
+
+    Parameters
+    ----------
+    step : Step
+        What remembers which units are done.
 
     Returns
     -------
     dict
-        JSON-able: paths and digests of the stored tables (persons, links, what was encoded of each record),
-        and the coarse report.
+        JSON-able: paths and digests of the stored tables of persons and links, and the coarse report.
 
     Raises
     ------
@@ -72,17 +87,18 @@ def link_inputs(service: Service, encodings: Plane, links: Plane, run_id: str, o
             )
         )
     watch.names = {each.batch_id: each.organization_id for each in inputs}
-    result = link(sources, spec, run.parameters, progress=watch)
+    result = link(sources, spec, run.parameters, progress=watch, unit=Units(links, run_id, step))
     watch("save", 0, 1)
-    stored = {
-        name: _write_table(links, run_id, name, table)
-        for name, table in (
-            ("persons", result.persons),
-            ("links", result.links),
-            ("presence", presence_of(result.persons, sources, terms.profile())),
-        )
-    }
-    return {**stored, "report": coarse_report(result.report, terms.min_cell)}
+
+    def save() -> dict[str, Any]:
+        persons = persons_of(result, sources, terms.profile(), run.parameters)
+        stored = {
+            name: _write_table(links, run_id, name, table)
+            for name, table in (("persons", persons), ("links", result.links))
+        }
+        return {**stored, "report": coarse_report(result.report, terms.min_cell)}
+
+    return step("save", save)
 
 
 def stored_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes:
@@ -94,6 +110,13 @@ def stored_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes
         raise RunStoppedError("INPUT_ALTERED") from None
     except KeyError:
         raise RunStoppedError("INPUT_DESTROYED") from None
+
+
+def persons_of(
+    result: LinkResult, sources: Sequence[Source], profile: Profile, parameters: Mapping[str, Any]
+) -> pa.Table:
+    """The persons of a run as they are stored: with what was encoded of each record, if it was begun so."""
+    return with_presence(result.persons, sources, profile) if "presence" in parameters else result.persons
 
 
 def table_bytes(table: pa.Table) -> bytes:
@@ -110,22 +133,27 @@ def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[
 
 
 def link(
-    sources: Sequence[Source], spec: LinkSpec, parameters: Mapping[str, Any], *, progress: Progress
+    sources: Sequence[Source],
+    spec: LinkSpec,
+    parameters: Mapping[str, Any],
+    *,
+    progress: Progress,
+    unit: Unit | None = None,
 ) -> LinkResult:
     """`linkage.run.link` by the parameters of a run, on the Dask cluster that the environment names, if any.
 
-    The engine is loaded when it is called.
+    The engine is loaded when it is called. Without ``unit`` it links in one go.
 
     Raises
     ------
     LinkageError
         Those of `linkage.run.link` and `linkage.distributed.Cluster`.
     """
-    from linkage import run
+    from linkage import run, units
     from linkage.distributed import Cluster
 
     options = thaw_options(parameters, Cluster.from_environment(os.environ))
-    return run.link(sources, spec, options=options, progress=progress)
+    return run.link(sources, spec, options=options, progress=progress, unit=unit or units.at_once)
 
 
 class _Watch:

@@ -18,11 +18,13 @@ from sqlalchemy.engine import make_url
 from app.flows import destroy_data, link_inputs, publish_release, run_linkage, show_runs
 from app.flows.check_log import check_log
 from app.flows.rotate_keys import rotate_keys
+from app.flows.run_units import clear_units
 from app.flows.service import Service, open_service
 from app.flows.sign_agreement import State
 from app.settings import Settings
 from app.store import Blobs, agreements, batches, datakeys, log, releases, runs
 from app.store.models import BatchState, RunState
+from linkage.units import Unit
 from tests import objectstore, postgres
 from tests.faults.failing import Fault, install
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, populate
@@ -121,6 +123,7 @@ def _link(world: World) -> None:
         encodings, links = service.plane("encodings"), service.plane("links")
         produced = link_inputs.link_inputs(service, encodings, links, run["id"], owner)
         run_linkage.finish(service, run["id"], owner, produced)
+        clear_units(service, run["id"])
 
 
 def _release(world: World) -> None:
@@ -195,15 +198,27 @@ def summary(service: Service) -> dict[str, Any]:
 
 @contextmanager
 def one_linkage() -> Iterator[None]:
-    """The same inputs give the same bytes (others test that), so linking them once is enough here."""
-    kept: dict[tuple[str, ...], Any] = {}
+    """The same inputs give the same bytes (others test that), so linking them once is enough here.
+
+    Two of a run's units are stored all the same, each time.
+    """
+    kept: dict[tuple[str, ...], tuple[Any, dict[str, bytes]]] = {}
     original = link_inputs.link
 
-    def link(sources: Any, *rest: Any, **named: Any) -> Any:
+    def link(sources: Any, *rest: Any, unit: Unit, **named: Any) -> Any:
         key = tuple(sorted(source.name for source in sources))
         if key not in kept:
-            kept[key] = original(sources, *rest, **named)
-        return kept[key]
+            made: dict[str, bytes] = {}
+
+            def keep(name: str, work: Callable[[], bytes]) -> bytes:
+                made[name] = work()
+                return made[name]
+
+            kept[key] = original(sources, *rest, unit=keep, **named), made
+        result, units = kept[key]
+        for name, data in list(units.items())[:2]:
+            unit(name, lambda data=data: data)  # type: ignore[misc]
+        return result
 
     with mock.patch.object(link_inputs, "link", link):
         yield
