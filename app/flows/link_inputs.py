@@ -21,14 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.flows.link_options import thaw_options
-from app.flows.presence import with_presence
+from app.flows.presence import presence_of
 from app.flows.run_linkage import RunLostError, RunStoppedError, stop_code
 from app.flows.run_report import coarse_report
 from app.flows.run_units import Step, Units, at_once
 from app.flows.service import Service
 from app.flows.sign_agreement import in_force
 from app.store import Plane, batches, run_ownership, runs
-from crypto.encoding.profile import Profile
 from crypto.encoding.types import LinkSpec
 from crypto.wire import ENCODINGS_NAME, read_encodings
 
@@ -53,7 +52,8 @@ def link_inputs(
     Returns
     -------
     dict
-        JSON-able: paths and digests of the stored tables of persons and links, and the coarse report.
+        JSON-able: paths and digests of the stored tables (persons, links, what was encoded of each record),
+        and the coarse report.
 
     Raises
     ------
@@ -91,10 +91,13 @@ def link_inputs(
     watch("save", 0, 1)
 
     def save() -> dict[str, Any]:
-        persons = persons_of(result, sources, terms.profile(), run.parameters)
         stored = {
             name: _write_table(links, run_id, name, table)
-            for name, table in (("persons", persons), ("links", result.links))
+            for name, table in (
+                ("persons", result.persons),
+                ("links", result.links),
+                ("presence", presence_of(result.persons, sources, terms.profile())),
+            )
         }
         return {**stored, "report": coarse_report(result.report, terms.min_cell)}
 
@@ -110,13 +113,6 @@ def stored_encodings(service: Service, encodings: Plane, batch_id: str) -> bytes
         raise RunStoppedError("INPUT_ALTERED") from None
     except KeyError:
         raise RunStoppedError("INPUT_DESTROYED") from None
-
-
-def persons_of(
-    result: LinkResult, sources: Sequence[Source], profile: Profile, parameters: Mapping[str, Any]
-) -> pa.Table:
-    """The persons of a run as they are stored: with what was encoded of each record, if it was begun so."""
-    return with_presence(result.persons, sources, profile) if "presence" in parameters else result.persons
 
 
 def table_bytes(table: pa.Table) -> bytes:
