@@ -7,8 +7,12 @@ What is published stays; it is a constraint. Proven is, over the columns of all 
 - **R3**, who knows how many stand in every common cell: what numerator is not shown, of the new cube or of
   a published one, stays open as in `suppression`, and so does the difference of two that are not both shown.
 
-Where there is no world, the finest and cheapest figure of the new cube that the duals name is hidden. What no
-figure of the new cube holds was so before, and is left as it is.
+What is out may fail such a goal by itself. That says nothing of the new cube, so it hides nothing: such goals
+are found first, with nothing of the new cube published, and asked again as all the room that they have then
+(`room`).
+
+Where there is no world, the finest and cheapest figure of the new cube that the duals name is hidden, one at
+a time. With all of it hidden every goal has a world, so the search ends, and mostly long before.
 """
 
 from __future__ import annotations
@@ -23,10 +27,14 @@ from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space
 from app.disclosure.joint import FOUND, Entries, Joint
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
+from app.disclosure.room import Room, restate
 from app.disclosure.suppression import Progress, Suppression
 from app.disclosure.table import Guarded
+from app.disclosure.worlds import Program
 
 Hide = Callable[[Suppression], None]
+#: So many figures are hidden one by one for a goal; then twice as many each time.
+_ONE_BY_ONE = 6
 
 
 class Beside(Guarded):
@@ -79,8 +87,9 @@ class Beside(Guarded):
         self._prove(state, "beside, unknown N", self._unknown_goals(), known=False)
         self._prove(state, "beside, known N", self._known_goals(state), known=True)
 
-    def _space(self, state: Suppression, *, known: bool) -> Space:
-        n, m = np.flatnonzero(state.n_shown), np.flatnonzero(state.found_shown)
+    def _space(self, state: Suppression, *, known: bool, new: bool = True) -> Space:
+        """Worlds that agree with what is published; without ``new``, with what was before."""
+        n, m = (np.flatnonzero(shown & new) for shown in (state.n_shown, state.found_shown))
         parts = [self._fixed, self._persons[n], self._found[m]]
         figure = [np.zeros(self._fixed.shape[0], np.int64), 2 * n + 3, 2 * m + 2]
         cells = int(self._joint.cell.max()) + 1
@@ -153,42 +162,67 @@ class Beside(Guarded):
             return
         seed = int(self._policy.chance("proof", step) * 2**53)
         tell: Callable[[int, int], None] = lambda done, total: self._progress("beside", done, total)  # noqa: E731
-        prover = Prover(self._space(state, known=known), goals, state.work, seed, tell)
         tries: dict[int, int] = {}
+        restated: frozenset[int] = frozenset()
 
         def repair(failures: Sequence[Failure]) -> Space:
             for failure in failures:
+                if failure.goal in restated and self._has_room(state, goals, failure.goal, known=known):
+                    continue
                 tries[failure.goal] = tries.get(failure.goal, 0) + 1
-                count = 2 ** (tries[failure.goal] - 1)
-                if not self._hide(state, self._candidates(state, goals, failure), count):
-                    goals.highest[failure.goal], goals.lowest[failure.goal] = -np.inf, np.inf
-                    goals.span[failure.goal] = 0.0
+                count = 2 ** max(0, tries[failure.goal] - _ONE_BY_ONE)
+                self._hide(state, self._candidates(state, goals, failure, known=known), count)
             return self._space(state, known=known)
 
         try:
-            prover.settle(repair)
+            before = self._space(state, known=known, new=False)
+            restated = restate(before, goals, state.work, seed, tell)
+            Prover(self._space(state, known=known), goals, state.work, seed, tell).settle(repair)
         except OutOfWorkError:
             # Not proven within the budget: nothing of the new cube is shown.
             state.n_shown[:] = state.found_shown[:] = False
             state.dropped[:] = [margin for margin in state.groups.margins if margin]
-        self.statistics[step] = {"goals": int(goals.matrix.shape[0]), "repairs": sum(tries.values())}
+        self.statistics[step] = {
+            "goals": int(goals.matrix.shape[0]),
+            "restated": len(restated),
+            "repairs": sum(tries.values()),
+        }
 
-    def _candidates(self, state: Suppression, goals: Goals, failure: Failure) -> list[int]:
-        """Figures of the new cube that hold a goal; if the duals are mute, all that touch it."""
+    def _has_room(self, state: Suppression, goals: Goals, goal: int, *, known: bool) -> bool:
+        """Whether a goal that asks for its ends is open after all: near its ends, proofs are not exact."""
+        least, most = Room(self._space(state, known=known), state.work).ends(goals.matrix[goal])
+        goals.note(np.array([goal, goal]), np.array([float(least), float(most)]))
+        return not goals.open()[goal]
+
+    def _candidates(self, state: Suppression, goals: Goals, failure: Failure, *, known: bool) -> list[int]:
+        """Figures of the new cube that hold a goal, at its upper or lower end."""
         named = [figure for figure, _ in failure.figures if figure > 1 and self._shows(state, figure)]
+        if named:
+            return named
+        space = self._space(state, known=known)
+        value = space.matrix @ space.truth
+        program = Program(space.matrix, value, np.zeros(len(space.truth)), space.upper)
+        for sign in (1.0, -1.0):
+            state.work.charge(program.work, programs=1)
+            world = program.maximize(sign * goals.matrix[failure.goal].toarray().ravel())
+            if world is not None and len(world.duals):
+                figures = space.figure[np.abs(world.duals) > 1e-5]
+                named += [int(figure) for figure in figures if figure > 1]
         if named:
             return named
         wanted = goals.matrix[failure.goal]
         n = np.flatnonzero(state.n_shown & (np.asarray((self._persons @ wanted.T).todense()).ravel() > 0))
         m = np.flatnonzero(state.found_shown & (np.asarray((self._found @ wanted.T).todense()).ravel() > 0))
-        return [*(2 * m + 2), *(2 * n + 3)]
+        # A figure that touches no column of the goal may hold it through others.
+        far_n, far_m = np.flatnonzero(state.n_shown), np.flatnonzero(state.found_shown)
+        return [*(2 * m + 2), *(2 * n + 3)] or [*(2 * far_m + 2), *(2 * far_n + 3)]
 
     @staticmethod
     def _shows(state: Suppression, figure: int) -> bool:
         return bool((state.n_shown if figure % 2 else state.found_shown)[figure // 2 - 1])
 
-    def _hide(self, state: Suppression, figures: Sequence[int], count: int) -> bool:
-        """Hide the finest and cheapest, numerators first; whether there was any."""
+    def _hide(self, state: Suppression, figures: Sequence[int], count: int) -> None:
+        """Hide the finest and cheapest, numerators first."""
         depth = state.groups.depth
         order = sorted(
             {int(figure) for figure in figures},
@@ -199,7 +233,6 @@ class Beside(Guarded):
             state.found_shown[group] = False
             if figure % 2:
                 state.n_shown[group] = False
-        return bool(order)
 
 
 def _name(row: sp.csr_matrix) -> bytes:

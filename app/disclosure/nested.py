@@ -2,12 +2,15 @@
 
 Found of the outer one minus found of the inner one is a group of persons too. With the same denominators a
 group falls into three parts: found by both, found by the outer one alone, found by neither. The published
-indicator stays as it is, so the further one pays: it hides until each part is as open as a group has to be.
+indicator stays as it is, so the further one pays: it hides until each part is as open as a group has to be,
+or, where what is published leaves less by itself, as open as it was.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from app.disclosure.audit import open_enough
@@ -183,15 +186,49 @@ def _worlds(system: System, other: Beside, order: list[CellId], *, know_n: bool)
     return worlds
 
 
+class _Before:
+    """What room sums had with nothing of the further indicator published; programs only where it is asked."""
+
+    def __init__(self, system: System, other: Beside, order: list[CellId], *, know_n: bool) -> None:
+        self._make = partial(_worlds, _bare(system), other, order, know_n=know_n)
+        self._worlds: Worlds | None = None
+
+    def narrower(self, sums: dict[int, float], now: tuple[float, float]) -> bool:
+        """Whether a whole number that could not be excluded before can be now."""
+        self._worlds = self._worlds or self._make()
+        before = _ends(self._worlds, sums)
+        return before is None or _whole(now) != _whole(before)
+
+
+def _bare(system: System) -> System:
+    bare = system.copy()
+    for cell in bare.cells:
+        bare.hide(cell, n=True)
+    return bare
+
+
+def _ends(worlds: Worlds, sums: dict[int, float]) -> tuple[float, float] | None:
+    found = [worlds.best(sums, maximize=maximize) for maximize in (False, True)]
+    least, most = (None if end is None else sum(float(end[c]) for c in sums) for end in found)
+    return None if least is None or most is None else (least, most)
+
+
+def _whole(ends: tuple[float, float]) -> tuple[int, int]:
+    return math.ceil(ends[0] - TOLERANCE), math.floor(ends[1] + TOLERANCE)
+
+
 def _unknown_denominators(system: System, other: Beside, order: list[CellId], k: int) -> Iterator[CellId]:
     """R2: each part of each cell may hold ``k`` persons."""
     worlds = _worlds(system, other, order, know_n=False)
+    before = _Before(system, other, order, know_n=False)
     wanted = list(range(3 * len(order)))
     while wanted:
         column = wanted[0]
         world = worlds.best({column: 1.0}, maximize=True)
         if world is None or world[column] < k - TOLERANCE:
-            yield order[column % len(order)]
+            now = _ends(worlds, {column: 1.0})
+            if now is None or before.narrower({column: 1.0}, now):
+                yield order[column % len(order)]
             wanted = wanted[1:]
         if world is not None:
             seen = world
@@ -201,6 +238,7 @@ def _unknown_denominators(system: System, other: Beside, order: list[CellId], k:
 def _known_denominators(system: System, other: Beside, order: list[CellId], k: int) -> Iterator[CellId]:
     """R3: either numerator stays open where it is hidden, and so does their difference."""
     worlds = _worlds(system, other, order, know_n=True)
+    before = _Before(system, other, order, know_n=True)
     size = len(order)
     for i, cell_id in enumerate(order):
         new, old = cell_id not in system.found_hidden, cell_id in other.found_shown
@@ -215,8 +253,7 @@ def _known_denominators(system: System, other: Beside, order: list[CellId], k: i
             # A difference counts as open from one person of doubt: R2 asks for the rest.
             asked.append(({size + i: 1.0}, lambda least, most: most - least >= 1 - TOLERANCE))
         for sums, is_open in asked:
-            ends = [worlds.best(sums, maximize=maximize) for maximize in (False, True)]
-            least, most = (None if end is None else sum(float(end[c]) for c in sums) for end in ends)
-            if least is None or most is None or not is_open(least, most):
+            now = _ends(worlds, sums)
+            if now is None or (not is_open(*now) and before.narrower(sums, now)):
                 yield cell_id
                 break

@@ -253,14 +253,16 @@ class System:
             {tuple(sorted(g.items())) for g, row in figures(layer.documents) if row["found"] is not None}
             for layer in self.layers
         ]
-        hits = []
-        for at, group in product(range(len(self.layers)), self.groups()):
+        hits, others = [], range(len(self.layers))
+        for at, group in product(others, self.groups()):
             cost = self.sum(group, lambda p, a=at: p[:, a] == FOUND)
             n = int(self.sum(group, lambda p, a=at: p[:, a] > ABSENT) @ self.truth)
             if tuple(sorted(group.items())) in told[at] or not n:
                 continue
             if any(np.array_equal(cost, row) for row in self.rows):
                 continue  # The same persons as a group that is shown.
+            if any(tuple(sorted(group.items())) in told[b] and not self._moved(group, at, b) for b in others):
+                continue  # Another cube tells it, and nobody has changed since: that is no secret.
             low = math.ceil(self.bound(cost, -1) - _SLACK)
             high = math.floor(self.bound(cost, 1) + _SLACK)
             if high == low or (n < k and 2 * (high - low) < n):
@@ -268,6 +270,9 @@ class System:
             elif n >= 2 * k and (high < k or n - low < k):
                 hits.append(f"{group} in {at}: {low} to {high} of {n} found, so few one way")
         return hits
+
+    def _moved(self, group: Group, a: int, b: int) -> bool:
+        return bool(self.sum(group, lambda p: p[:, a] != p[:, b]) @ self.truth)
 
     def between(self, k: int = K) -> list[str]:
         """With every denominator known: how many were found in one cube and not in another, if so few."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,33 @@ def test_union_when_the_data_do_not_give_what_is_published_proves_nothing() -> N
     changed = people.entries("works", people.early)
     with pytest.raises(DisclosureError, match="NOT_IN_PLAN"):
         Beside([(changed, told)], people.entries("stays", people.stays), POLICY, lambda *_: None)
+
+
+def bounds(layers: list[tuple[Entries, list[dict[str, Any]]]], joint: Joint) -> np.ndarray:
+    """Least and most whole number of persons of every column that somebody cannot exclude who knows no N."""
+    matrix = np.vstack([joint.published(at, told).toarray() for at, (_, told) in enumerate(layers)])
+    ends = []
+    for column, sign in product(range(len(joint.truth)), (1, -1)):
+        cost = np.zeros(len(joint.truth))
+        cost[column] = sign
+        found = linprog(cost, A_eq=matrix, b_eq=matrix @ joint.truth, bounds=(0, 1e5), method="highs")
+        ends.append(np.ceil(found.fun - 1e-4) if sign > 0 else np.floor(1e-4 - found.fun))
+    return np.array(ends).reshape(-1, 2)
+
+
+def test_cube_beside_figures_that_tell_of_small_groups_leaves_these_as_open_as_they_were() -> None:
+    people = People(7, 400)
+    outer = people.entries("works", people.works)
+    inner = people.entries("stays", people.stays & people.early, within=("works",))
+    careless = protect_cube(cells(outer), Policy(3, POLICY.secret), 2)
+    before = [(outer, [json.loads(json.dumps(careless.table(by).to_document())) for by in careless.plan])]
+    beside = documents(inner, before)
+    joint = Joint([outer, inner])
+    was, is_now = bounds(before, joint), bounds([*before, (inner, beside)], joint)
+    lost = was[:, 1] < K
+    assert lost.any()
+    assert np.array_equal(was[lost], is_now[lost])
+    assert (is_now[~lost, 1] >= K).all()
+    assert published(beside) > 0
+    alone = bounds([*before, (inner, documents(inner))], joint)
+    assert (alone[lost] != was[lost]).any() or (alone[~lost, 1] < K).any()
