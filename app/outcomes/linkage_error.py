@@ -18,8 +18,6 @@ from app.disclosure.protect_figures import one_decimal
 
 Basis = Literal["truth pairs", "model-based"]
 
-#: Pairs of known truth that a group needs to have rates of its own.
-MIN_PAIRS = 50
 _Z = Decimal("1.96")
 
 
@@ -126,7 +124,8 @@ def annotate(
 
 _NOTES: Mapping[Basis, str] = {
     "truth pairs": (
-        "Adjusted rates allow for missed and false links, by the agencies' pairs of known truth. "
+        "Adjusted rates allow for missed and false links, by the agencies' pairs of known truth: overall, and "
+        "of a group where enough of its pairs were missed or falsely joined. "
         "They stand beside the raw rates and do not replace them."
     ),
     "model-based": (

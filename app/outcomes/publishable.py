@@ -126,7 +126,7 @@ def _rates(
             figure["rows"] = [{**row, **empty} for row in figure["rows"]]
         documents[0]["bands"] = figure["rows"]
     if isinstance(declared.measure, FoundInQuarter):
-        documents = with_linkage_error(documents, source, quality)
+        documents = with_linkage_error(documents, source, policy, quality)
     return documents
 
 
@@ -230,10 +230,13 @@ def _tables(declared: Indicator, cohort: str, dimensions: Sequence[str], source:
 
 
 def with_linkage_error(
-    documents: Sequence[Mapping[str, Any]], source: Source, quality: Mapping[str, Any] | None
+    documents: Sequence[Mapping[str, Any]],
+    source: Source,
+    policy: Policy,
+    quality: Mapping[str, Any] | None,
 ) -> list[Document]:
     """Adjusted rates beside the published ones: by truth pairs, else by the model, else nothing is added."""
-    overall, groups = truth_rates(source.persons, source.facts)
+    overall, groups = truth_rates(source.persons, source.facts, policy.min_cell)
     if overall is None and quality is not None:
         left, right = (
             frozenset(batch for batch, _ in source.facts.get(kind, ())) for kind in ("completion", "wage")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
 
 import duckdb
 import pyarrow as pa
 
 from app.outcomes.facts import Facts
-from app.outcomes.linkage_error import MIN_PAIRS, Rates
+from app.outcomes.linkage_error import Rates
 from crypto.facts import SCHEMAS
 
 #: Groups by which linkage is known to differ.
@@ -44,7 +45,47 @@ from known left join about on about.record_ref = known.ours group by all
 """
 
 
-def truth_rates(persons: pa.Table, facts: Facts) -> tuple[Rates | None, Mapping[str, Mapping[str, Rates]]]:
+#: Records of known truth, of either kind, without which nothing is measured.
+LEAST_SAMPLE = 200
+
+
+@dataclass(frozen=True)
+class Known:
+    """Records of the education data whose truth is known: with a partner in the wage data, or without.
+
+    Attributes
+    ----------
+    same, joined_same : int
+        With a known partner; joined with one.
+    other, joined_other : int
+        Known to differ from some; joined with one of these.
+    """
+
+    same: int
+    joined_same: int
+    other: int
+    joined_other: int
+
+    def s(self) -> tuple[int, int]:
+        """Records joined and missed, by which s is told."""
+        return self.joined_same, self.same - self.joined_same
+
+    def f(self) -> tuple[int, int]:
+        """Records wrongly joined and rightly not, by which f is told."""
+        return self.joined_other, self.other - self.joined_other
+
+    def __sub__(self, others: Known) -> Known:
+        return Known(
+            self.same - others.same,
+            self.joined_same - others.joined_same,
+            self.other - others.other,
+            self.joined_other - others.joined_other,
+        )
+
+
+def truth_rates(
+    persons: pa.Table, facts: Facts, min_cell: int
+) -> tuple[Rates | None, Mapping[str, Mapping[str, Rates]]]:
     """s and f of the links between completions and wages.
 
     Parameters
@@ -53,13 +94,15 @@ def truth_rates(persons: pa.Table, facts: Facts) -> tuple[Rates | None, Mapping[
         ``person, batch, record_ref`` of a linkage run.
     facts : mapping
         By kind: batch id and validated facts; ``truth`` holds the pairs.
+    min_cell : int
+        Records that a group must hold on either side of a rate to have it, and those without it together.
 
     Returns
     -------
     overall : Rates or None
-        None where fewer than :data:`MIN_PAIRS` records are known of either kind.
+        As measured; None where fewer than :data:`LEAST_SAMPLE` records are known of either kind.
     groups : mapping of str to mapping of str to Rates
-        By dimension and code, where there are enough.
+        By dimension and code, where s or f is the group's own; the other is then the overall one.
     """
     if not facts.get("truth"):
         return None, {}
@@ -74,15 +117,46 @@ def truth_rates(persons: pa.Table, facts: Facts) -> tuple[Rates | None, Mapping[
             "right": [batch for batch, _ in facts.get("wage", ())],
         }
 
-        def by(group: str) -> dict[str, Rates]:
+        def by(group: str) -> dict[str, Known]:
             rows = connection.execute(_PAIRS.format(group=group), batches).fetchall()
-            found = {row[0]: _rates(*row[1:]) for row in rows if row[0] is not None}
-            return {code: rates for code, rates in found.items() if rates is not None}
+            return {row[0]: Known(*row[1:]) for row in rows if row[0] is not None}
 
-        return by("'all'").get("all"), {group: by(group) for group in GROUPS}
+        known = by("'all'").get("all", Known(0, 0, 0, 0))
+        if known.same < LEAST_SAMPLE or known.other < LEAST_SAMPLE:
+            return None, {}
+        groups = {name: group_rates(known, by(name), min_cell) for name in GROUPS}
+        return _rates(known, known), groups
 
 
-def _rates(n_s: int, hits: int, n_f: int, false: int) -> Rates | None:
-    if n_s < MIN_PAIRS or n_f < MIN_PAIRS:
-        return None
-    return Rates(Fraction(hits, n_s), Fraction(false, n_f), n_s, n_f, "truth pairs")
+def group_rates(known: Known, groups: Mapping[str, Known], min_cell: int) -> dict[str, Rates]:
+    """Rates of the groups of one dimension, none of which tells of fewer than ``min_cell`` records.
+
+    A group has its own s where so many were joined and so many missed, and its own f likewise. What is left
+    when all that is told is subtracted from the whole must be as many again, or nobody: else the smallest
+    group goes without as well.
+    """
+    own_s, own_f = (_told(side, known, groups, min_cell) for side in (Known.s, Known.f))
+    return {
+        code: _rates(groups[code] if code in own_s else known, groups[code] if code in own_f else known)
+        for code in sorted(own_s | own_f)
+    }
+
+
+def _told(
+    side: Callable[[Known], tuple[int, int]], known: Known, groups: Mapping[str, Known], min_cell: int
+) -> set[str]:
+    """Codes of the groups that have a rate of their own."""
+    told = {code for code, group in groups.items() if min(side(group)) >= min_cell}
+    while told:
+        rest = known
+        for code in told:
+            rest -= groups[code]
+        if min(side(rest)) >= min_cell or not any(side(rest)):
+            return told
+        told.remove(min(told, key=lambda code: (sum(side(groups[code])), code)))
+    return told
+
+
+def _rates(of_s: Known, of_f: Known) -> Rates:
+    s, f = Fraction(of_s.joined_same, of_s.same), Fraction(of_f.joined_other, of_f.other)
+    return Rates(s, f, of_s.same, of_f.other, "truth pairs")
