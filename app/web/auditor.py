@@ -9,12 +9,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.api.dependencies import ServiceDep
 from app.auth import Role
 from app.errors import ServiceError
-from app.flows import audit_views, auditor_views, queries, run_views
+from app.flows import audit_views, auditor_views, group_rates, queries, run_views
 from app.flows.audit_views import Selection
+from app.flows.group_rates import GroupRates
 from app.flows.service import Service
 from app.flows.sessions import Session
 from app.web import entry_words, run_charts
+from app.web.charts import Bar, Chart, Group, bars
 from app.web.site import render, seen_by
+from app.web.words import cohort
 
 router = APIRouter(prefix="/auditor", include_in_schema=False)
 
@@ -61,7 +64,32 @@ def agreement_page(
 def run_page(request: Request, run: str, service: ServiceDep, session: AuditorSession) -> Response:
     """A run: parameters, inputs, evidence by level, scores, match rates."""
     view = run_views.run_view(service, session.caller, run)
-    return render(request, "auditor/run.html", session, view=view, run=view.run, drawn=drawn(view.quality))
+    return render(
+        request,
+        "auditor/run.html",
+        session,
+        view=view,
+        run=view.run,
+        drawn=drawn(view.quality),
+        groups=_by_group(group_rates.group_rates(service, session.caller, run)) if view.quality else None,
+    )
+
+
+def _by_group(found: list[GroupRates]) -> list[tuple[GroupRates, Chart | None]]:
+    """Match rates with their drawings; a cohort as a whole is one figure and needs none."""
+    return [(each, _rates_chart(each, f"group{at}") if each.label else None) for at, each in enumerate(found)]
+
+
+def _rates_chart(found: GroupRates, name: str) -> Chart:
+    *rows, total = found.rows
+    return bars(
+        name,
+        f"Match rates by {found.label.lower()}",
+        f"Graduates of {cohort(found.cohort)}",
+        [Group(tuple(Bar(row["label"], row["rate"]) for row in rows))],
+        whole=(total["label"], total["rate"]) if total["rate"] is not None else None,
+        measure="Linked with any wage record",
+    )
 
 
 def drawn(quality: Any) -> dict[str, Any]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from fastapi.responses import StreamingResponse
 from markupsafe import escape
 from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import ServiceDep
-from app.api.runs import ENDED, LOOK_SECONDS
-from app.auth import Caller, Role
+from app.api.runs import ENDED
+from app.auth import Role
 from app.flows import run_linkage, run_views, show_runs
-from app.flows.service import Service
 from app.flows.sessions import Session
 from app.web.auditor import drawn
+from app.web.live import stream
 from app.web.site import go, posted_by, render, seen_by, templates
 
 router = APIRouter(prefix="/operator", include_in_schema=False)
@@ -58,6 +56,8 @@ def one(request: Request, run: str, service: ServiceDep, session: OperatorSessio
         ended=view.run["state"] in ENDED,
         stage=stage_words(view.run),
         drawn=drawn(view.quality),
+        # Figures about groups of persons are for those who asked, for owners and for auditors.
+        groups=None,
     )
 
 
@@ -65,30 +65,13 @@ def one(request: Request, run: str, service: ServiceDep, session: OperatorSessio
 async def events(run: str, service: ServiceDep, session: OperatorSession, request: Request) -> Response:
     """Parts of the run's page as server-sent events, each when it changed; `ended` is the last."""
     first = await run_in_threadpool(show_runs.show_run, service, session.caller, run)
-    return StreamingResponse(
-        _parts(request, service, session.caller, first),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    return stream(
+        request,
+        first,
+        lambda: show_runs.show_run(service, session.caller, run),
+        parts_of,
+        lambda seen: seen["state"] in ENDED,
     )
-
-
-async def _parts(
-    request: Request, service: Service, caller: Caller, state: dict[str, Any]
-) -> AsyncIterator[str]:
-    shown: dict[str, str] = {}
-    while True:
-        parts = parts_of(state)
-        for name, text in parts.items():
-            if shown.get(name) != text:
-                yield _event(name, text)
-        shown = parts
-        if state["state"] in ENDED:
-            yield _event("ended", str(state["state"]))
-            return
-        if await request.is_disconnected():
-            return
-        await asyncio.sleep(LOOK_SECONDS)
-        state = await run_in_threadpool(show_runs.show_run, service, caller, state["id"])
 
 
 def parts_of(run: Mapping[str, Any]) -> dict[str, str]:
@@ -99,11 +82,6 @@ def parts_of(run: Mapping[str, Any]) -> dict[str, str]:
 def progress(run: Mapping[str, Any]) -> str:
     """The part of the page that shows how far a run is."""
     return templates.get_template("operator/progress.html").render(run=run)
-
-
-def _event(name: str, text: str) -> str:
-    lines = "".join(f"data: {line}\n" for line in text.splitlines() if line.strip())
-    return f"event: {name}\n{lines}\n"
 
 
 @router.post("/agreements/{agreement}/runs")

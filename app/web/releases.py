@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from markupsafe import escape
+from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import ServiceDep
 from app.auth import Role
@@ -19,8 +21,10 @@ from app.flows.service import Service
 from app.flows.sessions import Session
 from app.web import answers
 from app.web.answers import Part
+from app.web.live import stream
 from app.web.questions import Asked, refusal, subtitle, titles
-from app.web.site import go, posted_by, render, seen_by
+from app.web.site import go, posted_by, render, seen_by, templates
+from app.web.words import stage_words
 
 router = APIRouter(prefix="/releases", include_in_schema=False)
 
@@ -92,6 +96,26 @@ def page(
     found = show_release(service, session.caller, release)
     context = answer(service, session, found, reference)
     return render(request, "partnership/release.html", session, **context)
+
+
+@router.get("/{release}/events")
+async def events(release: str, service: ServiceDep, session: ReaderSession, request: Request) -> Response:
+    """How far a release in preparation is, as server-sent events; `ended` is the last."""
+    first = await run_in_threadpool(show_release, service, session.caller, release)
+    return stream(
+        request,
+        first,
+        lambda: show_release(service, session.caller, release),
+        parts_of,
+        lambda seen: seen["status"] != PREPARING,
+    )
+
+
+def parts_of(release: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of the page that change while tables are made, as markup that is put in as it is."""
+    progress = release["progress"]
+    done = templates.get_template("partnership/_progress.html").render(progress=progress)
+    return {"stage": str(escape(stage_words(progress["stage"] if progress else "done"))), "progress": done}
 
 
 @router.post("/{release}/cancellation")

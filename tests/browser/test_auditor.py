@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from app.errors import ServiceError
 from app.flows import publish_release, seal_log, witness_log
+from app.flows.group_rates import group_rates
 from app.flows.publish_release import Question
 from app.flows.queries import list_agreements
 from app.flows.show_runs import list_runs, run_quality
@@ -123,6 +124,15 @@ def test_a_run_shows_the_figures_of_the_interface_as_charts_and_tables(visit: Vi
     for pair in quality["pairs"]:
         row = page.get_by_role("row", name=" × ".join(pair["organizations"]))
         expect(row.first).to_contain_text(f"{pair['matches']:,}")
+    rates = region.service, region.caller("auditor"), run
+    by_sex = next(each for each in group_rates(*rates) if each.label == "Sex")
+    shown = page.get_by_role("table", name="Match rates by sex")
+    for group in by_sex.rows:
+        row = shown.get_by_role("row").filter(
+            has=page.get_by_role("rowheader", name=group["label"], exact=True)
+        )
+        expect(row).to_contain_text(f"{group['rate']} %" if group["rate"] else "not shown")
+    expect(page.get_by_role("img", name="Match rates by sex")).to_be_visible()
     for each in list_runs(region.service, region.caller("auditor"), AGREEMENT)[:1]:
         expect(page.get_by_text(each["persons_sha256"])).to_be_visible()
 

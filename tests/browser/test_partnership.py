@@ -19,7 +19,7 @@ from app.flows.cube_here import Bystander
 from app.flows.publish_release import Question
 from app.main import create_app
 from app.settings import Settings
-from app.store import releases
+from app.store import cubes, releases
 from app.web import partnership
 from tests.browser.reading import read_csv, read_page
 from tests.browser.region import AGREEMENT, COHORTS, Region, running
@@ -257,6 +257,15 @@ def test_answer_when_it_takes_long_appears_in_place_and_without_scripts_by_itsel
         release = releases.find(tx, path.rsplit("/", 1)[-1])
     assert release is not None
     assert release.cube_id is not None
+    with unattended.service.store.transaction() as tx:
+        cube = cubes.find(tx, release.cube_id)
+        assert cube is not None
+        cube.stage, cube.done, cube.total = "tabulate", 40, 100
+    # The server says so; the page is not loaded again.
+    loaded = len(visitor.addresses)
+    expect(page.get_by_role("status")).to_have_text("Counting")
+    expect(page.get_by_text("40 %")).to_be_visible()
+    assert len(visitor.addresses) == loaded
     Bystander(unattended.service, release.cube_id).look()
     for each in (page, plain.page):
         expect(each.get_by_role("heading", level=1)).to_have_text("Employed two quarters after graduation")
