@@ -124,8 +124,8 @@ def annotate(
 
 _NOTES: Mapping[Basis, str] = {
     "truth pairs": (
-        "Adjusted rates allow for missed and false links, by the agencies' pairs of known truth: overall, and "
-        "of a group where enough of its pairs were missed or falsely joined. "
+        "Adjusted rates allow for missed and false links, by the agencies' pairs of known truth: overall, or "
+        "of a group where enough of its pairs failed. "
         "They stand beside the raw rates and do not replace them."
     ),
     "model-based": (
