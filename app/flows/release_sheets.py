@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from app.outcomes.dimensions import DIMENSIONS
+
 Kind = Literal["code", "text", "status", "count", "percent", "points", "ratio", "dollars"]
 Value = str | int | bool | None
 Document = Mapping[str, Any]
@@ -44,7 +46,7 @@ class Sheet:
     Attributes
     ----------
     name : str
-        ``table``, ``bands``, ``flows`` or ``gap``; also in file names.
+        ``table``, ``bands``, ``flows``, ``gap`` or ``linked``; also in file names.
     title : str
     columns : tuple of Column
     lines : tuple of Line
@@ -112,6 +114,8 @@ def sheets(release: Document, gap: Document | None = None) -> list[Sheet]:
         found.append(_shares("flows", "Where they work: industry and state", codes, table["flows"]))
     if gap is not None:
         found.append(_gap(gap))
+    if table.get("match_rates"):
+        found.append(_linked(table["match_rates"]))
     return found
 
 
@@ -149,6 +153,28 @@ def _keyed(name: str, title: str, columns: Sequence[Column], rows: Sequence[Docu
         for row in rows
     )
     return Sheet(name, title, tuple(columns), lines)
+
+
+def _linked(matches: Sequence[Document]) -> Sheet:
+    """Match rates of the whole and of single dimensions, beside a table whose own groups have none."""
+    whole = matches[0]["total"]
+    columns = (
+        Column("dimension", "Dimension", "code"),
+        Column("code", "Code", "code"),
+        _LABEL,
+        _STATUS,
+        _N,
+        Column("linked", "Linked", "count"),
+        _LINKED,
+    )
+    lines = []
+    for match in matches:
+        for row in match["rows"]:
+            ((name, code),) = row["key"].items()
+            label = f"{DIMENSIONS[name].label}: {row['label']}"
+            lines.append(Line((name, code, label, row["status"], row["n"], row["found"], row["rate"])))
+    total = ("TOTAL", "TOTAL", whole["label"], whole["status"], whole["n"], whole["found"], whole["rate"])
+    return Sheet("linked", "Match rates by group", columns, (*lines, Line(total, is_total=True)))
 
 
 def _shares(name: str, title: str, codes: Sequence[Column], rows: Sequence[Document]) -> Sheet:

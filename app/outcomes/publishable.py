@@ -6,7 +6,6 @@ The one place that knows which treatment leads to which figures. What comes out 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from app.disclosure.nested import Beside, figures
@@ -25,8 +24,8 @@ from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source, bands, contribution, flows, quantiles
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
-from app.outcomes.match_rates import make_matches, published_matches, with_matches, without_matches
-from app.outcomes.measures import Earnings, FoundInQuarter, Matched
+from app.outcomes.match_rates import OF_ALL, make_matches, matched_beside, published_matches, with_matches
+from app.outcomes.measures import Earnings, FoundInQuarter
 from app.outcomes.tabulate import tabulate_plan
 from app.outcomes.truth import truth_rates
 
@@ -44,6 +43,7 @@ def plan_documents(
     quality: Mapping[str, Any] | None = None,
     published: Sequence[Sequence[Mapping[str, Any]]] = (),
     shares: Sequence[Document] | None = None,
+    matches: Sequence[Document] = (),
 ) -> list[Document]:
     """Documents of the plan: the total's first, then one per dimension, or whatever ``shares`` hold.
 
@@ -63,6 +63,8 @@ def plan_documents(
         stay as they are; what is made here is protected beside them.
     shares : sequence of mapping, optional
         Tables of shares that were protected already, as one cube; what stands beside them is added here.
+    matches : sequence of mapping
+        Match rates that were protected beside these.
 
     Raises
     ------
@@ -78,10 +80,10 @@ def plan_documents(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     match declared.disclosure:
         case "proportion" | "bands":
-            return _rates(declared, cohort, dimensions, source, policy, quality, published, shares)
+            return _rates(declared, cohort, dimensions, source, policy, quality, published, shares, matches)
         case "quantiles":
             documents = _quantiles(declared, cohort, dimensions, source, policy)
-            return [without_matches(document) for document in documents]
+            return with_matches(documents, published_matches(published), note=OF_ALL)
         case "contribution":
             if OF_PROGRAMS & set(permitted):
                 raise OutcomesError(
@@ -89,7 +91,7 @@ def plan_documents(
                     "A contribution is not published under an agreement that has tables by program.",
                 )
             figure = protect_contribution(contribution(cohort, source), policy)
-            return [without_matches(figure.to_document())]
+            return with_matches([figure.to_document()], published_matches(published), note=OF_ALL)
         case _:
             raise OutcomesError("OTHER_TREATMENT", "This is made from tables that are published already.")
 
@@ -103,6 +105,7 @@ def _rates(
     quality: Mapping[str, Any] | None,
     published: Sequence[Sequence[Mapping[str, Any]]],
     shares: Sequence[Document] | None,
+    crossed: Sequence[Document],
 ) -> list[Document]:
     matches = published_matches(published)
     known = [*published, matches] if matches else published
@@ -112,12 +115,10 @@ def _rates(
         nested = _nested(declared, known)
         documents = _one_way(declared, cohort, dimensions, source, policy, nested, _withheld(known))
     if "matched" in declared.within:
-        documents = (
-            _matched(declared, cohort, dimensions, source, policy, documents, matches)
-            if shares is None
-            # One more layer in whatever is ever proven of these persons (docs/adr/0007).
-            else [without_matches(document) for document in documents]
-        )
+        if shares is None:
+            documents = _matched(declared, cohort, dimensions, source, policy, documents, matches)
+        else:
+            documents = with_matches(documents, matches or crossed)
     if declared.disclosure == "bands":
         figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
         if documents[0]["total"]["found"] is None:
@@ -141,10 +142,10 @@ def _matched(
 ) -> list[Document]:
     """Match rates of groups beside the figures: those that are out already, or new ones."""
     if not matches:
-        assert declared.measure is not None
-        beside = replace(INDICATORS["matched"], measure=Matched.beside(declared.measure))
         groups = [name for name in dimensions if DIMENSIONS[name].rows is not Rows.PLACES]
-        linked, found = (_tables(each, cohort, groups, source) for each in (beside, declared))
+        linked, found = (
+            _tables(each, cohort, groups, source) for each in (matched_beside(declared), declared)
+        )
         matches = make_matches(linked, found, documents, policy)
     return with_matches(documents, matches)
 

@@ -88,6 +88,8 @@ def _chart(
             return gaps(
                 "gap", f"Gap: {title}", compared, [_gap(each) for each in sheet.records()], source=source
             )
+        case "linked":
+            return None
         case _:
             return _main(table, sheet, title, subtitle, source)
 

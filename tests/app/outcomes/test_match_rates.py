@@ -10,8 +10,10 @@ import pytest
 
 from app.disclosure.policy import Policy
 from app.disclosure.treatment import Treatment
+from app.flows.release_sheets import sheets
+from app.outcomes.crossed_matches import crossed_matches
 from app.outcomes.figures import Source
-from app.outcomes.match_rates import NOT_GIVEN, published_matches
+from app.outcomes.match_rates import NOT_GIVEN, OF_ALL, OF_SINGLE, published_matches, with_matches
 from app.outcomes.plan import Plan, plan_cube
 from app.outcomes.publishable import plan_documents
 from tests.app.outcomes.builders import completion, facts, persons, wage
@@ -90,9 +92,8 @@ def made(indicator: str, depth: int) -> list[dict[str, Any]]:
     ).documents
 
 
-@pytest.mark.parametrize(("indicator", "depth"), [("employed_q4", 2), ("median_earnings_q2", 1)])
-def test_figure_without_match_rates_says_that_there_are_none(indicator: str, depth: int) -> None:
-    for document in made(indicator, depth):
+def test_figure_without_match_rates_says_that_there_are_none() -> None:
+    for document in made("median_earnings_q2", 1):
         assert NOT_GIVEN in document["notes"]
         assert not any("matched" in row for row in [*document["rows"], document["total"]])
 
@@ -100,3 +101,64 @@ def test_figure_without_match_rates_says_that_there_are_none(indicator: str, dep
 @pytest.mark.parametrize("indicator", ["employed_q4", "continued_education"])
 def test_figure_that_has_match_rates_or_needs_none_does_not_speak_of_them(indicator: str) -> None:
     assert not any(NOT_GIVEN in document["notes"] for document in made(indicator, 1))
+
+
+@pytest.mark.parametrize("indicator", ["median_earnings_q2", "earnings_percentiles_y1", "contribution"])
+def test_figure_that_is_no_share_repeats_match_rates_that_are_out(indicator: str) -> None:
+    region = source()
+    out = documents(region)
+    known = {tuple(each["by"]): each for each in published_matches([out])}
+    for document in documents(region, indicator, out):
+        matched = known[tuple(document["by"])]
+        assert document["total"]["matched"]["rate"] == matched["total"]["rate"] == "84.0"
+        assert [row["matched"]["rate"] for row in document["rows"]] == [r["rate"] for r in matched["rows"]]
+        assert OF_ALL in document["notes"]
+
+
+def crossed() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A table by sex and pathway, and match rates proven beside it."""
+    shares = made("employed_q4", 2)
+    matches, proof = crossed_matches(
+        "employed_q4", "2021-22", shares, [], source(), POLICY, lambda step, done, total: None
+    )
+    assert proof["columns"] > 0
+    return with_matches(shares, matches), matches
+
+
+def test_crossed_table_carries_the_match_rates_of_its_single_dimensions() -> None:
+    tables = {tuple(document["by"]): document for document in crossed()[0]}
+    assert tables[()]["total"]["matched"]["rate"] == "84.0"
+    assert rows(tables[("sex",)])["Female"]["rate"] == "90.0"
+    both = tables[("sex", "pathway")]
+    assert [each["by"] for each in both["match_rates"]] == [[], ["sex"], ["pathway"]]
+    by_sex = {row["label"]: row["rate"] for row in both["match_rates"][1]["rows"]}
+    assert (by_sex["Female"], by_sex["Male"]) == ("90.0", "75.0")
+    assert both["match_rates"][0]["total"]["found"] == 420
+    assert OF_SINGLE in both["notes"]
+    assert not any("matched" in row for row in [*both["rows"], both["total"]])
+    # What is out of a crossed cube is known again by the next one.
+    again = published_matches([list(tables.values())])
+    assert {tuple(each["by"]) for each in again} == {(), ("sex",), ("pathway",)}
+
+
+def test_crossed_match_rate_that_leaves_few_linked_without_work_is_withheld() -> None:
+    region = source({"Female": (300, 224, 220), "Male": (200, 150, 120)})
+    shares = plan_documents("employed_q4", "2021-22", ["sex"], region, POLICY)
+    plain = [
+        {**document, "rows": [{k: v for k, v in row.items() if k != "matched"} for row in document["rows"]]}
+        for document in shares
+    ]
+    # Everybody's total and both sexes are out: four women are linked and were not found.
+    assert {row["found"] for row in plain[1]["rows"]} >= {220, 120}
+    matches, _ = crossed_matches(
+        "employed_q4", "2021-22", plain, [], region, POLICY, lambda step, done, total: None
+    )
+    told = {row["key"]["sex"]: row["found"] for row in matches[1]["rows"]} if matches else {}
+    assert (told.get("Female"), told.get("Male")) == (None, None)
+
+
+def test_sheet_of_match_rates_stands_beside_a_crossed_table() -> None:
+    both = next(document for document in crossed()[0] if len(document["by"]) == 2)
+    linked = next(sheet for sheet in sheets({"table": both}) if sheet.name == "linked")
+    told = {record["label"]: record["linked_rate"] for record in linked.records()}
+    assert (told["Sex: Female"], told["Total"]) == ("90.0", "84.0")
