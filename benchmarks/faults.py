@@ -54,7 +54,7 @@ def campaign(kills: int, minutes: float, seed: int) -> tuple[Tally, int, list[st
             except Exception as error:  # noqa: BLE001 (a story that breaks off is a finding, and is counted)
                 problems.append(f"seed {seed + stories}: {type(error).__name__}: {str(error)[:3000]}")
             stories += 1
-            print(f"{stories} stories, {tally.kills.total()} kills, {len(problems)} problems", flush=True)
+            print(f"{stories} stories, {tally.kills.total()} kills", *problems[-1:], flush=True)
         dask.stop()
     return tally, stories, problems
 

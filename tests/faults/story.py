@@ -30,7 +30,8 @@ from crypto.wire import read_manifest
 from tests.faults.processes import DaskWorkers, Node
 from tests.flows.linkage_world import AGREEMENT, COHORTS
 
-PATIENCE = 120.0
+#: Seconds that anything may take: long, for campaigns run beside other work.
+PATIENCE = 900.0
 #: Attempts are given up after five workers died over a run, blocks after four losses; this leaves one each.
 KILLS_PER_RUN = {"worker": 3, "Dask worker": 2}
 #: In which phase the first, second, … kill of a story falls.
