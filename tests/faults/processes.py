@@ -140,7 +140,7 @@ class Node:
 
     def ready(self, stop: threading.Event | None = None) -> bool:
         """Wait until the API answers; False if `stop` is set before."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not (stop is not None and stop.is_set()):
             try:
                 if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
