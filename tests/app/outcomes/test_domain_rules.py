@@ -1,0 +1,209 @@
+"""Rules of the domain that no golden case holds: pathways, families, provisional and final, trends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pytest
+
+from app.outcomes.derived import trend
+from app.outcomes.errors import OutcomesError
+from app.outcomes.tabulate import tabulate
+from app.outcomes.thresholds import parse_thresholds
+from tests.app.outcomes.builders import completion, facts, participation, persons, wage
+
+AS_OF = date(2026, 11, 22)
+BATCHES = {"edu-1": "edu", "oh-1": "39", "np-1": "np"}
+Row = Mapping[str, object]
+
+PATHWAYS = {
+    "HSE": [{"award_kind": "HSE", "hse_type": kind} for kind in ("GED", "OTHER")],
+    "CERTIFICATE": [{"award_level": level} for level in ("01", "1A", "1B", "02", "04")],
+    "ASSOCIATE": [{"award_level": "03"}],
+    "BACHELOR": [{"award_level": "05"}],
+    "GRADUATE": [{"award_level": level} for level in ("06", "07", "08", "17", "18", "19")],
+    "INDUSTRY": [{"award_kind": "INDUSTRY", "credential_type": "IndustryCertification"}],
+    "APPRENTICESHIP": [
+        {"award_kind": "APPRENTICESHIP", "credential_type": "ApprenticeshipCertificate"},
+    ],
+}
+
+
+def source(
+    people: Sequence[str], awards: Sequence[Row], wages: Sequence[Row], spells: Sequence[Row] = ()
+) -> dict[str, Any]:
+    given = {
+        "completion": [("edu-1", facts("completion", awards))],
+        "wage": [("oh-1", facts("wage", wages))],
+        "participation": [("np-1", facts("participation", spells))],
+    }
+    return {"persons": persons(people, BATCHES), "facts": given}
+
+
+def test_pathway_of_every_kind_and_level_is_that_of_the_domain() -> None:
+    kinds = [(pathway, marks) for pathway, each in PATHWAYS.items() for marks in each]
+    people = [f"p{i}" for i in range(len(kinds))]
+    awards = [
+        completion(
+            person,
+            **({"award_level": None} if "award_kind" in marks else {}),
+            **marks,
+        )
+        for person, (_, marks) in zip(people, kinds, strict=True)
+    ]
+    table = tabulate("employed_q4", "2021-22", ("pathway",), **source(people, awards, []), as_of=AS_OF)
+    counted = {key[0]: cell.n for key, cell in zip(table.keys, table.cells, strict=True)}
+    assert counted == {pathway: len(each) for pathway, each in PATHWAYS.items()}
+
+
+def thresholds() -> Any:
+    amounts = {"a1i0p0s0t0": 30_000, "a1i0p1s0t0": 45_000}
+    return parse_thresholds(
+        [
+            {
+                "source": "test",
+                "version": "1",
+                "county_fips": "39061",
+                "family_type": family,
+                "year": str(year),
+                "annual_amount": str(amount),
+                "licence_note": "invented",
+            }
+            for family, amount in amounts.items()
+            for year in (2022, 2023)
+        ]
+    )
+
+
+def reached(wages: Sequence[Row], as_of: date, spells: Sequence[Row] = ()) -> tuple[int, int]:
+    awards = [completion("p", award_date="2022-05-14", county_fips="39061")]
+    given = source(["p"], awards, wages, spells)
+    total = tabulate("self_sufficient", "2021-22", (), **given, as_of=as_of, thresholds=thresholds()).total
+    return total.n, total.found
+
+
+#: Q4 to Q7 of an award of 2022Q2.
+LATER = ("2023Q2", "2023Q3", "2023Q4", "2024Q1")
+BEFORE_FINAL, FINAL = date(2024, 9, 26), date(2024, 9, 27)  # 180 days after 2024-03-31
+
+
+def test_self_sufficiency_is_four_times_q4_until_four_quarters_are_final_and_their_sum_from_then() -> None:
+    falling = [wage("p", "39", quarter, 7500 if at == 0 else 100) for at, quarter in enumerate(LATER)]
+    rising = [wage("p", "39", quarter, 100 if at == 0 else 9967) for at, quarter in enumerate(LATER)]
+    assert (reached(falling, BEFORE_FINAL), reached(falling, FINAL)) == ((1, 1), (1, 0))
+    # 100 + 3 × 9,967 = 30,001
+    assert (reached(rising, BEFORE_FINAL), reached(rising, FINAL)) == ((1, 0), (1, 1))
+
+
+def test_threshold_is_that_of_the_family_that_a_program_reported_last_and_of_one_adult_otherwise() -> None:
+    wages = [wage("p", "39", "2023Q2", 8000)]
+    alone = participation("p", family_type="a1i0p0s0t0", entry_date="2020-01-10")
+    child = participation("p", family_type="a1i0p1s0t0", entry_date="2021-01-10")
+    unknown = participation("p", family_type="a1i0p0s3t0", entry_date="2021-01-10")
+    assert reached(wages, BEFORE_FINAL) == (1, 1)
+    assert reached(wages, BEFORE_FINAL, [alone, child]) == (1, 0)
+    assert reached(wages, BEFORE_FINAL, [child, {**alone, "entry_date": "2022-01-10"}]) == (1, 1)
+    # A family of which the table has no amounts is taken as one adult.
+    assert reached(wages, BEFORE_FINAL, [unknown]) == (1, 1)
+
+
+def test_person_in_a_county_without_thresholds_is_in_no_denominator() -> None:
+    awards = [completion("p", award_date="2022-05-14", county_fips="39017")]
+    given = source(["p"], awards, [wage("p", "39", "2023Q2", 90_000)])
+    total = tabulate(
+        "self_sufficient", "2021-22", (), **given, as_of=BEFORE_FINAL, thresholds=thresholds()
+    ).total
+    assert (total.n, total.found) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("reports", "found"),
+    [
+        # A newer version replaces, whatever its place in the file; a lower one does not.
+        ([("1", 5000, "a"), ("2", 0, "a")], 0),
+        ([("2", 5000, "a"), ("1", 0, "a")], 1),
+        # Another account of the same employer is another report: they add up.
+        ([("1", -200, "a"), ("1", 200, "b")], 0),
+        ([("1", -200, "a"), ("1", 201, "b")], 1),
+    ],
+)
+def test_wages_are_the_newest_report_of_each_account_added_up(
+    reports: Sequence[tuple[str, int, str]], found: int
+) -> None:
+    rows = [
+        wage(
+            "p",
+            "39",
+            "2023Q2",
+            amount,
+            report_version=version,
+            account_token=(account * 64),
+            adjustment=str(amount < 0).lower(),
+        )
+        for version, amount, account in reports
+    ]
+    table = tabulate("employed_q4", "2021-22", (), **source(["p"], [completion("p")], rows), as_of=AS_OF)
+    assert table.total.found == found
+
+
+# ---------------------------------------------------------------- trends
+
+
+def published(cohort: str, rate: str, **changes: Any) -> dict[str, Any]:
+    total = {"key": {}, "status": "published", "n": 100, "found": 70, "rate": rate}
+    return {
+        "indicator": "employed_q4",
+        "title": "Employed",
+        "definition": "The same.",
+        "cohort": cohort,
+        "vintage": "FINAL",
+        "by": [],
+        "rows": [],
+        "total": total,
+        "coverage": {"text": "…"},
+        "contributors": ["ohio", "wages-39"],
+        "breaks": [],
+    } | changes
+
+
+def test_trend_is_one_point_for_each_cohort_and_flags_where_definition_or_contributors_changed() -> None:
+    tables = [
+        published("2019-20", "70.0"),
+        published("2020-21", "71.0"),
+        published("2021-22", "72.0", contributors=["ohio", "wages-21", "wages-39"]),
+        published("2022-23", "73.0", contributors=["ohio", "wages-21", "wages-39"], definition="Another."),
+    ]
+    points = trend(tables)["points"]
+    assert [(point["cohort"], point["rate"]) for point in points] == [
+        ("2019-20", "70.0"),
+        ("2020-21", "71.0"),
+        ("2021-22", "72.0"),
+        ("2022-23", "73.0"),
+    ]
+    assert [point["reasons"] for point in points] == [[], [], ["contributors"], ["definition"]]
+    assert [point["break_in_series"] for point in points] == [False, False, True, True]
+
+
+def test_trend_of_one_table_by_cohort_year_takes_its_rows_and_its_breaks() -> None:
+    rows = [
+        {"key": {"cohort_year": year}, "status": status, "n": n, "found": None, "rate": rate}
+        for year, status, n, rate in (
+            ("2020-21", "published", 100, "70.0"),
+            ("2021-22", "withheld", None, None),
+        )
+    ]
+    table = published("2020-21..2021-22", "71.0", by=["cohort_year"], rows=rows, breaks=["2021-22"])
+    points = trend([table])["points"]
+    assert [(p["cohort"], p["rate"], p["break_in_series"]) for p in points] == [
+        ("2020-21", "70.0", False),
+        ("2021-22", None, True),
+    ]
+
+
+def test_trend_of_several_indicators_or_of_none_is_refused() -> None:
+    for tables in ([], [published("2020-21", "1"), published("2021-22", "2", indicator="employed_q2")]):
+        with pytest.raises(OutcomesError) as caught:
+            trend(tables)
+        assert caught.value.code == "NOT_A_SERIES"
