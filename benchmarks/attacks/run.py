@@ -64,7 +64,7 @@ def graph_figures(population: Population, profile: Profile) -> Figures:
     for overlap in OVERLAPS:
         mine, hers, truth = _groups(some, overlap)
         found[f"graph matching, {overlap:.0%}"] = graph.attack(
-            stolen(mine, profile), averaged(hers, profile), truth
+            stolen(mine, profile), averaged(hers, profile), stolen(hers, profile, key=4), truth
         )
     return found
 
@@ -121,8 +121,8 @@ def section(population: Population, figures: Mapping[str, Figures]) -> str:
     return (
         f"{len(population.numbers):,} persons of {population.name}, clean text on both sides. Shares of "
         "persons re-identified; chance is one in the number of persons. Overlaps are shares of the "
-        "attacker's register that are among the encoded; known pairs are shares of the persons whose "
-        f"encoding she knows to begin with; {graphs}. "
+        "encoded persons who are in the attacker's register, which is as large and holds as many strangers; "
+        f"known pairs are shares of the persons whose encoding she knows to begin with; {graphs}. "
         f"She knows the profile and adapts to every t.\n\n{verdict}"
         + results.table(["attack", *figures], rows)
     )
