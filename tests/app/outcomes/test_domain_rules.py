@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from app.outcomes.derived import trend
 from app.outcomes.errors import OutcomesError
 from app.outcomes.tabulate import tabulate
 from app.outcomes.thresholds import parse_thresholds
+from crypto.errors import InputError
 from tests.app.outcomes.builders import completion, facts, participation, persons, wage
 
 AS_OF = date(2026, 11, 22)
@@ -207,3 +209,90 @@ def test_trend_of_several_indicators_or_of_none_is_refused() -> None:
         with pytest.raises(OutcomesError) as caught:
             trend(tables)
         assert caught.value.code == "NOT_A_SERIES"
+
+
+# ---------------------------------------------------------------- who counts, and when
+
+
+def test_exclusion_of_a_deleted_award_excludes_nobody() -> None:
+    excluded = {"exclusion_reason": "DECEASED", "exclusion_date": "2022-08-01"}
+    awards = [
+        completion("p", completion_id="c1"),
+        completion("p", completion_id="c2", award_level="01", **excluded),
+        completion("p", completion_id="c2", award_level="01", version=2, is_deleted="true", **excluded),
+    ]
+    table = tabulate("employed_q4", "2021-22", (), **source(["p"], awards, []), as_of=AS_OF)
+    assert table.total.n == 1
+
+
+@pytest.mark.parametrize(
+    ("award", "year"), [("2021-06-30", "2020-21"), ("2021-07-01", "2021-22"), ("2021-07", "2021-22")]
+)
+def test_academic_year_of_an_award_begins_in_july(award: str, year: str) -> None:
+    given = source(["p"], [completion("p", award_date=award)], [])
+    table = tabulate("employed_q4", "2020-21..2021-22", ("cohort_year",), **given, as_of=AS_OF)
+    assert {key[0] for key, cell in zip(table.keys, table.cells, strict=True) if cell.n} == {year}
+    assert tabulate("employed_q4", "2021", (), **given, as_of=AS_OF).total.n == 1
+
+
+def test_two_records_of_one_person_in_one_file_are_two_reports_and_both_count() -> None:
+    given = source(["p", "twin"], [completion("p")], [wage("p", "39", "2023Q2", -50, adjustment="true")])
+    given["facts"]["wage"] = [
+        (
+            "oh-1",
+            facts(
+                "wage",
+                [
+                    wage("p", "39", "2023Q2", -50, adjustment="true"),
+                    wage("twin", "39", "2023Q2", 60),
+                ],
+            ),
+        )
+    ]
+    # Linkage found that the two are one person.
+    given["persons"] = pa.table(
+        {
+            "person": [0] * given["persons"].num_rows,
+            **{name: given["persons"][name] for name in ("batch", "record_ref")},
+        }
+    )
+    assert tabulate("employed_q4", "2021-22", (), **given, as_of=AS_OF).total.found == 1
+
+
+def test_question_is_refused_until_the_day_after_its_last_reference_quarter() -> None:
+    given = source(["p"], [completion("p")], [])
+    with pytest.raises(OutcomesError) as caught:
+        tabulate("employed_q4", "2021-22", (), **given, as_of=date(2023, 6, 30))
+    assert caught.value.code == "REFERENCE_QUARTER_OPEN"
+    assert tabulate("employed_q4", "2021-22", (), **given, as_of=date(2023, 7, 1)).total.n == 1
+
+
+@pytest.mark.parametrize(("persons_", "told"), [(9, ()), (10, ("edu-1",))])
+def test_organization_of_fewer_awards_than_the_least_minimum_cell_is_no_contributor(
+    persons_: int, told: tuple[str, ...]
+) -> None:
+    people = [f"p{i}" for i in range(persons_)]
+    given = source(people, [completion(person) for person in people], [])
+    assert tabulate("employed_q4", "2021-22", (), **given, as_of=AS_OF).about.contributors == told
+
+
+def test_threshold_table_with_a_row_twice_or_of_two_sources_is_refused() -> None:
+    row = {
+        "source": "test",
+        "version": "1",
+        "county_fips": "39061",
+        "family_type": "a1i0p0s0t0",
+        "year": "2022",
+        "annual_amount": "30000",
+        "licence_note": "invented",
+    }
+    for rows, code in (
+        ([row, row], "DUPLICATE_KEY"),
+        ([row, {**row, "year": "2023", "source": "other"}], "BAD_VALUE"),
+    ):
+        with pytest.raises(InputError) as caught:
+            parse_thresholds(rows)
+        assert (caught.value.code, caught.value.problems[0].code) == ("INVALID_ROWS", code)
+    with pytest.raises(InputError) as caught:
+        parse_thresholds([row, {**row, "year": "2024"}])
+    assert caught.value.code == "THRESHOLD_GAP"
