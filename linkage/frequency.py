@@ -8,6 +8,7 @@ partner is certain are no rivals of those that still look for one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 _CLASSES = (1, 2, 4, 9, 25)
 #: Number of classes.
 CLASSES = len(_CLASSES) + 1
+#: Pairs' worth of trust in that rarity says nothing, and steps of the estimate.
+_PSEUDO, _ITERATIONS = 5.0, 20
 #: Probability from which a record's partner counts as certain.
 _CERTAIN = 0.99
 
@@ -65,14 +68,24 @@ def rivalry(left: Ints, right: Ints, probability: Floats, identical: NDArray[np.
     return Rivalry(~(left_taken & right_taken), rarity.astype(np.int64))
 
 
-def spread(shares: Floats, finer: Floats) -> Floats:
-    """Split a class's shares over the classes of rivalry as another class's finer shares are split.
+def worth(rivals: Rivalry, odds: Floats, competing: Callable[[Floats], Floats]) -> Floats:
+    """What to add to the log-odds of each pair for the rarity of its identical filter; 0 for other pairs.
 
-    Parameters
-    ----------
-    shares : ndarray of float, shape (n,)
-    finer : ndarray of float, shape (n * (1 + CLASSES),)
-        Undivided categories first, then all categories once per class of rivalry.
+    Only the shares of the classes of rivalry among matches and among others are estimated; what else the
+    model knows stays as it is.
     """
-    table = finer.reshape(1 + CLASSES, len(shares))
-    return np.asarray((table / table.sum(axis=0) * shares).ravel())
+    known = rivals.rarity >= 0
+    usual = np.bincount(rivals.rarity[known], minlength=CLASSES) + 1.0
+    usual *= _PSEUDO / usual.sum()
+    counted = known & rivals.possible
+    more = np.zeros(len(odds))
+    for _ in range(_ITERATIONS):
+        p = competing(odds + more)
+        shares = []
+        for weight in (p, 1.0 - p):
+            share = np.bincount(rivals.rarity[counted], weights=weight[counted], minlength=CLASSES) + usual
+            shares.append(share / share.sum())
+        before, more = more, np.where(known, np.log(shares[0] / shares[1])[rivals.rarity], 0.0)
+        if float(np.abs(more - before).max(initial=0.0)) < 1e-3:
+            break
+    return more

@@ -17,6 +17,7 @@ from linkage.model import (
     Classes,
     Fit,
     Floats,
+    Gaps,
     Ints,
     Parameters,
     class_log_likelihood,
@@ -36,7 +37,12 @@ _SEED = 10
 
 
 def relative_classes(
-    patterns: Patterns, sizes: Sequence[int], scores: Sequence[Floats], *, max_iterations: int = 200
+    patterns: Patterns,
+    sizes: Sequence[int],
+    scores: Sequence[Floats],
+    gaps: Sequence[Gaps] = (),
+    *,
+    max_iterations: int = 200,
 ) -> tuple[Classes, tuple[float, ...]]:
     """How pairs that are no matches come to be alike, as latent classes of the pairs inside one source.
 
@@ -45,21 +51,24 @@ def relative_classes(
     to such a class: one is started from the pairs that agree in each comparison, and all are estimated beside
     the random pairs (Lazarsfeld and Henry, "Latent structure analysis", 1968).
 
+    A class reaches over all pairs, whatever made them candidates: those who live in one town are mostly none.
+
     Returns
     -------
     (classes, pairs of each)
     """
-    values, counts = patterns.values, patterns.candidates
+    values, counts = patterns.values, patterns.candidates + patterns.others
 
     def shares(weight: Floats) -> tuple[Floats, ...]:
-        return tuple(
+        found = [
             shares_of(values[:, g], weight, size, np.full(size, 1.0 / size)) for g, size in enumerate(sizes)
-        )
+        ]
+        return tuple(gap.even(x) for gap, x in zip(gaps, found, strict=True)) if gaps else tuple(found)
 
     seeds = [counts * a for a in _seeds(values, scores) if float(counts @ a) >= _SEED]
     u, classes = random_shares(patterns, sizes), [shares(seed) for seed in seeds]
     number = np.array([seed.sum() for seed in seeds])
-    total = float((patterns.candidates + patterns.others).sum())
+    total = float(counts.sum())
     for _ in range(max_iterations if len(classes) else 0):
         logs = [class_log_likelihood(values, u) + np.log(max(total - number.sum(), 1.0))]
         logs += [
@@ -70,9 +79,7 @@ def relative_classes(
         before, number = number, member.sum(axis=1)
         classes = [shares(weight) for weight in member]
         u = tuple(
-            shares_of(
-                values[:, g], counts - member.sum(axis=0) + patterns.others, size, np.full(size, 0.5 / size)
-            )
+            shares_of(values[:, g], counts - member.sum(axis=0), size, np.full(size, 0.5 / size))
             for g, size in enumerate(sizes)
         )
         if float(np.abs(number - before).max()) < 1e-3 * float(number.max()):
@@ -175,10 +182,11 @@ def views_by_chance(patterns: Patterns, levels: Sequence[FilterLevels], size: in
     cells = decode(np.arange(size), sizes) if len(sizes) > 1 else np.arange(size)[:, None]
     absent = cells < 0
     np.add.at(counted, _cell(patterns.values, sizes), np.where(missing.all(axis=1), 0.0, everything))
-    for gap in np.unique(missing[~missing.all(axis=1)], axis=0):
+    # Gaps that no pair here has may be common elsewhere: how cells compare within them is foreseen alone.
+    for gap in np.unique(absent[~absent.all(axis=1)], axis=0):
         like = (absent == gap).all(axis=1)
         density = sum(number * np.exp(class_log_likelihood(cells[like], share)) for share, number in shares)
-        total = float(everything[(missing == gap).all(axis=1)].sum())
+        total = max(float(everything[(missing == gap).all(axis=1)].sum()), 1.0)
         foreseen[like] = density * (total / max(float(np.sum(density)), 1e-300))
     both = 0.5 * counted + 0.5 * foreseen + 1e-9
     return np.asarray(both / both.sum())
@@ -198,28 +206,6 @@ def with_given_u(p: Parameters, u: Sequence[Floats], given: Sequence[bool]) -> P
     known how different persons compare, everything beyond is matches.
     """
     return replace(p, u=tuple(new if g else old for old, new, g in zip(p.u, u, given, strict=True)))
-
-
-def from_posterior(
-    patterns: Patterns, sizes: Sequence[int], matched: Floats, others: Floats, old: Parameters, r: Classes
-) -> Parameters:
-    """Parameters for finer categories, from what is already believed of each pattern.
-
-    Parameters
-    ----------
-    matched : ndarray of float, shape (n_patterns,)
-        Expected matches of each pattern.
-    others : ndarray of float, shape (n_patterns,)
-        Expected random pairs of each pattern, among candidates and others.
-    """
-
-    def shares(counts: Floats) -> tuple[Floats, ...]:
-        return tuple(
-            shares_of(patterns.values[:, g], counts, size, np.full(size, 0.5 / size))
-            for g, size in enumerate(sizes)
-        )
-
-    return replace(old, m=shares(matched), u=shares(others), r=r)
 
 
 @contextmanager

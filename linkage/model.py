@@ -128,6 +128,54 @@ def shares_of(values: Ints, counts: Floats, size: int, pseudo: Floats) -> Floats
     return np.asarray(total / total.sum())
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """Which parts of one joint comparison are missing in each of its categories.
+
+    Attributes
+    ----------
+    of : ndarray of int64, shape (n_categories,)
+        Number of the gap; categories with the same parts missing have the same.
+    share : ndarray of float, shape (n_gaps,)
+        Share of each gap over all pairs.
+    """
+
+    of: Ints
+    share: Floats
+
+    def even(self, shares: Floats) -> Floats:
+        """The shares with every gap as frequent as it is over all pairs: what is missing says nothing."""
+        if len(self.share) == 1:
+            return shares
+        held = np.bincount(self.of, weights=shares, minlength=len(self.share))
+        return np.asarray(np.maximum(shares * (self.share / np.maximum(held, 1e-300))[self.of], 1e-300))
+
+
+def gaps_of(patterns: Patterns, numbers: Sequence[Ints]) -> tuple[Gaps, ...]:
+    """How frequent gaps are over all pairs.
+
+    Parameters
+    ----------
+    numbers : sequence of ndarray of int64, each of shape (n_categories,)
+        Number of the gap of each category, by comparison.
+    """
+    everything, out = patterns.candidates + patterns.others, []
+    for column, of in zip(patterns.values.T, numbers, strict=True):
+        known = column >= 0
+        share = np.bincount(of[column[known]], weights=everything[known], minlength=int(of.max()) + 1)
+        out.append(Gaps(of, share / max(float(share.sum()), 1e-300)))
+    return tuple(out)
+
+
+def evened(p: Parameters, gaps: Sequence[Gaps]) -> Parameters:
+    """The parameters with gaps as frequent in every class as over all pairs."""
+
+    def even(shares: Sequence[Floats]) -> tuple[Floats, ...]:
+        return tuple(gap.even(share) for gap, share in zip(gaps, shares, strict=True))
+
+    return replace(p, m=even(p.m), u=even(p.u), r=tuple(even(c) for c in p.r))
+
+
 def step(
     patterns: Patterns,
     sizes: Sequence[int],
@@ -135,6 +183,7 @@ def step(
     m_pseudo: Sequence[Floats],
     u_pseudo: float,
     fixed_u: Sequence[bool],
+    gaps: Sequence[Gaps] = (),
 ) -> Parameters:
     """One E-step and one M-step.
 
@@ -146,15 +195,20 @@ def step(
         Pseudo-pairs of the random class, spread evenly over each comparison's categories.
     fixed_u : sequence of bool
         Comparisons whose u is given, not estimated.
+    gaps : sequence of Gaps
+        By comparison; empty: every comparison is of one part only.
     """
     match, relative, random = log_evidence(patterns.values, old)
     everyone = np.logaddexp.reduce([match, *relative, random])
     matched = patterns.candidates * np.exp(match - everyone)
-    related = patterns.candidates * np.exp(relative - everyone)
-    unmatched = patterns.candidates - matched - related.sum(axis=0) + patterns.others
+    # Pairs outside the candidates are no matches, but they may be relatives.
+    others = np.logaddexp.reduce([*relative, random])
+    related = patterns.candidates * np.exp(relative - everyone) + patterns.others * np.exp(relative - others)
+    unmatched = patterns.candidates + patterns.others - matched - related.sum(axis=0)
 
     def shares(counts: Floats, pseudo: Sequence[Floats]) -> tuple[Floats, ...]:
-        return tuple(shares_of(patterns.values[:, g], counts, s, pseudo[g]) for g, s in enumerate(sizes))
+        found = [shares_of(patterns.values[:, g], counts, s, pseudo[g]) for g, s in enumerate(sizes)]
+        return tuple(gap.even(x) for gap, x in zip(gaps, found, strict=True)) if gaps else tuple(found)
 
     u = shares(unmatched, [np.full(size, u_pseudo / size) for size in sizes])
     kin = related.sum(axis=1)
@@ -177,6 +231,7 @@ def estimate(
     m_pseudo: Sequence[Floats] | None = None,
     u_pseudo: float = 0.5,
     fixed_u: Sequence[bool] | None = None,
+    gaps: Sequence[Gaps] = (),
     tolerance: float = 1e-6,
     max_iterations: int = 5000,
 ) -> Fit:
@@ -200,7 +255,7 @@ def estimate(
     old, converged, iteration = start, False, 0
     while iteration < max_iterations and not converged:
         iteration += 1
-        new = step(patterns, sizes, old, m_pseudo, u_pseudo, fixed_u)
+        new = step(patterns, sizes, old, m_pseudo, u_pseudo, fixed_u, gaps)
         change = abs(new.matches - old.matches) / max(old.matches, 1.0)
         for was, now in zip((*old.m, *old.u), (*new.m, *new.u), strict=True):
             change = max(change, float(np.abs(was - now).max()))
@@ -228,7 +283,7 @@ def doubts(
     elif p.matches > 1.05 * most_matches:
         warnings.append("The model expects more matches than there are records to match.")
     for g, score in enumerate(scores):
-        if p.matches >= 0.5 and float(p.m[g] @ score) <= float(p.u[g] @ score):
+        if p.matches >= 0.5 and np.ptp(score) > 0 and float(p.m[g] @ score) <= float(p.u[g] @ score):
             warnings.append(f"Matches agree no more than random pairs in {names[g]!r}.")
     if candidates and p.matches / candidates > 0.98 and candidates > 100:
         warnings.append("Nearly every candidate is taken for a match.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.special import expit
 from linkage import assignment, frequency, learning, model, patterns, scoring
 from linkage.errors import LinkageError
 from linkage.figures import believed_missed, beyond_comparison, comparable_share, level_shares
-from linkage.plan import ANY_KEY, Compared, Plan, categories, scores_of
+from linkage.plan import ANY_KEY, Compared, Plan, scores_of
 from linkage.records import Source
 from linkage.result import Borrowed, PairResult
 
@@ -24,6 +24,12 @@ RELATIVES_FROM = 2
 
 #: Matches' worth of trust that a smaller source pair places in the m of larger ones.
 _BORROWED = 20.0
+
+#: Matches' worth of trust in that matches mostly agree, where nothing has taught better.
+_EXPECTED = 20.0
+
+#: Share of pairs that are still possible from which taking out the others is not worth a new estimate.
+_WORTH_A_ROUND = 0.9
 
 #: Times that records whose partner has become certain are taken out.
 _ROUNDS = 3
@@ -45,6 +51,8 @@ def refine_by_certainty(
     compared: Compared,
     sizes: Sequence[int],
     given_u: Sequence[bool],
+    gaps: Sequence[model.Gaps],
+    pseudo: Sequence[Floats],
     fit: model.Fit,
     counted: patterns.Patterns,
     which: Ints,
@@ -66,7 +74,7 @@ def refine_by_certainty(
     free_right[found.right[certain]] = False
     rest = free_left[found.left] & free_right[found.right]
     share = float(free_left.mean() * free_right.mean())
-    if not certain.any() or not rest.any() or share == 0:
+    if not certain.any() or not rest.any() or not 0 < share <= _WORTH_A_ROUND:
         return odds
     inside = np.bincount(which[rest], minlength=len(counted.candidates)).astype(np.float64)
     left_over = patterns.Patterns(counted.values, inside, counted.others * share)
@@ -78,7 +86,7 @@ def refine_by_certainty(
         relatives=tuple(x * share for x in old.relatives),
         foreseen=tuple(x * share for x in old.foreseen),
     )
-    again = model.estimate(left_over, sizes, before, fixed_u=given_u)
+    again = model.estimate(left_over, sizes, before, fixed_u=given_u, gaps=gaps, m_pseudo=pseudo)
     if not again.converged or again.parameters.matches < 1.0:
         return odds
     new = model.log_odds(counted.values, again.parameters)[which]
@@ -119,7 +127,8 @@ def fit_pair(
         r: model.Classes = ()
         foreseen: list[float] = []
         if kin is not None and inside is not None and len(groups) >= RELATIVES_FROM:
-            r, numbers = learning.relative_classes(inside, sizes, scores)
+            own = model.gaps_of(inside, [plan.gaps(g) for g in groups])
+            r, numbers = learning.relative_classes(inside, sizes, scores, own)
             foreseen = [number * compared.total / kin.total for number in numbers]
         start, origin = learning.starting_values(counted, sizes, scores, compared.total, most, r, foreseen)
         # Record-level filters, and a comparison that stands alone, cannot be told apart without a known u.
@@ -130,8 +139,13 @@ def fit_pair(
             # But that one key in millions agrees by chance is known without any pairs.
             given = [(alone and plan.record_level(g)) or g == (ANY_KEY,) for g in groups]
         start = learning.with_given_u(start, _known_u(kin, inside, plan, groups, sizes), given)
-        pseudo = [borrowed.get((g, s), np.full(s, 1.0 / s)) for g, s in zip(groups, sizes, strict=True)]
-        fit = model.estimate(counted, sizes, start, m_pseudo=pseudo, fixed_u=given)
+        gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
+        start = model.evened(start, gaps)
+        pseudo = [
+            borrowed.get((g, s), _EXPECTED * m) + 1.0 / s
+            for g, s, m in zip(groups, sizes, start.m, strict=True)
+        ]
+        fit = model.estimate(counted, sizes, start, m_pseudo=pseudo, fixed_u=given, gaps=gaps)
         if inside is None or not r:
             break
         matched = counted.candidates * expit(model.log_odds(counted.values, fit.parameters))
@@ -176,56 +190,27 @@ def refine_by_frequency(
     compared: Compared,
     plan: Plan,
     names: Sequence[str],
-    fit: model.Fit,
-    counted: patterns.Patterns,
-    which: Ints,
-    probability: Floats,
-) -> tuple[model.Fit, Floats, Floats] | None:
-    """Second estimate with identical filters of the scanned comparison split by how rare they are.
+    odds: Floats,
+    competing: Callable[[Floats], Floats],
+) -> tuple[Floats, Floats] | None:
+    """Log-odds in which identical filters of the scanned comparison count by how rare they are.
 
     Returns
     -------
-    (Fit, log-odds, weights) of each candidate, or None
-        None without a plain scanned filter, beside no other comparison (which alone says who is a match),
-        or where the second estimate does not converge.
+    (log-odds, log2 of what was added) of each candidate, or None
+        None without a plain scanned filter, or beside no other comparison (which alone says who is a match).
     """
     scanned = next((rule for rule in compared.found.report if rule["rule"] == "scan" and rule["used"]), None)
     name = str(scanned["filters"][0]) if scanned is not None and isinstance(scanned["filters"], list) else ""
     if not name or plan.levels[name].spec.similarity != "dice":
         return None
-    groups = plan.groups_among(names)
-    if len(groups) == 1:
+    if len(plan.groups_among(names)) == 1:
         return None
-    at = next(g for g, group in enumerate(groups) if name in group)
-    found, before = compared.found, fit.parameters
-    rivals = frequency.rivalry(found.left, found.right, probability, compared.inside[name] >= 1.0)
-    coarse = plan.size(groups[at])
-    sizes = [
-        plan.size(g) * (1 + frequency.CLASSES) if i == at else plan.size(g) for i, g in enumerate(groups)
-    ]
-    inside = counted.values[which]
-    inside[:, at] += np.where((rivals.rarity >= 0) & (inside[:, at] >= 0), coarse * (1 + rivals.rarity), 0)
-    possible = rivals.possible
-    outside = categories(plan, groups, compared.outside)
-    total = max(0.0, compared.total - len(found.left))
-    finer, _ = patterns.count_patterns(inside[possible], outside, total, sizes)
-    # The finer pattern's coarse one says what is believed of it so far.
-    values = finer.values.copy()
-    values[:, at] = np.where(values[:, at] >= 0, values[:, at] % coarse, -1)
-    match, related, random = model.log_evidence(values, before)
-    everyone = np.logaddexp.reduce([match, *related, random])
-    others = finer.candidates * np.exp(random - everyone) + finer.others
-    matched = finer.candidates * np.exp(match - everyone)
-    start = learning.from_posterior(finer, sizes, matched, others, before, before.r)
-    classes = tuple(
-        tuple(frequency.spread(share, start.u[g]) if g == at else share for g, share in enumerate(c))
-        for c in before.r
+    rivals = frequency.rivalry(
+        compared.found.left, compared.found.right, competing(odds), compared.inside[name] >= 1.0
     )
-    second = model.estimate(finer, sizes, replace(start, r=classes))
-    if not second.converged:
-        return None
-    odds = model.log_odds(inside, second.parameters)
-    return replace(second, warnings=fit.warnings), odds, model.weights(inside, second.parameters)
+    more = frequency.worth(rivals, odds, competing)
+    return odds + more, more / np.log(2.0)
 
 
 def _late_doubts(probability: Floats, known: Sequence[str]) -> list[str]:
@@ -278,9 +263,9 @@ def link_pair(
         weight = model.weights(counted.values, fit.parameters)[which]
         probability, origin = competing(odds), "recordlinkage"
     elif left_once and right_once:
-        finer = refine_by_frequency(compared, plan, names, fit, counted, which, probability)
+        finer = refine_by_frequency(compared, plan, names, odds, competing)
         if finer is not None:
-            fit, odds, weight = finer
+            odds, weight = finer[0], weight + finer[1]
             probability = competing(odds)
             odds = odds + among_the_free(compared, probability, (len(a.encodings), len(b.encodings)))
             probability = competing(odds)
@@ -288,9 +273,11 @@ def link_pair(
             records = len(a.encodings), len(b.encodings)
             sizes = [plan.size(g) for g in groups]
             given = [plan.record_level(g) for g in groups]
+            gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
+            pseudo = [2.0 * m for m in fit.parameters.m]
             for _ in range(_ROUNDS):
                 odds = refine_by_certainty(
-                    compared, sizes, given, fit, counted, which, odds, probability, records
+                    compared, sizes, given, gaps, pseudo, fit, counted, which, odds, probability, records
                 )
                 probability = competing(odds)
     alone = expit(odds)

@@ -98,6 +98,14 @@ class Plan:
             return len(group) * _KEYS_COUNTED
         return patterns.joint_size([self.levels[n].count for n in group])
 
+    def gaps(self, group: tuple[str, ...]) -> Ints:
+        """Number of the gap of each category: equal for those in which the same filters are missing."""
+        if self.keys(group) or len(group) == 1:
+            return np.zeros(self.size(group), np.int64)
+        counts = [self.levels[n].count for n in group]
+        absent = patterns.decode(np.arange(patterns.joint_size(counts)), counts) < 0
+        return np.asarray(np.unique(absent, axis=0, return_inverse=True)[1].ravel(), np.int64)
+
     def merge(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
         """Compare two groups (as restricted to some filters) as one from now on, unless that is too fine."""
         one = next(g for g in self.groups if first[0] in g)
