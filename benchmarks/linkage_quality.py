@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -120,6 +121,26 @@ def ecm(case: linkage_cases.Case) -> Scored:
     return pairs if _many(case) else one_to_one([p for p in pairs if p[2] >= 0.001])
 
 
+def digest(case: linkage_cases.Case) -> str:
+    """SHA-256 over what a peer sees of a case."""
+    total = hashlib.sha256(repr((case.within, _many(case))).encode())
+    for table in (case.left, case.right):
+        for column in table.column_names:
+            total.update(json.dumps([column, table[column].to_pylist()]).encode())
+    return total.hexdigest()
+
+
+def kept(name: str, case: linkage_cases.Case, folder: Path | None) -> Scored:
+    """What a method finds; a peer's answer to the same case is computed once where a folder keeps it."""
+    if folder is None or name not in _PEERS:
+        return METHODS[name](case)
+    file = folder / f"{name}-{digest(case)}.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(METHODS[name](case)))
+    return [(int(a), int(b), float(s)) for a, b, s in json.loads(file.read_text())]
+
+
 def one_to_one(pairs: Scored) -> Scored:
     """The best matching of scored pairs by the sum of their scores, exact per component."""
     if not pairs:
@@ -163,16 +184,19 @@ METHODS: dict[str, Callable[[linkage_cases.Case], Scored]] = {
     "ECM": ecm,
     "clkhash": peer("clkhash"),
 }
+_PEERS = ("Splink", "ECM", "clkhash")
 
 
-def evaluate(cases: Iterable[linkage_cases.Case], methods: Sequence[str]) -> Iterator[list[str]]:
+def evaluate(
+    cases: Iterable[linkage_cases.Case], methods: Sequence[str], folder: Path | None = None
+) -> Iterator[list[str]]:
     """Rows of the report, printed as they come."""
     for case in cases:
         truth = case.truth()
         row = [case.name, f"{len(truth):,}"]
         for name in methods:
             start = time.perf_counter()
-            blind, oracle = measure(METHODS[name](case), truth)
+            blind, oracle = measure(kept(name, case, folder), truth)
             took = time.perf_counter() - start
             row.append(f"{blind.f1:.4f} ({oracle:.4f})")
             print(
@@ -184,12 +208,16 @@ def evaluate(cases: Iterable[linkage_cases.Case], methods: Sequence[str]) -> Ite
 
 
 def run(
-    methods: Sequence[str] = tuple(METHODS), only: str = "", write: bool = True, more: bool = False
+    methods: Sequence[str] = tuple(METHODS),
+    only: str = "",
+    write: bool = True,
+    more: bool = False,
+    folder: Path | None = None,
 ) -> None:
     """Measure the cases and write the section, anew after each: what is broken off leaves what it found."""
     cases = [c for c in linkage_cases.all_cases(more) if only in c.name]
     rows: list[list[str]] = []
-    for row in evaluate(cases, methods):
+    for row in evaluate(cases, methods, folder):
         rows.append(row)
         if write and not only:
             _write(rows, methods, more)
@@ -219,5 +247,6 @@ if __name__ == "__main__":
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--no-write", action="store_true")
     parser.add_argument("--more", action="store_true", help="the demo's region at half its noise as well")
+    parser.add_argument("--keep", type=Path, help="folder in which the peers' answers are kept, by case")
     given = parser.parse_args()
-    run(given.methods, given.only, not given.no_write, given.more)
+    run(given.methods, given.only, not given.no_write, given.more, given.keep)
