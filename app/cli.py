@@ -56,17 +56,15 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Run a worker as a child process.")] = True,
 ) -> None:
     """Serve the API and the pages; migrates the embedded database first."""
-    import pyarrow
     import uvicorn
 
-    from app import tracing
+    from app import memory, tracing
     from app.logs import configure
     from app.main import create_app
     from app.worker import start_worker_process
 
     configure()
-    # Arrow's own allocator keeps what it once had; the system's gives it back after each check of a batch.
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    memory.stay_small()
     settings = Settings.from_env(data=data)
     tracing.configure(settings.traces, "cohortlink-api")
     application = create_app(settings, workers=True)

@@ -5,9 +5,7 @@ Content is checked in the clear in this process's memory and nowhere else.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,11 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.errors import Problem, RefusedError, ServiceError, from_crypto
-from app.flows.agreement_terms import Terms
-from app.flows.facts_checks import MAX_PROBLEMS, FactsCheck, OutOfOrderError, check_facts
-from app.flows.references import References
+from app.flows.agreement_terms import Dataset, Terms
+from app.flows.facts_checks import MAX_PROBLEMS, FactsCheck, check_facts
+from app.flows.references import (
+    Known,
+    OutOfOrderError,
+    PassingReferences,
+    References,
+    stored_references,
+)
 from app.flows.screening import refuse_by_policy
 from app.flows.service import Service
+from app.flows.stored_files import StoredFile
 from app.store import Plane, Tx, batches
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
 from crypto.encoding.profile_clkhash import NO_CHECK_VALUE
@@ -36,8 +41,6 @@ BINDING = (BatchState.ACCEPTED, BatchState.SUPERSEDED, BatchState.WITHDRAWN)
 PIECE = 1_024
 #: Batches of other agencies with which the secret is compared: enough to know, few enough to be quick.
 MAX_COMPARED = 2
-#: The column by which a row belongs to a period. (Truth pairs have no time.)
-_DATED_BY = {"completion": "award_date", "wage": "quarter", "participation": "entry_date"}
 
 
 def check_manifest(tx: Tx, manifest: Manifest, agreement_id: str, organization: str, terms: Terms) -> None:
@@ -119,34 +122,56 @@ def check_content(
         With rows and columns, never values.
     """
     profile = terms.profile()
-    content = {
-        row.name: _Content(row, [part.path for part in parts if part.name == row.name], batch.part_size)
+    stored = {
+        row.name: StoredFile(
+            service.plane("encodings" if row.kind == "encodings" else "facts"),
+            batch.id,
+            row,
+            [part.path for part in parts if part.name == row.name],
+            batch.part_size,
+        )
         for row in files
     }
-    encodings_file = next(row for row in files if row.kind == "encodings")
-    refs = References(min(encodings_file.rows, encodings_file.size))
-    figures = _check_encodings(
-        service.plane("encodings"), batch.id, content[encodings_file.name], others, profile.link_spec(), refs
-    )
+    encodings = next(stored[row.name] for row in files if row.kind == "encodings")
+    figures = _check_encodings(encodings, others, profile.link_spec())
     figures["facts"] = {}
-    spoken = np.zeros(len(refs), np.bool_)
+    spoken = np.zeros(figures["records"], np.bool_)
     for row in files:
         if row.facts is not None:
             dataset = terms.dataset(batch.organization_id, row.facts)
-            for in_order in (True, False):
-                check = FactsCheck(
-                    row.facts, dataset, refs, spoken, submitted_on, min(row.rows, row.size), in_order=in_order
-                )
-                try:
-                    with content[row.name].open(service.plane("facts"), batch.id) as file:
-                        check_facts(file, check, row.name, row.rows)
-                    break
-                except OutOfOrderError:
-                    continue
+            _check_facts(stored[row.name], encodings, dataset, spoken, submitted_on)
             figures["facts"][row.facts] = row.rows
     if profile.clk_schema is None:
-        _refuse_unspoken(np.flatnonzero(~spoken), encodings_file.name)
+        _refuse_unspoken(np.flatnonzero(~spoken), encodings.row.name)
     return figures
+
+
+def _check_facts(
+    stored: StoredFile,
+    encodings: StoredFile,
+    dataset: Dataset | None,
+    spoken: NDArray[np.bool_],
+    submitted_on: date,
+) -> None:
+    """Rows in the order of the encodings are checked as both files pass by; others beside all references."""
+    stored.verify()
+    row = stored.row
+
+    def check(refs: Known, *, in_order: bool) -> None:
+        rows = min(row.rows, row.size)
+        check = FactsCheck(str(row.facts), dataset, refs, spoken, submitted_on, rows, in_order=in_order)
+        with stored.open() as file:
+            check_facts(file, check, row.name, row.rows)
+
+    try:
+        with encodings.open() as file:
+            check(PassingReferences(stored_references(file)), in_order=True)
+    except OutOfOrderError:
+        refs = References(len(spoken))
+        with encodings.open() as file:
+            for piece in stored_references(file):
+                refs.add(piece)
+        check(refs, in_order=False)
 
 
 def _refuse_unspoken(alone: NDArray[np.intp], name: str) -> None:
@@ -160,63 +185,24 @@ def _refuse_unspoken(alone: NDArray[np.intp], name: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Content:
-    """A file as it was announced, and where its parts are."""
-
-    row: BatchFile
-    paths: Sequence[str]
-    part_size: int
-
-    @contextmanager
-    def open(self, plane: Plane, batch_id: str) -> Iterator[pa.PythonFile]:
-        """The file, decrypted where it is read, after its digest was checked from end to end.
-
-        If the store fails meanwhile, its failure is what is raised, whatever the reader made of it: a batch
-        is refused for what it is and never for our disk.
-        """
-        hashing = hashlib.sha256()
-        for path in self.paths:
-            for piece in plane.read(batch_id, path):
-                hashing.update(piece)
-        if hashing.hexdigest() != self.row.sha256:
-            raise RefusedError(
-                "DIGEST_MISMATCH", f"{self.row.name} is not the file that the manifest announced."
-            )
-        parts = plane.open_parts(batch_id, self.paths, self.part_size, self.row.size)
-        try:
-            yield pa.PythonFile(parts, mode="r")
-        except Exception:
-            if parts.failure is not None:
-                raise parts.failure from None
-            raise
-
-
-def _check_encodings(
-    plane: Plane,
-    batch_id: str,
-    content: _Content,
-    others: Sequence[Stored],
-    spec: LinkSpec,
-    refs: References,
-) -> dict[str, Any]:
-    """Returns the figures of the screening, and keeps the references."""
+def _check_encodings(stored: StoredFile, others: Sequence[Stored], spec: LinkSpec) -> dict[str, Any]:
+    """Returns the figures of the screening."""
+    stored.verify()
     screening = Screening()
     try:
-        with content.open(plane, batch_id) as file:
+        with stored.open() as file:
             for piece in encoding_pieces(file, spec, PIECE):
                 screening.add(piece)
-                refs.add(piece.record_refs.tolist())
     except CohortlinkError as error:
         raise from_crypto(error) from None
     figures = screening.figures()
-    if figures["records"] != content.row.rows:
-        raise RefusedError("FILE_ROWS", f"{content.row.name} does not have the announced number of rows.")
+    if figures["records"] != stored.row.rows:
+        raise RefusedError("FILE_ROWS", f"{stored.row.name} does not have the announced number of rows.")
     sample = screening.sample()
     figures["others"] = [
-        {"batch": other.batch.id, "key": same_key(sample, stored, spec)}
+        {"batch": other.batch.id, "key": same_key(sample, here, spec)}
         for other in others
-        if (stored := _stored_sample(plane, other, spec)) is not None
+        if (here := _stored_sample(stored.plane, other, spec)) is not None
     ]
     refuse_by_policy(figures, spec)
     return figures

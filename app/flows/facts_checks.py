@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 from app.errors import Problem, RefusedError, ServiceError, from_crypto
 from app.flows.agreement_terms import Dataset
 from app.flows.periods import Period, covers, month_number, read_periods
-from app.flows.references import References
+from app.flows.references import Known, OutOfOrderError
 from crypto.errors import CohortlinkError
 from crypto.facts import SCHEMAS, Problems, check_rows
 
 MAX_PROBLEMS: Final = 20
 #: Rows of a piece.
 PIECE: Final = 8_192
+#: Slices in which hashes are looked at for equal ones.
+_SLICES: Final = 16
 #: The column by which a row belongs to a period. (Truth pairs have no time.)
 _DATED_BY: Final = {"completion": "award_date", "wage": "quarter", "participation": "entry_date"}
 
@@ -92,8 +94,9 @@ class Hashed:
     def repeated(self) -> Rows:
         """Places of what was held before, in the order in which it was kept."""
         held = self._held[: self._count]
-        ordered = np.sort(held)
-        twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+        # A slice at a time: all sorted at once would be all once more.
+        slices = range(_SLICES if self._count > _SLICES else 1)
+        twice = np.concatenate([_twice(held[held % np.uint64(len(slices)) == one]) for one in slices])
         if not len(twice):
             return np.empty(0, np.int64)
         suspects = np.flatnonzero(np.isin(held, twice))
@@ -101,8 +104,10 @@ class Hashed:
         return np.delete(suspects, first)
 
 
-class OutOfOrderError(Exception):
-    """The rows are not in the order of the encodings: check the file again, relying on no order."""
+def _twice(hashes: Hashes) -> Hashes:
+    """Those that are there more than once, each once."""
+    ordered = np.sort(hashes)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 class FactsCheck:
@@ -113,7 +118,7 @@ class FactsCheck:
     kind : str
     dataset : Dataset or None
         What the agreement permits of it.
-    refs : References
+    refs : Known
         Of the batch's encodings.
     spoken : ndarray of bool, shape (n,)
         Set for each encoding of which a row speaks.
@@ -128,7 +133,7 @@ class FactsCheck:
         self,
         kind: str,
         dataset: Dataset | None,
-        refs: References,
+        refs: Known,
         spoken: NDArray[np.bool_],
         submitted_on: date,
         rows: int,

@@ -33,6 +33,7 @@ NEAR_SAMPLE: Final = 1_000
 #: Records whose digests are kept, to find equal ones.
 MOST_DIGESTS: Final = 1_000_000
 _ROWS: Final = 256
+_BLOCK: Final = 512
 _WORDS: Final = 8
 
 #: What two batches' filters say of their secrets.
@@ -190,12 +191,23 @@ def alike_pairs(one: FilterColumn, other: FilterColumn) -> int:
     words = [column.words[column.present][:LEAST_RECORDS] for column in (one, other)]
     if not min(len(words[0]), len(words[1])):
         return 0
-    alike = np.zeros((len(words[0]), len(words[1])), np.float32)
-    for at in range(0, words[0].shape[1], _WORDS):
-        signs = [1 - 2 * _bits(part[:, at : at + _WORDS]) for part in words]
-        first, second = (part - part.mean(axis=0) for part in signs)
-        alike += first @ second.T
-    return int((alike > ALIKE * np.sqrt(np.float32(one.width))).sum())
+    means = [np.float32(1) - 2 * bit_frequencies(part).astype(np.float32) for part in words]
+    limit = ALIKE * np.sqrt(np.float32(one.width))
+    pairs = 0
+    # A block of each batch at a time: a matrix of all pairs would be larger than all else that is held.
+    for first in range(0, len(words[0]), _BLOCK):
+        for second in range(0, len(words[1]), _BLOCK):
+            blocks = words[0][first : first + _BLOCK], words[1][second : second + _BLOCK]
+            alike = np.zeros((len(blocks[0]), len(blocks[1])), np.float32)
+            for at in range(0, blocks[0].shape[1], _WORDS):
+                bits = slice(at * 64, (at + _WORDS) * 64)
+                centred = [
+                    1 - 2 * _bits(part[:, at : at + _WORDS]) - mean[bits]
+                    for part, mean in zip(blocks, means, strict=True)
+                ]
+                alike += centred[0] @ centred[1].T
+            pairs += int((alike > limit).sum())
+    return pairs
 
 
 def near_copies(columns: Sequence[FilterColumn]) -> int:

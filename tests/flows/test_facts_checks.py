@@ -13,8 +13,8 @@ import pytest
 from app.errors import RefusedError
 from app.flows import facts_checks
 from app.flows.agreement_terms import Dataset
-from app.flows.facts_checks import FactsCheck, OutOfOrderError, check_facts
-from app.flows.references import References
+from app.flows.facts_checks import FactsCheck, Hashed, check_facts
+from app.flows.references import OutOfOrderError, PassingReferences, References
 from tests.world import World, completion_table, make_package, make_refs, wage_table
 
 EVERYTHING = Dataset(organization="a", kind="completion", fields=["*"], periods=["*"])
@@ -60,6 +60,40 @@ def test_references_are_found_in_their_rows_and_strangers_in_none() -> None:
     assert (found.rows(beginning_alike) == -1).mean() > 0.99
     assert set(found.rows(make_refs(2_000, seed=2)).tolist()) == {-1}
     assert References().rows(refs[:2]).tolist() == [-1, -1]
+
+
+def test_references_that_pass_by_are_found_as_all_are_while_a_piece_is_held() -> None:
+    refs, every = make_refs(200), known(make_refs(200))
+    passing = PassingReferences(iter([refs[at : at + 10] for at in range(0, 200, 10)]))
+    asked = sorted([*refs[3:150:4], *refs[3:150:7], *make_refs(50, seed=2), *refs[199:], *refs[199:]])
+    found = np.concatenate([passing.rows(asked[at : at + 6]) for at in range(0, len(asked), 6)])
+    assert found.tolist() == every.rows(asked).tolist()
+    assert len(passing._begins) == 10
+    assert passing.rows([]).tolist() == []
+    assert passing.rows(["f" * 32]).tolist() == [-1]
+    assert PassingReferences(iter([])).rows(refs[:2]).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("then", [[0], [9, 8]])
+def test_references_that_passed_by_are_not_found_again(then: list[int]) -> None:
+    refs = make_refs(40)
+    passing = PassingReferences(iter([refs[:20], refs[20:]]))
+    passing.rows(refs[5:7])
+    with pytest.raises(OutOfOrderError):
+        passing.rows([refs[at] for at in then])
+
+
+def test_hashes_that_come_again_are_found_in_slices_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    hashes = rng.integers(0, 300, 500).astype(np.uint64)
+    places = []
+    for slices in (1, 16):
+        monkeypatch.setattr(facts_checks, "_SLICES", slices)
+        held = Hashed()
+        held.keep(hashes)
+        places.append(held.repeated().tolist())
+    seen: set[int] = set()
+    assert places[0] == places[1] == [at for at, h in enumerate(hashes.tolist()) if h in seen or seen.add(h)]
 
 
 def test_a_file_of_many_pieces_that_is_right_speaks_of_those_that_it_names() -> None:
