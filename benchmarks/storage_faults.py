@@ -2,12 +2,14 @@
 
     python -m benchmarks.storage_faults [--step 1] [--minutes 30]
 
-Flows, scenes and checks are those of `tests/faults/scenes.py`. `--step 5` tries one outcome of five.
+Flows, scenes and checks are those of `tests/faults/scenes.py`. `--step 5` tries one outcome of five. Where the
+minutes do not suffice, each flow gets its share of them and tries outcomes drawn at random.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 import time
@@ -28,6 +30,8 @@ def campaign(step: int, minutes: float) -> tuple[dict[tuple[str, str], list[int]
     counts: dict[tuple[str, str], list[int]] = {}
     problems: list[str] = []
     end = time.monotonic() + minutes * 60
+    left = 4 * len(FLOWS)
+    draw = random.Random(1)
     with (
         tempfile.TemporaryDirectory() as name,
         postgres.running_cluster(folder) as cluster,
@@ -46,9 +50,12 @@ def campaign(step: int, minutes: float) -> tuple[dict[tuple[str, str], list[int]
                 for flow, (scene, _) in FLOWS.items():
                     played = play_through(scenes[scene], flow, root / "clean", statements=statements)
                     outcomes = [(at, after) for at in range(len(played.calls)) for after in (False, True)]
-                    tried = 0
-                    for at, after in outcomes[::step]:
-                        if time.monotonic() > end:
+                    tried, chosen = 0, outcomes[::step]
+                    draw.shuffle(chosen)
+                    enough = time.monotonic() + (end - time.monotonic()) / left
+                    left -= 1
+                    for at, after in chosen:
+                        if time.monotonic() > enough:
                             break
                         try:
                             fail_once(
@@ -64,7 +71,7 @@ def campaign(step: int, minutes: float) -> tuple[dict[tuple[str, str], list[int]
                             problems.append(f"{where}: {type(error).__name__}: {str(error)[:500]}")
                         tried += 1
                     counts[f"{where}: {calls}", flow] = [len(outcomes), tried]
-                    print(where, calls, flow, tried, "of", len(outcomes), len(problems), flush=True)
+                    print(where, calls, flow, tried, "of", len(outcomes), *problems[-1:], flush=True)
     return counts, problems
 
 
