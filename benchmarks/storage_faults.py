@@ -2,8 +2,8 @@
 
     python -m benchmarks.storage_faults [--step 1] [--minutes 30]
 
-Flows, scenes and checks are those of `tests/faults/scenes.py`. `--step 5` tries one outcome of five. Where the
-minutes do not suffice, each flow gets its share of them and tries outcomes drawn at random.
+Flows, scenes and checks are those of `tests/faults/scenes.py`. `--step 5` tries one outcome of five. Where
+the minutes do not suffice, each flow gets its share of them and tries outcomes drawn at random.
 """
 
 from __future__ import annotations
