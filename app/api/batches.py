@@ -11,7 +11,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.dependencies import PROBLEMS, Body, CallerDep, ServiceDep, Signed
-from app.flows import submit_batch
+from app.flows import receive_parts, show_batches, submit_batch
 from app.flows.submit_clks import submit_clks
 
 router = APIRouter(prefix="/v1", tags=["batches"], responses=PROBLEMS)
@@ -60,7 +60,7 @@ def clks(agreement: str, body: Clks, service: ServiceDep, caller: CallerDep) -> 
 @router.get("/agreements/{agreement}/batches")
 def every(agreement: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
     """The batches of an agreement: an agency sees its own, operator and auditors all."""
-    return {"batches": submit_batch.list_batches(service, caller, agreement)}
+    return {"batches": show_batches.list_batches(service, caller, agreement)}
 
 
 @router.put(
@@ -85,7 +85,7 @@ async def receive_part(
     """Receive one part as it streams in; sending it again changes nothing."""
     chunks = _pull(request.stream())
     await run_in_threadpool(
-        submit_batch.receive_part, service, caller, batch, name, number, content_digest, chunks
+        receive_parts.receive_part, service, caller, batch, name, number, content_digest, chunks
     )
     return Response(status_code=204)
 
@@ -112,7 +112,7 @@ def complete(batch: str, service: ServiceDep, caller: CallerDep) -> dict[str, An
 @router.get("/batches/{batch}")
 def one(batch: str, service: ServiceDep, caller: CallerDep) -> dict[str, Any]:
     """State, parts that have arrived, receipt or rejection."""
-    return submit_batch.get_batch(service, caller, batch)
+    return show_batches.get_batch(service, caller, batch)
 
 
 @router.delete("/batches/{batch}")

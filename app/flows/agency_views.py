@@ -16,8 +16,8 @@ from app.flows.agreement_terms import parse_terms
 from app.flows.compare_versions import Section, compare
 from app.flows.seal_log import rfc3339
 from app.flows.service import Service
+from app.flows.show_batches import get_batch, list_batches
 from app.flows.sign_agreement import Standing, State, describe, standing, step, visible
-from app.flows.submit_batch import get_batch, list_batches
 from app.store import Tx, agreements, batches
 from app.store.models import Agreement
 
@@ -43,7 +43,7 @@ class AgencyOverview:
     waiting : sequence of str
         Ids of the agreements that wait for its approval.
     batches : sequence of mapping
-        Its own, the newest first, as `submit_batch.describe`.
+        Its own, the newest first, as `show_batches.describe`.
     """
 
     agreements: Sequence[Mapping[str, Any]]
@@ -207,7 +207,7 @@ def _actions(tx: Tx, found: Standing, caller: Caller) -> frozenset[str]:
 
 
 def batch_view(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
-    """Return a batch as `submit_batch.get_batch`, and what its manifest announced.
+    """Return a batch as `show_batches.get_batch`, and what its manifest announced.
 
     Raises
     ------

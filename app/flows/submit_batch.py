@@ -1,7 +1,7 @@
 """A batch, from its signed manifest to its signed receipt.
 
 1. `begin`: the manifest is signed, permitted and consistent with what is here → UPLOADING.
-2. `receive_part`: parts in any order, any number of times; each is encrypted and on disk before its row
+2. `receive_parts`: parts in any order, any number of times; each is encrypted and on disk before its row
    is, and its row before the answer.
 3. `complete`: all parts are here and together are what the manifest announced; then, in one transaction,
    ACCEPTED with its log entry and receipt, or REJECTED with its log entry, without keys and parts.
@@ -12,59 +12,27 @@ its final state; blobs that no row names are noise.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from app.auth import Caller, Role
-from app.errors import ConflictError, NotFoundError, Problem, RefusedError, ServiceError, from_crypto
+from app.errors import ConflictError, Problem, RefusedError, ServiceError, from_crypto
 from app.flows import batch_checks
+from app.flows.batch_states import Action, State, is_own, own, part_count, plane_of, step, unknown
 from app.flows.erase_keys import erase_noted, note
-from app.flows.seal_log import append, receipt_proof, rfc3339, seal
+from app.flows.seal_log import append, rfc3339, seal
 from app.flows.service import Service
+from app.flows.show_batches import describe, proven
 from app.flows.sign_agreement import Standing, in_force, visible
 from app.flows.signing import verify_manifest
 from app.store import Tx, agreements, batches, datakeys
 from app.store.keystore import PlaneName
-from app.store.models import Batch, BatchFile, BatchPart, BatchState
+from app.store.models import Batch, BatchFile, BatchPart
 from crypto.canonical import digest_of
 from crypto.errors import CohortlinkError
 from crypto.wire import Manifest, parse_manifest
-
-State = BatchState
-
-
-class Action(StrEnum):
-    """What can happen to a batch."""
-
-    UPLOAD = "receive parts"
-    ACCEPT = "be accepted"
-    REJECT = "be rejected"
-    WITHDRAW = "be withdrawn"
-    SUPERSEDE = "be superseded"
-    DESTROY = "be destroyed"
-
-
-# (state, action) → state afterwards. What is not in here is refused.
-TRANSITIONS: Mapping[tuple[State, Action], State] = {
-    (State.UPLOADING, Action.UPLOAD): State.UPLOADING,
-    (State.UPLOADING, Action.ACCEPT): State.ACCEPTED,
-    (State.UPLOADING, Action.REJECT): State.REJECTED,
-    (State.UPLOADING, Action.WITHDRAW): State.WITHDRAWN,
-    (State.ACCEPTED, Action.SUPERSEDE): State.SUPERSEDED,
-    (State.ACCEPTED, Action.WITHDRAW): State.WITHDRAWN,
-    (State.SUPERSEDED, Action.WITHDRAW): State.WITHDRAWN,
-    (State.UPLOADING, Action.DESTROY): State.DESTROYED,
-    (State.ACCEPTED, Action.DESTROY): State.DESTROYED,
-    (State.SUPERSEDED, Action.DESTROY): State.DESTROYED,
-}
-
-_DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):\Z")
 
 
 def begin(
@@ -136,7 +104,7 @@ def _add(
         created_at=now,
     )
     batches.add(tx, batch, [dict(entry) for entry in document["files"]])
-    planes: set[PlaneName] = {_plane(entry.kind) for entry in manifest.files}
+    planes: set[PlaneName] = {plane_of(entry.kind) for entry in manifest.files}
     for name in sorted(planes):
         service.plane(name).create_key(tx, batch.id, batch.agreement_id, now)
     return batch
@@ -150,93 +118,10 @@ def _check_superseded(tx: Tx, caller: Caller, agreement_id: str, batch_id: str) 
     NotFoundError, ConflictError
     """
     before = batches.lock(tx, batch_id)
-    if before is None or not _is_own(caller, before) or before.agreement_id != agreement_id:
-        raise _unknown()
-    _step(before, Action.SUPERSEDE)
+    if before is None or not is_own(caller, before) or before.agreement_id != agreement_id:
+        raise unknown()
+    step(before, Action.SUPERSEDE)
     return before
-
-
-def _plane(kind: str) -> PlaneName:
-    return "encodings" if kind == "encodings" else "facts"
-
-
-def receive_part(
-    service: Service,
-    caller: Caller,
-    batch_id: str,
-    name: str,
-    number: int,
-    content_digest: str | None,
-    chunks: Iterable[bytes],
-) -> None:
-    """Take one part as it streams in; when this returns it survives a power cut.
-
-    1. It belongs to a file of an own batch that is UPLOADING, and has a `Content-Digest`.
-    2. It is encrypted while it arrives, and refused (leaving nothing) if length or digest are wrong.
-    3. Only then its row points to it. A crash before leaves a blob that nothing names; a crash after is
-       a part that the agency sends again, which changes nothing.
-    """
-    digest = _content_digest(content_digest)
-    with service.store.reading("part to receive") as tx:
-        batch = _own(tx, caller, batch_id)
-        file = batches.file(tx, batch_id, name)
-        if file is None:
-            raise NotFoundError("FILE_UNKNOWN", "The batch has no such file.")
-        here = batches.part(tx, batch_id, name, number)
-    if not 0 <= number < _part_count(file, batch):
-        raise NotFoundError("PART_UNKNOWN", "The file has no such part.")
-    checked = _checked(chunks, _part_length(file, batch, number), digest)
-    if here is not None and here.sha256 == digest:
-        for _ in checked:  # sent again: check it, keep what is here
-            pass
-        return
-    _step(batch, Action.UPLOAD)
-    plane = service.plane(_plane(file.kind))
-    path = plane.write(batch_id, f"{name}/{number}", checked)
-    try:
-        with service.store.transaction("receive part") as tx:
-            locked = batches.lock(tx, batch_id)
-            assert locked is not None
-            _step(locked, Action.UPLOAD)
-            length = _part_length(file, batch, number)
-            before = batches.put_part(tx, batch_id, name, number, length, digest, path, service.now())
-    except ServiceError:
-        # Refused, so rolled back for certain. After any other failure the commit may have happened all
-        # the same: then the row names this blob, and noise is better than a part that is lost.
-        service.store.blobs.delete([path])
-        raise
-    if before is not None:
-        service.store.blobs.delete([before])
-
-
-def _content_digest(header: str | None) -> str:
-    """SHA-256 (hex) of a `Content-Digest` header (RFC 9530)."""
-    match = _DIGEST.match((header or "").strip())
-    if match is None:
-        raise ServiceError("CONTENT_DIGEST_REQUIRED", 400, "Send 'Content-Digest: sha-256=:<base64>:'.")
-    return base64.b64decode(match.group(1)).hex()
-
-
-def _part_count(file: BatchFile, batch: Batch) -> int:
-    return -(-file.size // batch.part_size)
-
-
-def _part_length(file: BatchFile, batch: Batch, number: int) -> int:
-    return min(batch.part_size, file.size - number * batch.part_size)
-
-
-def _checked(chunks: Iterable[bytes], length: int, digest: str) -> Iterator[bytes]:
-    seen, hashing = 0, hashlib.sha256()
-    for chunk in chunks:
-        seen += len(chunk)
-        if seen > length:
-            raise RefusedError("PART_SIZE", "The part is longer than it should be.")
-        hashing.update(chunk)
-        yield chunk
-    if seen != length:
-        raise RefusedError("PART_SIZE", "The part is shorter than it should be.")
-    if hashing.hexdigest() != digest:
-        raise RefusedError("DIGEST_MISMATCH", "The part does not have its Content-Digest.")
 
 
 def complete(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
@@ -247,13 +132,13 @@ def complete(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
     3. `_accept`, or `_reject` and the refusal.
     """
     with service.store.reading("batch to complete") as tx:
-        batch = _own(tx, caller, batch_id)
+        batch = own(tx, caller, batch_id)
         accepted = describe(tx, batch) if batch.state == State.ACCEPTED else None
     if accepted is not None:
         seal(service)  # whoever asks again may do so because sealing failed
-        return _proven(service, accepted)
+        return proven(service, accepted)
     _raise_rejection(batch)
-    _step(batch, Action.ACCEPT)
+    step(batch, Action.ACCEPT)
     with service.store.reading("content to check") as tx:
         found = in_force(tx, batch.agreement_id, service.now(), lock=False)
         files, parts = batches.files(tx, batch_id), batches.parts(tx, batch_id)
@@ -280,7 +165,7 @@ def _raise_rejection(batch: Batch) -> None:
 def _require_all(batch: Batch, files: Sequence[BatchFile], parts: Sequence[BatchPart]) -> None:
     problems = []
     for file in files:
-        missing = _part_count(file, batch) - sum(part.name == file.name for part in parts)
+        missing = part_count(file, batch) - sum(part.name == file.name for part in parts)
         if missing:
             problems.append(Problem("PARTS_MISSING", f"{missing} parts are missing", column=file.name))
     if problems:
@@ -302,7 +187,7 @@ def _accept(
             batch = batches.lock(tx, batch_id)
             assert batch is not None
             if batch.state != State.ACCEPTED:
-                batch.state = _step(batch, Action.ACCEPT)
+                batch.state = step(batch, Action.ACCEPT)
                 if [part.path for part in batches.parts(tx, batch_id)] != [part.path for part in parts]:
                     raise ConflictError("UPLOAD_CHANGED", "Parts were sent meanwhile; complete again.")
                 manifest = _parse(batch.manifest)
@@ -319,15 +204,7 @@ def _accept(
         _reject(service, batch_id, refusal)
         raise
     seal(service)
-    return _proven(service, result)
-
-
-def _proven(service: Service, described: dict[str, Any]) -> dict[str, Any]:
-    """The description of a batch, its receipt with checkpoint and proof of inclusion once that is sealed."""
-    if "receipt" in described:
-        index = described["receipt"]["document"]["log_index"]
-        described["receipt"] = described["receipt"] | receipt_proof(service, index)
-    return described
+    return proven(service, result)
 
 
 def _supersede(tx: Tx, caller: Caller, batch: Batch, now: datetime) -> None:
@@ -342,7 +219,7 @@ def _supersede(tx: Tx, caller: Caller, batch: Batch, now: datetime) -> None:
     if before is not None and before.state == State.WITHDRAWN:
         return
     before = _check_superseded(tx, caller, batch.agreement_id, batch.supersedes)
-    before.state = _step(before, Action.SUPERSEDE)
+    before.state = step(before, Action.SUPERSEDE)
     body = {"batch": before.id, "manifest_sha256": before.manifest_sha256, "by": batch.id}
     append(tx, "batch.superseded", batch.agreement_id, caller.organization, body, now)
 
@@ -391,7 +268,7 @@ def _reject(service: Service, batch_id: str, refusal: ServiceError) -> None:
         batch = batches.lock(tx, batch_id)
         if batch is None or batch.state != State.UPLOADING:
             return  # somebody was faster: accepted, rejected or withdrawn, and that stands
-        batch.state, batch.closed_at = _step(batch, Action.REJECT), now
+        batch.state, batch.closed_at = step(batch, Action.REJECT), now
         batch.rejection = {
             "code": refusal.code,
             "detail": refusal.detail,
@@ -409,13 +286,13 @@ def withdraw(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
     an old backup of the database either. Repeating it is no error."""
     now = service.now()
     with service.store.transaction("withdraw batch") as tx:
-        agreements.lock(tx, _own(tx, caller, batch_id).agreement_id)
+        agreements.lock(tx, own(tx, caller, batch_id).agreement_id)
         batch = batches.lock(tx, batch_id)
         assert batch is not None
         paths: list[str] = []
         if batch.state != State.WITHDRAWN:
             was_accepted = batch.state in (State.ACCEPTED, State.SUPERSEDED)
-            batch.state, batch.closed_at = _step(batch, Action.WITHDRAW), now
+            batch.state, batch.closed_at = step(batch, Action.WITHDRAW), now
             paths = _drop_data(tx, batch, now)
             if was_accepted:
                 body = {"batch": batch_id, "manifest_sha256": batch.manifest_sha256}
@@ -423,63 +300,6 @@ def withdraw(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
         result = describe(tx, batch)
     _clear_away(service, batch, paths)
     return result
-
-
-def get_batch(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
-    """State, what has arrived, receipt or rejection: for its agency, the operator and auditors."""
-    with service.store.reading("get batch") as tx:
-        batch = batches.find(tx, batch_id)
-        if batch is None or not (caller.sees_everything or _is_own(caller, batch)):
-            raise _unknown()
-        described = describe(tx, batch)
-    return _proven(service, described)
-
-
-def list_batches(service: Service, caller: Caller, agreement_id: str) -> list[dict[str, Any]]:
-    """The batches of an agreement: an agency sees its own, operator and auditors all."""
-    with service.store.reading("list batches") as tx:
-        visible(tx, caller, agreement_id)
-        return [
-            describe(tx, batch)
-            for batch in batches.of_agreement(tx, agreement_id)
-            if caller.sees_everything or _is_own(caller, batch)
-        ]
-
-
-def describe(tx: Tx, batch: Batch) -> dict[str, Any]:
-    """What those who may see a batch are told."""
-    received: dict[str, list[int]] = {}
-    for part in batches.parts(tx, batch.id):
-        received.setdefault(part.name, []).append(part.number)
-    result: dict[str, Any] = {
-        "id": batch.id,
-        "agreement": batch.agreement_id,
-        "organization": batch.organization_id,
-        "state": str(batch.state),
-        "created_at": rfc3339(batch.created_at),
-        "persons": batch.persons,
-        "part_size": batch.part_size,
-        "files": [
-            {
-                "name": file.name,
-                "size": file.size,
-                "parts": _part_count(file, batch),
-                "received": received.get(file.name, []),
-            }
-            for file in batches.files(tx, batch.id)
-        ],
-    }
-    for name in ("screening", "rejection", "receipt", "supersedes"):
-        if getattr(batch, name) is not None:
-            result[name] = getattr(batch, name)
-    return result
-
-
-def _step(batch: Batch, action: Action) -> State:
-    after = TRANSITIONS.get((State(batch.state), action))
-    if after is None:
-        raise ConflictError("BATCH_STATE", f"A batch that is {batch.state} cannot {action}.")
-    return after
 
 
 def _drop_data(tx: Tx, batch: Batch, now: datetime) -> list[str]:
@@ -493,19 +313,3 @@ def _clear_away(service: Service, batch: Batch, paths: Sequence[str]) -> None:
     erase_noted(service, batch.agreement_id)
     service.store.blobs.delete(paths)
     seal(service)
-
-
-def _own(tx: Tx, caller: Caller, batch_id: str) -> Batch:
-    caller.require(Role.AGENCY)
-    batch = batches.find(tx, batch_id)
-    if batch is None or not _is_own(caller, batch):
-        raise _unknown()
-    return batch
-
-
-def _is_own(caller: Caller, batch: Batch) -> bool:
-    return caller.role is Role.AGENCY and batch.organization_id == caller.organization
-
-
-def _unknown() -> NotFoundError:
-    return NotFoundError("BATCH_UNKNOWN", "There is no such batch.")

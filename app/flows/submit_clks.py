@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from app.auth import Caller, Role
 from app.errors import Problem, RefusedError, from_crypto
 from app.flows import submit_batch
+from app.flows.receive_parts import receive_part
 from app.flows.service import Service
 from app.flows.sign_agreement import in_force, visible
 from app.flows.signing import by_credential
@@ -195,4 +196,4 @@ def _send(service: Service, caller: Caller, begun: Mapping[str, Any], files: Map
             part = files[item["name"]][number * size : (number + 1) * size]
             digest = base64.b64encode(hashlib.sha256(part).digest()).decode()
             header = f"sha-256=:{digest}:"
-            submit_batch.receive_part(service, caller, begun["id"], item["name"], number, header, [part])
+            receive_part(service, caller, begun["id"], item["name"], number, header, [part])

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 
 from app.api.dependencies import ServiceDep
 from app.auth import Role
-from app.flows import agency_views, submit_batch
+from app.flows import agency_views, show_batches, submit_batch
 from app.flows.sessions import Session
 from app.web.site import go, posted_by, render, seen_by
 
@@ -77,7 +77,7 @@ def _batch(
 @router.get("/batches/{batch}/receipt.json")
 def receipt(batch: str, service: ServiceDep, session: AgencySession) -> Response:
     """The signed receipt with its proof, as `cohortlink-agency receipt verify` reads it."""
-    found = submit_batch.get_batch(service, session.caller, batch)
+    found = show_batches.get_batch(service, session.caller, batch)
     return as_file(f"receipt-{found['id']}.json", found.get("receipt") or {})
 
 

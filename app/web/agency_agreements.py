@@ -18,8 +18,8 @@ from app.flows import (
     destroy_data,
     hold_agreement,
     queries,
+    show_batches,
     sign_agreement,
-    submit_batch,
 )
 from app.flows.publish_release import list_releases
 from app.flows.service import Service
@@ -43,7 +43,7 @@ def one(request: Request, agreement: str, service: ServiceDep, session: AgencySe
         session,
         view=view,
         found=view.found,
-        batches=submit_batch.list_batches(service, session.caller, agreement),
+        batches=show_batches.list_batches(service, session.caller, agreement),
         releases=_releases(service, session, agreement),
     )
 

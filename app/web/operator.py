@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import ServiceDep
-from app.flows import hold_agreement, queries, run_views, show_runs, submit_batch
+from app.flows import hold_agreement, queries, run_views, show_batches, show_runs
 from app.flows.seal_log import newest_checkpoint
 from app.flows.service import Service
 from app.flows.sessions import Session
@@ -75,7 +75,7 @@ def agreement_page(
 ) -> Response:
     """An agreement: who approved, who has submitted, what may be linked; hold and run."""
     found = queries.get_agreement(service, session.caller, agreement)
-    batches = submit_batch.list_batches(service, session.caller, agreement)
+    batches = show_batches.list_batches(service, session.caller, agreement)
     expected = sorted({dataset["organization"] for dataset in found["document"]["datasets"]})
     here = {batch["organization"] for batch in batches if batch["state"] == "ACCEPTED"}
     return render(

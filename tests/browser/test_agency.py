@@ -17,11 +17,12 @@ from playwright.sync_api import Page, expect
 from typer.testing import CliRunner
 
 from app.errors import ServiceError
-from app.flows import publish_release, seal_log, sign_agreement, submit_batch
+from app.flows import publish_release, seal_log, show_batches, sign_agreement, submit_batch
 from app.flows.agency_views import batch_view
 from app.flows.publish_release import Question
 from app.flows.queries import get_agreement
-from app.store import releases
+from app.flows.receive_parts import receive_part
+from app.store import batches, releases
 from crypto.agency.cli import app as agency_program
 from tests.browser.region import AGREEMENT, COHORTS, Region
 from tests.browser.visitor import PHONE, WIDE, Visitor
@@ -172,14 +173,14 @@ def refused_batch(region: Region) -> str:
     dates[6], dates[30] = "2022-13-05", "2022-02-30"
     package = make_package(AGREEMENT, facts=completion_table(refs, award_date=dates), count=40)
     with region.service.store.reading() as tx:
-        held = submit_batch.batches.find(tx, region.batches[AGENCY])
+        held = batches.find(tx, region.batches[AGENCY])
         assert held is not None
         package.manifest["kcv"], package.manifest["profile"] = held.kcv, held.profile_hash
     signature = region.signing_keys[AGENCY].sign("batch-manifest", package.manifest)
     batch, _ = submit_batch.begin(region.service, caller, AGREEMENT, package.manifest, signature)
     for name, data in package.files.items():
         digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        submit_batch.receive_part(region.service, caller, batch["id"], name, 0, f"sha-256=:{digest}:", [data])
+        receive_part(region.service, caller, batch["id"], name, 0, f"sha-256=:{digest}:", [data])
     with pytest.raises(ServiceError):
         submit_batch.complete(region.service, caller, batch["id"])
     return str(batch["id"])
@@ -188,7 +189,7 @@ def refused_batch(region: Region) -> str:
 def test_an_agency_withdraws_a_batch_only_after_typing_its_id(visit: Visit, region: Region) -> None:
     package = make_package(AGREEMENT, count=30, seed=5)
     with region.service.store.reading() as tx:
-        held = submit_batch.batches.find(tx, region.batches[AGENCY])
+        held = batches.find(tx, region.batches[AGENCY])
         assert held is not None
         package.manifest["kcv"] = held.kcv
     signature = region.signing_keys[AGENCY].sign("batch-manifest", package.manifest)
@@ -204,7 +205,7 @@ def test_an_agency_withdraws_a_batch_only_after_typing_its_id(visit: Visit, regi
     page.get_by_label("Type the id of the batch").fill(batch["id"])
     page.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_text("The batch is withdrawn; its keys are destroyed.")).to_be_visible()
-    assert submit_batch.get_batch(region.service, caller, batch["id"])["state"] == "WITHDRAWN"
+    assert show_batches.get_batch(region.service, caller, batch["id"])["state"] == "WITHDRAWN"
 
 
 def test_an_agency_holds_revokes_and_has_the_data_destroyed_by_two(

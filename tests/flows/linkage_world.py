@@ -14,6 +14,7 @@ from app.demo.scenario import Scenario, generate
 from app.flows import organizations, sign_agreement, submit_batch
 from app.flows.organizations import authenticate
 from app.flows.queries import get_agreement
+from app.flows.receive_parts import receive_part
 from app.flows.service import Service
 from crypto.agency.encode import encode_package
 from crypto.canonical import digest_of
@@ -101,7 +102,7 @@ class World:
             for number in range(file["parts"]):
                 part = data[number * batch["part_size"] :][: batch["part_size"]]
                 digest = base64.b64encode(hashlib.sha256(part).digest()).decode()
-                submit_batch.receive_part(
+                receive_part(
                     self.service, caller, batch["id"], file["name"], number, f"sha-256=:{digest}:", [part]
                 )
         submit_batch.complete(self.service, caller, batch["id"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.flows import submit_batch
+from app.flows.receive_parts import receive_part
 from app.store import Store, batches, datakeys, log
 from app.store.blobs import Blobs
 from tests.world import World, make_package
@@ -158,7 +159,7 @@ def test_a_sender_that_breaks_off_leaves_nothing_of_the_part(sqlite_world: World
     caller = submit_batch.Caller("oh-education", submit_batch.Role.AGENCY, "test")
     digest = "sha-256=:" + "A" * 43 + "=:"
     with pytest.raises(ConnectionResetError):
-        submit_batch.receive_part(world.service, caller, batch["id"], name, 0, digest, broken())
+        receive_part(world.service, caller, batch["id"], name, 0, digest, broken())
     assert world.service.store.blobs.list("encodings") == []
     settled(world, batch["id"])
 
