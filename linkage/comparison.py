@@ -101,6 +101,8 @@ def choose_levels(spec: FilterSpec, random_similarity: Floats, views: int = 1) -
     known = random_similarity[~np.isnan(random_similarity)]
     chance = float(known.mean()) if len(known) else 0.0
     spread = float(known.std()) if len(known) else 0.0
+    if spec.similarity == "agreement" and len(known):
+        chance, spread = by_most(known)
     if spec.exact:
         thresholds: tuple[float, ...] = (1.0,)
     elif spec.levels:
@@ -114,6 +116,12 @@ def choose_levels(spec: FilterSpec, random_similarity: Floats, views: int = 1) -
     else:
         thresholds = tuple(round(1.0 - (1.0 - chance) * short, 6) for short in _SHORTFALLS)
     return FilterLevels(spec, thresholds, chance, spread)
+
+
+def by_most(values: Floats) -> tuple[float, float]:
+    """Mean and standard deviation of a normal law by its quantiles: the few matches in it do not count."""
+    low, middle, high = np.quantile(values, [0.158655, 0.5, 0.841345])
+    return float(middle), float(high - low) / 2
 
 
 def to_levels(values: Floats, thresholds: Sequence[float]) -> NDArray[np.int8]:

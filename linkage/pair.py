@@ -137,7 +137,7 @@ def fit_pair(
         given = [alone or plan.record_level(g) for g in groups]
         if kin is None:
             # But that one key in millions agrees by chance is known without any pairs.
-            given = [(alone and plan.record_level(g)) or g == (ANY_KEY,) for g in groups]
+            given = [plan.record_level(g) or g == (ANY_KEY,) for g in groups]
         start = learning.with_given_u(start, _known_u(kin, inside, plan, groups, sizes), given)
         gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
         start = model.evened(start, gaps)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from crypto.encoding.types import Encodings, FilterColumn, FilterSpec
-from linkage.comparison import FilterLevels
+from linkage.comparison import FilterLevels, by_most
 from linkage.distributed import Cluster
 from linkage.records import identical_groups
 from linkage.scan import agreement_pairs, dice_pairs
@@ -246,7 +246,7 @@ def joint_view(
         return None
     width = sum(v.spec.width for v in views)
     spec = FilterSpec("+".join(names), width, "agreement", (), False)
-    return beside(a), beside(b), FilterLevels(spec, (1.0,), float(known.mean()), float(known.std()))
+    return beside(a), beside(b), FilterLevels(spec, (1.0,), *by_most(known))
 
 
 def joint_random(
