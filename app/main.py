@@ -25,6 +25,7 @@ from app.api import (
 from app.api.limits import Limits
 from app.api.middleware import Surroundings
 from app.flows.identity import Identity
+from app.flows.previews import Previews
 from app.flows.seal_log import seal
 from app.flows.service import open_service, require_storage, utc_now
 from app.settings import Settings
@@ -49,6 +50,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.previews.close()
         service.close()
 
     app = FastAPI(
@@ -61,6 +63,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
+    app.state.previews = Previews(service)
     app.state.identity = Identity(settings.oidc, clock) if settings.oidc else None
     app.state.blob_probe = health.Remembered(service.store.blobs.probe)
     app.state.limits = Limits(settings.rate_limit)

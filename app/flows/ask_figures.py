@@ -62,7 +62,7 @@ def offer(service: Service, caller: Caller, agreement_id: str) -> dict[str, Any]
         "dimensions": [
             {"id": name, "label": DIMENSIONS[name].label, "codes": _grid(name, codes)} for name in permitted
         ],
-        "years": _years(found, now),
+        "years": years(found, now),
         "published": [{"indicator": entry.indicator, "cohort": entry.cohort} for entry in decided],
     }
 
@@ -86,7 +86,7 @@ def _codes(decided: Sequence[LedgerEntry]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _years(found: Standing, now: datetime) -> list[str]:
+def years(found: Standing, now: datetime) -> list[str]:
     """Academic and calendar years that have begun and that the agreement permits, oldest first."""
     first = now.year - YEARS_BACK
     academic = [f"{year}-{(year + 1) % 100:02d}" for year in range(first, now.year + (now.month > 6))]

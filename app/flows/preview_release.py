@@ -1,8 +1,8 @@
 """What a policy would publish, for the owners of the data, before they approve it. Never for those who ask.
 
-Made where the data are (like a replay, by the operator at the service's own folder), from the newest run of
-the agreement and the terms that are before its owners. Nothing is published or charged; the log says that
-it was looked at, by which parameters and without a figure.
+Made where the data are, by the operator at the service's own folder or for an owner's page (`previews`), from
+the newest run of the agreement and the terms that are before its owners. Nothing is published or charged; the
+log says that it was looked at, by which parameters and without a figure.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def preview_release(
     min_cells: Sequence[int] = (),
     depths: Sequence[int] = (),
     progress: Progress = silent,
+    actor: str = seal_log.SERVICE,
 ) -> dict[str, Any]:
     """Shares of persons and of cells that several policies would publish.
 
@@ -46,6 +47,8 @@ def preview_release(
         Instead of the agreement's.
     min_cells, depths : sequence of int
         Each with each; the agreement's own if not given.
+    actor : str
+        On whose behalf, as the log says it.
 
     Returns
     -------
@@ -82,8 +85,10 @@ def preview_release(
     wanted = [(k, depth) for depth in sorted({*depths} or {terms.document.max_dimensions}) for k in ks]
     try:
         policies = [
-            _policy(service, terms, indicator, cohort, names, source, k, depth, progress)
-            for k, depth in wanted
+            _policy(
+                service, terms, indicator, cohort, names, source, k, depth, _of(progress, at, len(wanted))
+            )
+            for at, (k, depth) in enumerate(wanted, 1)
         ]
     except (OutcomesError, DisclosureError) as error:
         raise RefusedError(error.code, error.detail) from None
@@ -95,9 +100,14 @@ def preview_release(
         "policies": [{"min_cell": k, "depth": depth} for k, depth in wanted],
     }
     with service.store.transaction("log preview") as tx:
-        seal_log.append(tx, "release.previewed", agreement_id, seal_log.SERVICE, body, service.now())
+        seal_log.append(tx, "release.previewed", agreement_id, actor, body, service.now())
     seal_log.seal(service)
     return {"agreement": agreement_id, **body, "policies": policies}
+
+
+def _of(progress: Progress, at: int, count: int) -> Progress:
+    """Say which of several policies a step belongs to."""
+    return lambda step, done, total: progress(f"policy {at} of {count}, {step}", done, total)
 
 
 def _policy(

@@ -20,6 +20,7 @@ from app.flows.service import Service
 from app.web import (
     agency,
     agency_agreements,
+    agency_previews,
     agency_releases,
     auditor,
     auditor_log,
@@ -47,6 +48,7 @@ ROUTERS: Final = (
     agency.router,
     agency_agreements.router,
     agency_releases.router,
+    agency_previews.router,
     auditor.router,
     auditor_log.router,
     operator.router,

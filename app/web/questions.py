@@ -65,6 +65,14 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
         "Ask for the tables by program instead.",
     ),
     "MIN_CELL_TOO_SMALL": ("The agreement asks for a larger minimum cell.", "Leave it out."),
+    "MIN_CELL_TOO_LARGE": (
+        "The agreement lets nobody ask for so large a minimum cell: it would hold for everybody.",
+        "Ask for a smaller one, or leave it out.",
+    ),
+    "PUBLISHED_DATA_GONE": (
+        "Data of figures that are published on these persons were withdrawn or destroyed.",
+        "What is published stays; nothing more can be proven safe beside it.",
+    ),
     "OTHER_METHOD": (
         "Figures on these persons are published under another method of protection.",
         "Ask under the agreement that published them.",

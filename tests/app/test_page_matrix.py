@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 
 from app.api.sessions import COOKIE
 from app.flows import sessions
+from app.flows.previews import Preview
 from app.store import agreements, releases
 from app.web import pages as site
 from tests.app.test_matrix import AGREEMENT, CALLERS, NOTHING, ROW, STRANGERS, TABLE, Stage
@@ -34,6 +35,7 @@ GET  /partnership/agreements/{agreement}                                        
 GET  /partnership/agreements/{agreement}/figures                                 N N N N Y N N
 POST /partnership/agreements/{agreement}/figures                                 N N N N Y N N
 GET  /releases/{release}                                                         N Y Y N Y N N
+GET  /releases/{release}/events                                                  N Y Y N Y N N
 POST /releases/{release}/cancellation                                            N N N N Y N N
 GET  /releases/{release}/{name}.csv                                              N Y Y N Y N N
 GET  /releases/{release}/workbook.xlsx                                           N Y Y N Y N N
@@ -50,6 +52,11 @@ GET  /agency/agreements/{agreement}/certificate                                 
 GET  /agency/agreements/{agreement}/certificate.json                             N Y Y N N N N
 GET  /agency/agreements/{agreement}/approve                                      N Y Y N N N N
 GET  /agency/agreements/{agreement}/revoke                                       N Y Y N N N N
+GET  /agency/agreements/{agreement}/preview                                      N Y Y N N N N
+POST /agency/agreements/{agreement}/preview                                      N Y Y N N N N
+GET  /agency/previews/{preview}                                                  N Y N N N N N
+GET  /agency/previews/{preview}/events                                           N Y N N N N N
+POST /agency/previews/{preview}/cancellation                                     N Y N N N N N
 POST /agency/agreements/{agreement}/approve                                      N Y Y N N N N
 POST /agency/agreements/{agreement}/revoke                                       N Y Y N N N N
 POST /agency/agreements/{agreement}/suspension/begin                             N Y Y N N N N
@@ -136,6 +143,11 @@ class PageStage(Stage):
                 "executed_at": "2026-11-22T12:00:00Z",
             }
             certificate.signature = {"key_id": "ab" * 32}
+        kept, asked = world.app.state.previews, {"indicator": "employed_q4", "cohort": "2022-23"}
+        kept._kept["pre-1"] = Preview(
+            "pre-1", AGREEMENT, EDUCATION, asked, world.service.now(), state="CANCELLED"
+        )
+        self.names["preview"] = "pre-1"
         shown = Browser(self, world.education).call("GET /releases/{release}").text
         self.names["name"] = re.findall(r"/releases/rel-1/([a-z_]+)\.svg", shown)[0]
 

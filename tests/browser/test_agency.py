@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 from typer.testing import CliRunner
@@ -314,3 +315,47 @@ def test_an_owner_reads_a_table_in_review_and_objects_before_its_recipients_see_
     page.get_by_role("button", name="Object").click()
     expect(page.get_by_text("Your objection is on record")).to_be_visible()
     assert publish_release.show_release(service, partnership, asked["id"])["status"] == "OBJECTED"
+
+
+def test_an_owner_compares_what_policies_would_publish_before_approving(visit: Visit, region: Region) -> None:
+    visitor = visit(AGENCY)
+    page = visitor.open(f"/agency/agreements/{AGREEMENT}")
+    page.get_by_role("link", name="What would this publish?").click()
+    expect(page.get_by_label("Graduated from")).to_have_value("2020-21")
+    visitor.require_accessible(schemes=("light",))
+    page.get_by_label("20", exact=True).check()
+    page.get_by_role("button", name="Preview").click()
+    # It appears in place when it is made.
+    expect(page.get_by_role("heading", name="How to read this")).to_be_visible()
+    expect(page.get_by_role("img", name="Graduates in groups whose rate would be shown")).to_be_visible()
+    rows = page.get_by_role("row").all_inner_texts()[1:]
+    assert [row.split()[:3] for row in rows] == [["10", "1", "1"], ["15", "1", "1"], ["20", "1", "1"]]
+    shares = [float(row.split()[3]) for row in rows]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > shares[-1]
+    visitor.require_accessible()
+    visitor.shoot("agency-preview", height=1000)
+    page.set_viewport_size({"width": PHONE, "height": 900})
+    visitor.require_accessible(schemes=("dark",))
+    # Nobody who asks for figures has such a page, and the log says that it was looked at.
+    path = page.url.removeprefix(region.url)
+    for other in ("partnership", OTHER, "operator"):
+        visit(other).open(path, expect=404)
+    headers = {"Authorization": f"Bearer {region.api_keys['auditor']}"}
+    lines = httpx.get(f"{region.url}/v1/log/entries", headers=headers).text.splitlines()
+    logged = [entry for entry in map(json.loads, lines) if entry["kind"] == "release.previewed"]
+    assert AGENCY in {entry["actor"] for entry in logged}
+
+
+def test_a_preview_without_scripts_renews_itself_and_refuses_on_the_form(
+    visit: Visit, region: Region
+) -> None:
+    visitor = visit("kentucky-education", scripts=False, width=PHONE)
+    visitor.expected.add(422)
+    page = visitor.open(f"/agency/agreements/{AGREEMENT}/preview")
+    for box in page.get_by_role("checkbox").all():
+        box.uncheck()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_text("PREVIEW_INVALID")).to_be_visible()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_label("The first policy")).to_contain_text("of graduates")

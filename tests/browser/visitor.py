@@ -76,7 +76,10 @@ class Visitor:
         assert self.third_party == []
 
     def require_accessible(self, *, schemes: tuple[str, ...] = ("light", "dark")) -> None:
-        """axe finds nothing on the page as it stands, in each scheme, and nothing overflows sideways."""
+        """axe finds nothing on the page as it stands, in each scheme, and nothing overflows sideways.
+
+        axe needs scripts: where they are off it would wait for ever.
+        """
         for number, scheme in enumerate(schemes):
             self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             # A second scheme changes colours alone.
