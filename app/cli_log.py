@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from app.cli_http import ServiceClient
-from app.cli_options import DEFAULT_URL, AsJson, Data, KeyFile, Url, out, show
+from app.cli_options import DEFAULT_URL, AgreementId, AsJson, Data, KeyFile, Url, opened, out, show
 from app.errors import ServiceError
-from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
 
@@ -18,13 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
 def log_key(data: Data = None, as_json: AsJson = False) -> None:
     """The log's verifier key (C2SP vkey), to give to agencies and auditors."""
     from app.flows.seal_log import verifier_key
-    from app.flows.service import open_service
 
-    service = open_service(Settings.from_env(data=data))
-    try:
+    with opened(data) as service:
         text = verifier_key(service)
-    finally:
-        service.close()
     if as_json:
         show({"key": text}, as_json=True)
     else:
@@ -35,13 +28,9 @@ def log_key(data: Data = None, as_json: AsJson = False) -> None:
 def log_seal(data: Data = None, as_json: AsJson = False) -> None:
     """Sign a checkpoint over all entries, if the newest one does not cover them."""
     from app.flows.seal_log import seal
-    from app.flows.service import open_service
 
-    service = open_service(Settings.from_env(data=data))
-    try:
+    with opened(data) as service:
         note = seal(service)
-    finally:
-        service.close()
     if as_json:
         show({"checkpoint": note}, as_json=True)
     else:
@@ -52,13 +41,9 @@ def log_seal(data: Data = None, as_json: AsJson = False) -> None:
 def log_rotate_key(data: Data = None, as_json: AsJson = False) -> None:
     """A new signing key, named by the old one in the log; whoever knows the old one can follow."""
     from app.flows.rekey_log import rekey_log
-    from app.flows.service import open_service
 
-    service = open_service(Settings.from_env(data=data))
-    try:
+    with opened(data) as service:
         done = rekey_log(service)
-    finally:
-        service.close()
     if as_json:
         show(done, as_json=True)
     else:
@@ -70,13 +55,9 @@ def log_rotate_key(data: Data = None, as_json: AsJson = False) -> None:
 def log_check(data: Data = None, as_json: AsJson = False) -> None:
     """Check the stored log against itself, every checkpoint, and what this node remembers to have signed."""
     from app.flows.check_log import check_log
-    from app.flows.service import open_service
 
-    service = open_service(Settings.from_env(data=data))
-    try:
+    with opened(data) as service:
         report = check_log(service)
-    finally:
-        service.close()
     if as_json:
         show(report.to_document(), as_json=True)
     else:
@@ -90,7 +71,7 @@ def log_check(data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command("summary")
 def log_summary(
-    agreement: Annotated[str, typer.Argument(metavar="AGREEMENT")],
+    agreement: AgreementId,
     api_key_file: KeyFile,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,

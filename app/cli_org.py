@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from app.cli_http import ServiceClient
-from app.cli_options import DEFAULT_URL, AsJson, Data, Id, KeyFile, Url, show
+from app.cli_options import DEFAULT_URL, AsJson, Data, Id, KeyFile, NewKeyFile, Url, opened, show
 from app.errors import ServiceError
-from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Organizations and their credentials.")
 
@@ -19,17 +18,15 @@ app = typer.Typer(no_args_is_help=True, help="Organizations and their credential
 @app.command()
 def bootstrap(
     name: Annotated[str, typer.Option(help="Name of the operator's organization.")],
-    key_file: Annotated[Path, typer.Option(help="New file for the API key (mode 0600).")],
+    key_file: NewKeyFile,
     id_: Annotated[str, typer.Option("--id", help="Id of the operator's organization.")] = "operator",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the first operator and its API key."""
     from app.flows.organizations import bootstrap as make
-    from app.flows.service import open_service
 
-    service = open_service(Settings.from_env(data=data))
-    try:
+    with opened(data) as service:
         handle = _new_private_file(key_file)
         try:
             organization, _ = make(service, id_, name, keep=lambda api_key: _write_key(handle, api_key))
@@ -38,8 +35,6 @@ def bootstrap(
             raise
         finally:
             os.close(handle)
-    finally:
-        service.close()
     show({"organization": organization, "key_file": str(key_file)}, as_json=as_json)
 
 
@@ -79,7 +74,7 @@ def show_organization(
 def new_api_key(
     id_: Id,
     role: Annotated[str, typer.Option(help="operator, agency, partnership or auditor.")],
-    key_file: Annotated[Path, typer.Option(help="New file for the API key (mode 0600).")],
+    key_file: NewKeyFile,
     api_key_file: KeyFile,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,

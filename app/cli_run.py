@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from app.cli_http import ServiceClient
-from app.cli_options import DEFAULT_URL, AsJson, KeyFile, Url
+from app.cli_options import DEFAULT_URL, AgreementId, AsJson, Data, KeyFile, RunId, Url, opened
 from app.errors import ServiceError
 
 app = typer.Typer(no_args_is_help=True, help="Linkage runs of an agreement (operator).")
@@ -20,7 +19,7 @@ ENDED: Final = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 @app.command("start")
 def start(
-    agreement: Annotated[str, typer.Argument(help="Agreement id.")],
+    agreement: AgreementId,
     api_key_file: KeyFile,
     url: Url = DEFAULT_URL,
     allow_missing: Annotated[
@@ -40,7 +39,7 @@ def start(
 
 @app.command("show")
 def show(
-    run: Annotated[str, typer.Argument(help="Run id.")],
+    run: RunId,
     api_key_file: KeyFile,
     url: Url = DEFAULT_URL,
     quality: Annotated[bool, typer.Option("--quality", help="Also the figures of quality.")] = False,
@@ -56,7 +55,7 @@ def show(
 
 @app.command("watch")
 def watch(
-    run: Annotated[str, typer.Argument(help="Run id.")],
+    run: RunId,
     api_key_file: KeyFile,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
@@ -69,7 +68,7 @@ def watch(
 
 @app.command("cancel")
 def cancel(
-    run: Annotated[str, typer.Argument(help="Run id.")],
+    run: RunId,
     api_key_file: KeyFile,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
@@ -82,22 +81,16 @@ def cancel(
 
 @app.command("replay")
 def replay(
-    run: Annotated[str, typer.Argument(help="Run id.")],
-    data: Annotated[Path | None, typer.Option(help="Data folder; default: COHORTLINK_DATA.")] = None,
+    run: RunId,
+    data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Repeat a run and its releases here, from the frozen inputs, and compare digests bit for bit."""
     from app.flows.replay_run import replay_run
-    from app.flows.service import open_service
-    from app.settings import Settings
     from crypto.agency.progress import open_progress
 
-    service = open_service(Settings.from_env(data=data))
-    try:
-        with open_progress(silent=as_json) as progress:
-            result = replay_run(service, run, progress=progress)
-    finally:
-        service.close()
+    with opened(data) as service, open_progress(silent=as_json) as progress:
+        result = replay_run(service, run, progress=progress)
     if as_json:
         typer.echo(json.dumps(result))
     else:

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli_options import AsJson, Data, show
-from app.settings import Settings
+from app.cli_options import AsJson, Data, opened, show
 
 app = typer.Typer(no_args_is_help=True, help="Blobs: sweep away what no row names.")
 
@@ -19,14 +18,10 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Remove blobs that no row names, as workers do every hour; safe while everything runs."""
-    from app.flows.service import open_service
     from app.flows.sweep_blobs import sweep_blobs
 
-    service = open_service(Settings.from_env(data=data))
-    try:
+    with opened(data) as service:
         found = sweep_blobs(service, remove=not dry_run)
-    finally:
-        service.close()
     show(found | {"removed": not dry_run}, as_json=as_json)
 
 

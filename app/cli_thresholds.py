@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 
 from app.cli_http import ServiceClient
+from app.cli_options import DEFAULT_URL, AsJson, KeyFile, Url
 from app.errors import ServiceError
 
 
 def load_command(
     file: Annotated[Path, typer.Argument(help="CSV with the table.")],
-    api_key_file: Annotated[Path, typer.Option(help="File with the operator's API key.")],
-    url: Annotated[str, typer.Option(help="Address of the service.")] = "http://127.0.0.1:8000",
-    as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+    api_key_file: KeyFile,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
 ) -> None:
     """Check a table of self-sufficiency thresholds and put it in use: whole, or not at all."""
     try:
