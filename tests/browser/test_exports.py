@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import io
 import re
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import openpyxl
 import pytest
 
 from app.api.sessions import COOKIE
@@ -197,3 +201,70 @@ def test_export_when_somebody_else_asks_for_it_is_absent(region: Region, api: ht
 def test_workbook_when_made_twice_is_the_same_file(browser: httpx.Client, api: httpx.Client) -> None:
     here = f"/releases/{ask(api, 'employed_q4', ('pathway',))['id']}/workbook.xlsx"
     assert browser.get(here).content == browser.get(here).content
+
+
+#: What a workbook of xlsxwriter consists of: no comments, drawings, links, queries or properties of our own.
+PARTS = re.compile(
+    r"\[Content_Types\]\.xml|_rels/\.rels|docProps/(core|app)\.xml|xl/_rels/workbook\.xml\.rels"
+    r"|xl/(workbook|sharedStrings|styles|theme/theme1|worksheets/sheet\d)\.xml"
+)
+DRAWN = {"svg", "title", "desc", "style", "g", "path", "rect", "line", "circle", "text", "tspan"}
+
+
+def words_of(text: str) -> str:
+    """All that a page says, on one line."""
+    body = re.sub(r"<(script|style|head)\b.*?</\1>", " ", text, flags=re.S)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", body)).split())
+
+
+@pytest.mark.parametrize("by", [(), ("race_ethnicity",)])
+def test_files_when_taken_away_hold_nothing_in_corners_that_the_page_does_not_show(
+    browser: httpx.Client, api: httpx.Client, by: tuple[str, ...]
+) -> None:
+    release = ask(api, "employed_q4", by)
+    here = f"/releases/{release['id']}"
+    text = browser.get(here).text
+    page, said = read_page(text), words_of(text)
+    comments, rows = read_csv(browser.get(f"{here}/table.csv").text)
+    for name in ("definition", "coverage", "protection", "linkage", "note"):
+        assert comments.get(name, "") in said, name
+    data = browser.get(f"{here}/workbook.xlsx").content
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        assert [name for name in parts.namelist() if not PARTS.fullmatch(name)] == []
+        assert not parts.comment
+        properties = re.findall(r">([^<]+)<", parts.read("docProps/core.xml").decode())
+        outline = parts.read("xl/workbook.xml").decode() + parts.read("docProps/app.xml").decode()
+    at = release["created_at"][:19]
+    assert [each for each in properties if each.strip() and not each.startswith(at)] == []
+    assert "hidden" not in outline.lower() and "definedName" not in outline
+    book = openpyxl.load_workbook(io.BytesIO(data))
+    assert [sheet.title.lower() for sheet in book.worksheets] == ["about", *page]
+    about, *tables = book.worksheets
+    known = {*comments, *comments.values(), *(str(v) for row in rows for v in row.values())}
+    assert {str(cell.value) for row in about.iter_rows() for cell in row} <= known
+    for sheet in tables:
+        assert all(part.hidden is False for part in (*sheet.row_dimensions.values(),))
+        assert all(part.hidden is False for part in (*sheet.column_dimensions.values(),))
+        cells = [cell for row in sheet.iter_rows() for cell in row]
+        assert [cell.coordinate for cell in cells if cell.comment or cell.hyperlink] == []
+        assert sheet.max_row == 1 + len(page[sheet.title.lower()])
+        assert len({cell.column for cell in cells}) == sheet.max_column
+    for name, shown in page.items():
+        if (answer := browser.get(f"{here}/{name}.svg")).status_code == 200:
+            assert set(re.findall(r"<([A-Za-z]+)", answer.text)) <= DRAWN
+            assert not re.search(r"<!--|<\?|\sdata-|\son\w+=|metadata", answer.text)
+            if name == "table" and by:
+                # One bar for each rate that is shown, and one in the legend: what is withheld has no length.
+                rates = [row for row in shown[:-1] if row["rate"] is not None]
+                assert len(re.findall(r'class="c-1"', answer.text)) == len(rates) + 1
+    picture = browser.get(f"{here}/table.png").content
+    assert {*chunk_names(picture)} <= {b"IHDR", b"IDAT", b"IEND", b"pHYs"}
+
+
+def chunk_names(png: bytes) -> list[bytes]:
+    """Names of the parts of a picture; texts and times would have parts of their own."""
+    names, at = [], 8
+    while at < len(png):
+        names.append(png[at + 4 : at + 8])
+        at += 12 + int.from_bytes(png[at : at + 4], "big")
+    return names
