@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import results
 from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining, sharing
 from benchmarks.attacks.clk import plain_clk
-from benchmarks.attacks.encodings import averaged, only_keys, simulated, stolen
+from benchmarks.attacks.encodings import View, averaged, only_keys, simulated, stolen
 from benchmarks.attacks.populations import Population, demo, febrl, overlapping
 from crypto.encoding.profile import FAMILIES, Profile, default_profile
 
@@ -32,7 +32,7 @@ Figures = dict[str, float]
 
 
 def known_figures(population: Population, profile: Profile) -> Figures:
-    """Leak-SNR, known pairs, pattern mining, frequencies and the wrong key."""
+    """Leak-SNR, known pairs, frequencies, bits that go together, and the wrong key."""
     victims, register = stolen(population, profile), simulated(population, profile)
     total = len(population.numbers)
     found = {"leak-SNR": known_pairs.leak_snr(register, population)}
@@ -40,12 +40,21 @@ def known_figures(population: Population, profile: Profile) -> Figures:
         rng = np.random.default_rng([11, total])
         name = f"known pairs, {share:.0%}"
         found[name] = known_pairs.attack(victims, register, max(10, round(share * total)), rng)
-    found["frequency, best filter"] = max(
-        frequency.attack(a, b, np.random.default_rng(13)) for a, b in zip(victims, register, strict=True)
-    )
-    found["bits with a companion"] = max(mining.attack(view) for view in victims)
+    found |= frequency_figures(victims, register)
+    found["bits with a companion"] = max(mining.companions(view) for view in victims if not view.key)
     found["dictionary, wrong key"] = dictionary.attack(victims, stolen(population, profile, key=3))
     return found
+
+
+def frequency_figures(victims: Sequence[View], register: Sequence[View]) -> Figures:
+    """Of names, and of the filter that gives away most; nothing where no filter repeats (whole records)."""
+    found = {
+        mine.name: frequency.attack(mine, hers, np.random.default_rng(13))
+        for mine, hers in zip(victims, register, strict=True)
+        if frequency.repeats(mine)
+    }
+    named = {f"frequency, {name}": found[name] for name in ("surname", "given_name") if name in found}
+    return named | ({"frequency, best filter": max(found.values())} if found else {})
 
 
 def _groups(
@@ -55,6 +64,15 @@ def _groups(
     mine, hers = overlapping(population, overlap, np.random.default_rng([12, round(100 * overlap)]))
     place = {number: row for row, number in enumerate(hers.numbers.tolist())}
     return mine, hers, np.array([place.get(number, -1) for number in mine.numbers.tolist()])
+
+
+def mining_figures(population: Population, profile: Profile) -> Figures:
+    """Pattern mining at every overlap."""
+    found = {}
+    for overlap in OVERLAPS:
+        mine, hers, truth = _groups(population, overlap)
+        found[f"pattern mining, {overlap:.0%}"] = mining.attack(stolen(mine, profile), hers, profile, truth)
+    return found
 
 
 def graph_figures(population: Population, profile: Profile) -> Figures:
@@ -91,7 +109,8 @@ def leaked_key(clean: Population, damaged: Population, profile: Profile) -> Figu
 
 def void(figures: Mapping[str, Figures]) -> list[str]:
     """Attacks that are too weak on the plain CLK to say anything of the other profiles."""
-    needed = ["known pairs, 50%", *(f"graph matching, {overlap:.0%}" for overlap in OVERLAPS)]
+    attacks = ("graph matching", "pattern mining")
+    needed = ["known pairs, 50%", *(f"{attack}, {overlap:.0%}" for attack in attacks for overlap in OVERLAPS)]
     plain = figures["plain CLK"]
     return [name for name in needed if name in plain and plain[name] < LEAST_ON_PLAIN]
 
@@ -140,7 +159,8 @@ def run(
         figures: dict[str, Figures] = {}
         for name, profile in {"plain CLK": plain_clk(), **profiles}.items():
             say(f"{population.name}, {len(population.numbers):,} persons: {name}")
-            figures[name] = known_figures(population, profile) | sharing_figures(population, profile)
+            figures[name] = known_figures(population, profile) | mining_figures(population, profile)
+            figures[name] |= sharing_figures(population, profile)
             if with_graphs:
                 figures[name] |= graph_figures(population, profile)
             if population.name == clean.name:

@@ -85,10 +85,20 @@ def test_frequency_alignment_when_filters_hold_one_field_finds_common_values_and
 
 
 def test_pattern_mining_finds_companions_of_plain_bits_and_none_of_diffused_ones() -> None:
-    plain = max(mining.attack(view) for view in stolen(PEOPLE, PLAIN))
+    plain = max(mining.companions(view) for view in stolen(PEOPLE, PLAIN))
     person = next(view for view in stolen(PEOPLE, HARDENED) if view.name == "person")
     assert plain > 0.8
-    assert mining.attack(person) < 0.05
+    assert mining.companions(person) < 0.05
+
+
+def test_pattern_mining_when_the_clk_is_plain_names_nearly_everybody_and_when_hardened_hardly_anybody() -> (
+    None
+):
+    people = demo(2000, seed=32)
+    truth = np.arange(len(people.numbers))
+    assert mining.attack(stolen(people, PLAIN), people, PLAIN, truth) >= LEAST_ON_PLAIN
+    person = [view for view in stolen(people, HARDENED) if view.name == "person"]
+    assert mining.attack(person, people, HARDENED, truth) < 0.02
 
 
 @pytest.mark.parametrize(("score", "is_void"), [(0.9499, True), (0.95, False)])
