@@ -29,12 +29,7 @@ def lock(tx: Tx, agreement_id: str) -> Agreement | None:
     Everything that must not happen beside a revocation, another acceptance or another release under
     the same agreement begins here. (SQLite holds the whole write lock anyway.)
     """
-    return tx.session.scalar(
-        select(Agreement)
-        .where(Agreement.id == agreement_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    return tx.locked(Agreement, agreement_id)
 
 
 def add(tx: Tx, agreement_id: str, proposer_id: str, state: str, now: datetime) -> Agreement:

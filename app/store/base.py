@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from app.store.blobs import Blobs
 from app.store.engine import READ_OPTION
+
+Row = TypeVar("Row")
 
 
 class Tx:
@@ -27,6 +29,12 @@ class Tx:
     def __init__(self, name: str, session: Session) -> None:
         self.name = name
         self.session = session
+
+    def locked(self, kind: type[Row], key: str) -> Row | None:
+        """A row by its key, read anew and locked until the transaction ends."""
+        (column,) = inspect(kind).primary_key
+        query = select(kind).where(column == key).with_for_update()
+        return self.session.scalar(query.execution_options(populate_existing=True))
 
 
 class Store:

@@ -22,9 +22,7 @@ def find(tx: Tx, batch_id: str) -> Batch | None:
 
 def lock(tx: Tx, batch_id: str) -> Batch | None:
     """The batch, with its row locked until the transaction ends; lock its agreement first, if at all."""
-    return tx.session.scalar(
-        select(Batch).where(Batch.id == batch_id).with_for_update().execution_options(populate_existing=True)
-    )
+    return tx.locked(Batch, batch_id)
 
 
 def live_by_manifest(tx: Tx, agreement_id: str, organization_id: str, manifest_sha256: str) -> Batch | None:

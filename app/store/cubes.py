@@ -54,9 +54,7 @@ def find(tx: Tx, cube_id: str) -> Cube | None:
 
 def lock(tx: Tx, cube_id: str) -> Cube | None:
     """The cube, with its row locked until the transaction ends; lock its agreement first."""
-    return tx.session.scalar(
-        select(Cube).where(Cube.id == cube_id).with_for_update().execution_options(populate_existing=True)
-    )
+    return tx.locked(Cube, cube_id)
 
 
 def open_one(tx: Tx, agreement_id: str, indicator: str, cohort: str) -> Cube | None:

@@ -93,7 +93,7 @@ def by_subject(tx: Tx, subject: str) -> Credential | None:
 
 def lock_credential(tx: Tx, credential_id: str) -> Credential | None:
     """The credential, with its row locked until the transaction ends."""
-    return tx.session.scalar(select(Credential).where(Credential.id == credential_id).with_for_update())
+    return tx.locked(Credential, credential_id)
 
 
 def credential(tx: Tx, credential_id: str) -> Credential | None:

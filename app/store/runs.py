@@ -56,9 +56,7 @@ def find(tx: Tx, run_id: str) -> Run | None:
 
 def lock(tx: Tx, run_id: str) -> Run | None:
     """The run, with its row locked until the transaction ends; lock its agreement first, if at all."""
-    return tx.session.scalar(
-        select(Run).where(Run.id == run_id).with_for_update().execution_options(populate_existing=True)
-    )
+    return tx.locked(Run, run_id)
 
 
 def inputs(tx: Tx, run_id: str) -> Sequence[RunInput]:
