@@ -14,6 +14,7 @@ from app.disclosure.errors import DisclosureError
 from app.errors import ConflictError, RefusedError
 from app.flows import load_thresholds
 from app.flows.cube_basis import Basis, logged_basis
+from app.flows.facts_of_run import read_run_facts
 from app.flows.release_question import permitted_dimensions
 from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from app.outcomes.figures import Source
     from app.outcomes.plan import Out
     from app.outcomes.thresholds import Thresholds
-
-#: Facts that indicators are made of, and the pairs of known truth by which errors of linkage are measured.
-FACTS = ("completion", "wage", "participation", "truth")
-
 
 def silent(step: str, done: int, total: int) -> None:
     """Tell nobody how far it is."""
@@ -182,9 +179,11 @@ def source_of_run(
             for name in flags.column_names:
                 persons = persons.append_column(name, flags[name])
         inputs = _inputs(service, run.id, replaced)
-        read = _read_facts(service, facts, inputs)
+        read = read_run_facts(service, facts, inputs, persons)
     except KeyError:
         raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.") from None
+    except OutcomesError as error:
+        raise RefusedError(error.code, error.detail) from None
     return Source(
         persons=persons,
         facts=read,
@@ -238,19 +237,6 @@ def _inputs(service: Service, run_id: str, replaced: bool) -> list[Batch]:
             "RUN_OUTDATED", "A batch of the newest run was withdrawn or replaced; a new run is needed first."
         )
     return sorted(inputs, key=lambda batch: (batch.created_at, batch.id))
-
-
-def _read_facts(
-    service: Service, facts: Plane, inputs: Sequence[Batch]
-) -> dict[str, list[tuple[str, pa.Table]]]:
-    by_kind: dict[str, list[tuple[str, pa.Table]]] = {}
-    for batch in inputs:
-        with service.store.reading("read facts") as tx:
-            for file in batches.files(tx, batch.id):
-                if file.facts in FACTS:
-                    data = batches.read_file(tx, facts, batch.id, file.name)
-                    by_kind.setdefault(file.facts, []).append((batch.id, _table(data)))
-    return by_kind
 
 
 def _table(data: bytes) -> pa.Table:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.outcomes.errors import OutcomesError
-from app.outcomes.wage_rows import Records, quarters_reported, rows_of_persons
+from app.outcomes.wage_rows import Records, WageReports, quarters_reported, rows_of_persons
 from crypto.facts import SCHEMAS, code_list, validate_facts
 
-Facts = Mapping[str, Sequence[tuple[str, pa.Table]]]
+#: By kind: batch and its table; of wages also what `app.outcomes.reading.read_wages` left of it.
+Facts = Mapping[str, Sequence[tuple[str, Any]]]
 
 _KINDS = ("completion", "wage", "participation")
 
@@ -45,13 +47,13 @@ class Loaded:
 
     Attributes
     ----------
-    wages : tuple of (str, pa.Table)
-        Id and typed reports of each batch of wages.
+    wages : tuple of (str, pa.Table, bool)
+        Id and typed reports of each batch of wages; whether it was checked that all have a record.
     reported : frozenset of (str, str)
         State and quarter of the reports of unemployment insurance.
     """
 
-    wages: tuple[tuple[str, pa.Table], ...]
+    wages: tuple[tuple[str, pa.Table, bool], ...]
     reported: frozenset[tuple[str, str]]
 
 
@@ -71,15 +73,19 @@ def load_facts(
     if set(facts) - set(SCHEMAS):
         raise OutcomesError("UNKNOWN_KIND", f"Kinds of facts are {', '.join(SCHEMAS)}.")
     batches: list[dict[str, object]] = []
-    wages = []
+    wages: list[tuple[str, pa.Table, bool]] = []
+    reported: list[frozenset[tuple[str, str]]] = []
     for kind in _KINDS:
-        given = [(batch, _typed(kind, table)) for batch, table in facts.get(kind, ())]
+        found = facts.get(kind, ())
+        given = [(batch, typed(kind, _table(each))) for batch, each in found]
         for number, (batch, _) in enumerate(given):
             if any(row["kind"] == kind and row["batch"] == batch for row in batches):
                 raise OutcomesError("DUPLICATE_BATCH", "A batch is given twice.")
             batches.append({"kind": kind, "seq": number, "batch": batch})
         if kind == "wage":
-            wages = given
+            checked = [isinstance(each, WageReports) for _, each in found]
+            wages = [(*one, done) for one, done in zip(given, checked, strict=True)]
+            reported = [_reported(each, table) for (_, each), (_, table) in zip(found, given, strict=True)]
         else:
             connection.register(kind, _whole(kind, given, owners))
     schema = pa.schema([("kind", pa.string()), ("seq", pa.int32()), ("batch", pa.string())])
@@ -93,7 +99,15 @@ def load_facts(
     _refuse_records_twice(connection)
     for kind in ("completion", "participation"):
         _refuse_unlinked(connection, kind)
-    return Loaded(tuple(wages), frozenset().union(*(quarters_reported(table) for _, table in wages)))
+    return Loaded(tuple(wages), frozenset().union(*reported))
+
+
+def _table(given: Any) -> pa.Table:
+    return given.table if isinstance(given, WageReports) else given
+
+
+def _reported(given: Any, table: pa.Table) -> frozenset[tuple[str, str]]:
+    return given.reported if isinstance(given, WageReports) else frozenset(quarters_reported(table))
 
 
 def _with_flags(persons: pa.Table) -> pa.Table:
@@ -116,11 +130,11 @@ def load_wages(connection: duckdb.DuckDBPyConnection, loaded: Loaded, *, needed:
     OutcomesError
         ``FACTS_WITHOUT_PERSON``.
     """
-    schema = _schema("wage", [table for _, table in loaded.wages])
+    schema = _schema("wage", [table for _, table, _ in loaded.wages])
     schema = schema.remove(schema.get_field_index("record_ref"))
     parts, sizes = [], []
-    for batch, table in loaded.wages:
-        rows = rows_of_persons(table, _records(connection, batch))
+    for batch, table, checked in loaded.wages:
+        rows = rows_of_persons(table, _records(connection, batch, only=checked), checked=checked)
         if rows is None:
             raise _without_person("wage")
         parts.append(rows if needed else rows.slice(0, 0))
@@ -133,11 +147,13 @@ def load_wages(connection: duckdb.DuckDBPyConnection, loaded: Loaded, *, needed:
     connection.register("wage", whole.append_column("person", persons).append_column("seq", seq))
 
 
-def _records(connection: duckdb.DuckDBPyConnection, batch: str) -> Records:
+def _records(connection: duckdb.DuckDBPyConnection, batch: str, *, only: bool) -> Records:
+    """All records of a batch, or those of wanted persons alone."""
     found = connection.sql(
-        "select record_ref, person, person in (select person from award) as wanted "
-        "from persons where batch = $batch",
-        params={"batch": batch},
+        "select record_ref, person, wanted from ("
+        "  select record_ref, person, person in (select person from award) as wanted "
+        "  from persons where batch = $batch) where wanted or not $only",
+        params={"batch": batch, "only": only},
     ).to_arrow_table()
     refs, persons, wanted = (found[name].combine_chunks() for name in ("record_ref", "person", "wanted"))
     return Records(refs, persons.to_numpy(), wanted.to_numpy(zero_copy_only=False))
@@ -153,8 +169,8 @@ def _whole(kind: str, given: Sequence[tuple[str, pa.Table]], owners: Mapping[str
     return whole.append_column("seq", seq).append_column("owner", owner)
 
 
-def _typed(kind: str, table: pa.Table) -> pa.Table:
-    """The typed form of a batch, which may have been submitted as texts or without optional columns.
+def typed(kind: str, table: pa.Table) -> pa.Table:
+    """Return the typed form of a batch, which may have been submitted as texts or without optional columns.
 
     It was validated when it came; here nothing can be in the future any more.
     """
@@ -162,14 +178,15 @@ def _typed(kind: str, table: pa.Table) -> pa.Table:
     def plain(field: pa.Field) -> pa.DataType:
         return field.type.value_type if pa.types.is_dictionary(field.type) else field.type
 
-    wanted = _used(kind)
+    wanted = used(kind)
     given = {field.name: plain(field) for field in table.schema}
     if any(given.get(field.name) != field.type for field in wanted):
         table = validate_facts(kind, table, submitted_on=date.max)
     return table.select(wanted.names)
 
 
-def _used(kind: str) -> pa.Schema:
+def used(kind: str) -> pa.Schema:
+    """Columns that some figure looks at, the reference first."""
     whole = SCHEMAS[kind].arrow()
     return pa.schema([whole.field(name) for name in ("record_ref", *_USED[kind])])
 
@@ -182,7 +199,7 @@ def read_facts(kind: str, source: str | pa.NativeFile) -> pa.Table:
     held = pq.read_schema(source).names
     if isinstance(source, pa.NativeFile):
         source.seek(0)
-    wanted = list(_used(kind).names) if kind in _USED else []
+    wanted = list(used(kind).names) if kind in _USED else []
     file = pq.ParquetFile(
         source, read_dictionary=[name for name in _DICTIONARIES if kind == "wage" and name in held]
     )
@@ -198,7 +215,7 @@ def _schema(kind: str, tables: Sequence[pa.Table]) -> pa.Schema:
         kept = pa.types.is_dictionary(only) and only.value_type == field.type
         return field.with_type(only) if kept else field
 
-    return pa.schema([given(field) for field in _used(kind)])
+    return pa.schema([given(field) for field in used(kind)])
 
 
 def _repeat(values: Sequence[object], sizes: Sequence[int], kind: pa.DataType) -> pa.ChunkedArray:

@@ -14,6 +14,7 @@ from app.outcomes.facts import Facts
 from app.outcomes.linkage_error import Rates
 from crypto.facts import SCHEMAS
 
+_ABOUT = ["record_ref", "is_deleted", "sex", "age_band", "race", "hispanic"]
 #: Groups by which linkage is known to differ.
 GROUPS = ("race_ethnicity", "sex", "age_band")
 
@@ -106,12 +107,12 @@ def truth_rates(
     """
     if not facts.get("truth"):
         return None, {}
-    completions = [table.cast(SCHEMAS["completion"].arrow()) for _, table in facts.get("completion", ())]
+    columns = pa.schema([SCHEMAS["completion"].arrow().field(name) for name in _ABOUT])
+    completions = [table.select(_ABOUT).cast(columns) for _, table in facts.get("completion", ())]
     with closing(duckdb.connect(":memory:", config={"threads": 2, "temp_directory": ""})) as connection:
         connection.register("truth", pa.concat_tables([table for _, table in facts["truth"]]))
         connection.register("persons", persons.select(["person", "batch", "record_ref"]))
-        empty = SCHEMAS["completion"].arrow().empty_table()
-        connection.register("completion", pa.concat_tables([empty, *completions]))
+        connection.register("completion", pa.concat_tables([columns.empty_table(), *completions]))
         batches = {
             "left": [batch for batch, _ in facts.get("completion", ())],
             "right": [batch for batch, _ in facts.get("wage", ())],

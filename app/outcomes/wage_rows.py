@@ -35,6 +35,22 @@ class Records:
     wanted: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class WageReports:
+    """Reports of one batch as far as figures may count them.
+
+    Attributes
+    ----------
+    table : pa.Table
+        Typed; of persons with an award alone.
+    reported : frozenset of (str, str)
+        State and quarter of all that came by unemployment insurance.
+    """
+
+    table: pa.Table
+    reported: frozenset[tuple[str, str]]
+
+
 def quarters_reported(table: pa.Table) -> set[tuple[str, str]]:
     """State and quarter of every report that came by unemployment insurance."""
     reported: set[tuple[str, str]] = set()
@@ -60,8 +76,10 @@ def _codes(column: pa.DictionaryArray) -> NDArray[np.int32]:
     return codes
 
 
-def rows_of_persons(table: pa.Table, records: Records) -> pa.Table | None:
+def rows_of_persons(table: pa.Table, records: Records, *, checked: bool = False) -> pa.Table | None:
     """Rows of wanted persons, with a column ``person``; None where some row's record is not in ``records``.
+
+    With ``checked`` such rows are known to be somebody's who is not wanted.
 
     Parameters
     ----------
@@ -75,9 +93,10 @@ def rows_of_persons(table: pa.Table, records: Records) -> pa.Table | None:
     kept, persons = [], []
     for chunk, at in zip(chunks, _positions(chunks, records.refs), strict=True):
         rows = at[chunk.indices.to_numpy(zero_copy_only=False)] if pa.types.is_dictionary(chunk.type) else at
-        if rows.size and rows.min() < 0:
+        unknown = rows < 0
+        if not checked and unknown.any():
             return None
-        mask = records.wanted[rows]
+        mask = records.wanted[rows] & ~unknown if len(records.wanted) else ~unknown
         kept.append(pa.array(mask))
         persons.append(pa.array(records.persons[rows[mask]]))
     mask_of_all = pa.chunked_array(kept, pa.bool_())
