@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from app.outcomes.plan import Out
     from app.outcomes.thresholds import Thresholds
 
+
 def silent(step: str, done: int, total: int) -> None:
     """Tell nobody how far it is."""
 
