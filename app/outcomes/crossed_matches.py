@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Layer = tuple[Entries, Sequence[Mapping[str, Any]]]
 
+#: Larger unions take longer than the cube itself by far: their answers say that match rates are not given.
+MOST_COLUMNS = 6_000
+
 
 def crossed_matches(
     indicator: str,
@@ -58,6 +61,8 @@ def crossed_matches(
     layers = [*out, (entries(declared, cohort, names, source), shares)]
     try:
         beside = Beside(layers, matched, policy, progress)
+        if beside.statistics["columns"] > MOST_COLUMNS:
+            return [], {}
         cube = protect_cube(finest(matched, matched.about), policy, 1, progress=progress, beside=beside.hide)
     except DisclosureError:
         return [], {}

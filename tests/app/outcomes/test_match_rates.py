@@ -157,6 +157,18 @@ def test_crossed_match_rate_that_leaves_few_linked_without_work_is_withheld() ->
     assert (told.get("Female"), told.get("Male")) == (None, None)
 
 
+def test_crossed_cube_too_large_to_be_proven_with_match_rates_says_that_there_are_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.outcomes.crossed_matches.MOST_COLUMNS", 1)
+    shares = [{"by": ["sex"], "rows": [], "total": {}, "notes": []}]
+    matches, proof = crossed_matches(
+        "employed_q4", "2021-22", shares, [], source(), POLICY, lambda step, done, total: None
+    )
+    assert (matches, proof) == ([], {})
+    assert with_matches(shares, matches)[0]["notes"] == [NOT_GIVEN]
+
+
 def test_sheet_of_match_rates_stands_beside_a_crossed_table() -> None:
     both = next(document for document in crossed()[0] if len(document["by"]) == 2)
     linked = next(sheet for sheet in sheets({"table": both}) if sheet.name == "linked")
