@@ -130,8 +130,8 @@ def coverage_terms(cohort: str, run_id: str, basis: Basis, published: Sequence[L
     from app.outcomes.coverage import CoverageTerms
 
     step = int(basis.policy["min_cell"])
-    out = [(entry, entry.cube["tables"][0]["coverage"]) for entry in published]
-    out = [(entry, told) for entry, told in out if told["encodable"] is not None]
+    every = [(entry, table["coverage"]) for entry in published for table in entry.cube["tables"][:1]]
+    out = [(entry, told) for entry, told in every if told["encodable"] is not None]
     if basis.treatment.get("method") == "differential_privacy":
         return CoverageTerms(step, Coverage(""))
     for entry, told in out:
