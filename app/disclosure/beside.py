@@ -67,6 +67,11 @@ class Beside(Guarded):
             "published": self._fixed.shape[0],
         }
 
+    @property
+    def columns(self) -> int:
+        """How many columns the union has."""
+        return len(self._joint.truth)
+
     def hide(self, state: Suppression) -> None:
         """Hide figures of the new cube until the union is proven, or nothing of it is left."""
         layer, groups = len(self._joint.layers) - 1, state.groups

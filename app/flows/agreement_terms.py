@@ -92,6 +92,8 @@ class Terms:
     Attributes
     ----------
     document : Document
+    highest_min_cell : int
+        What a recipient may ask for.
     min_cell : int
         The largest that any party asks for, in persons.
     effective, expires : date
@@ -102,6 +104,7 @@ class Terms:
         self.document = document
         asked = document.min_cell if isinstance(document.min_cell, int) else max(document.min_cell.values())
         self.min_cell: int = max(DEFAULT_MIN_CELL, asked)
+        self.highest_min_cell: int = max(self.min_cell, document.disclosure.asked_min_cell)
         self.effective = date.fromisoformat(document.effective)
         self.expires = date.fromisoformat(document.expires)
 

@@ -18,7 +18,16 @@ from app.store.models import LedgerEntry, Release
 from crypto.canonical import digest_of
 
 #: Refusals of a cube that are no fault of the question; all others are.
-_CONFLICTS: Final = frozenset({"RUN_MISSING", "RUN_OUTDATED", "CANCELLED", "WORKER_LOST", "RELEASE_OBJECTED"})
+_CONFLICTS: Final = frozenset(
+    {
+        "RUN_MISSING",
+        "RUN_OUTDATED",
+        "PUBLISHED_DATA_GONE",
+        "CANCELLED",
+        "WORKER_LOST",
+        "RELEASE_OBJECTED",
+    }
+)
 #: Characters of a refusal that are kept.
 _DETAIL: Final = 400
 
@@ -30,18 +39,19 @@ class Asked:
     document: dict[str, Any]
     by: tuple[str, ...]
     where: Mapping[str, str | None]
+    min_cell: int | None = None
 
     @classmethod
     def of(cls, question: Question) -> Asked:
         """A question that is answered at once."""
-        return cls(question.to_document(), question.by, dict(question.where or {}))
+        return cls(question.to_document(), question.by, dict(question.where or {}), question.min_cell)
 
     @classmethod
     def waiting(cls, row: Release, cube: Mapping[str, Any], secret: bytes) -> Asked:
         """A question that has waited: its codes are found again by their keyed digests."""
         sealed = row.waiting or {"by": [], "where": {}}
         where = {name: _unseal(cube, secret, name, digest) for name, digest in sealed["where"].items()}
-        return cls(dict(row.query), tuple(sealed["by"]), where)
+        return cls(dict(row.query), tuple(sealed["by"]), where, sealed.get("min_cell"))
 
 
 def _unseal(cube: Mapping[str, Any], secret: bytes, name: str, digest: str) -> str | None:
@@ -59,6 +69,11 @@ def grant(tx: Tx, found: Standing, row: Release, entry: LedgerEntry, asked: Aske
     ConflictError
         ``RELEASE_OBJECTED``.
     """
+    if entry.min_cell < max(found.terms.min_cell, asked.min_cell or 0):
+        raise RefusedError(
+            "NOT_IN_PLAN",
+            "This cohort was published under a smaller minimum cell and is not asked again.",
+        )
     table = pick(entry.cube, asked.by, asked.where)
     # As the table repeats it: a code that no list holds is not written down.
     question = asked.document | ({"where": table["where"]} if "where" in table else {})

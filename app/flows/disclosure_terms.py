@@ -34,6 +34,8 @@ class Disclosure(BaseModel):
         is not published.
     corrections : int
         How often a frozen cohort may be made again from a later run, beside what is published.
+    asked_min_cell : int
+        The highest minimum cell that a recipient may ask for: the first answer freezes a cohort for all.
     rounding_base : int
         Of controlled rounding: figures are multiples of it.
     epsilon, total_epsilon : str
@@ -47,6 +49,7 @@ class Disclosure(BaseModel):
     min_found: Annotated[int, Field(ge=10, le=100_000)] | None = None
     budget: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     corrections: Annotated[int, Field(ge=0, le=20)] = 0
+    asked_min_cell: Annotated[int, Field(ge=10, le=1_000)] = 100
     rounding_base: Annotated[int, Field(ge=5, le=100)] = 10
     epsilon: Epsilon = "1"
     total_epsilon: Epsilon = "4"

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from app.outcomes.thresholds import Thresholds
 
 
+_GONE = (
+    "Data that published figures of these persons were counted from were withdrawn or destroyed: nothing "
+    "more can be proven beside them, so nothing more is published."
+)
+
+
 def silent(step: str, done: int, total: int) -> None:
     """Tell nobody how far it is."""
 
@@ -86,7 +92,7 @@ def make_cube(
     Raises
     ------
     RefusedError, ConflictError
-        Codes of `plan_cube`; ``RUN_OUTDATED``.
+        Codes of `plan_cube`; ``RUN_OUTDATED``, ``PUBLISHED_DATA_GONE``.
     """
     # Loaded where it tabulates: a process that answers from the ledger alone stays small.
     from app.disclosure.treatment import Treatment
@@ -205,8 +211,12 @@ def _out(
         with service.store.reading("run of ledger entry") as tx:
             found = runs.find(tx, run_id)
         assert found is not None
-        table = _thresholds(service, thresholds)
-        return source_of_run(service, facts, links, found, table, replaced=True)
+        try:
+            table = _thresholds(service, thresholds)
+            return source_of_run(service, facts, links, found, table, replaced=True)
+        except ConflictError:
+            # A new run would not bring them back.
+            raise ConflictError("PUBLISHED_DATA_GONE", _GONE) from None
 
     def counted_from(entry: LedgerEntry) -> Callable[[], Source] | None:
         with service.store.reading("basis of ledger entry") as tx:

@@ -76,6 +76,9 @@ def queue(
     agreement_id = found.agreement.id
     waiting = cubes.open_one(tx, agreement_id, indicator, cohort)
     if waiting is not None:
+        # Nobody has begun: it is made at what the most cautious of those who wait asked for.
+        if waiting.state == RunState.QUEUED and asked is not None:
+            waiting.min_cell = max(waiting.min_cell, asked)
         return waiting
     run = runs.latest_succeeded(tx, agreement_id)
     if run is None:

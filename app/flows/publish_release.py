@@ -66,9 +66,11 @@ def request_release(
     ForbiddenError
         ``RECIPIENT_NOT_PERMITTED``, ``INDICATOR_NOT_PERMITTED``, ``DIMENSION_NOT_PERMITTED``.
     ConflictError
-        The agreement is not in force; ``RUN_MISSING``, ``RUN_OUTDATED``, ``AGREEMENT_CHANGED``.
+        The agreement is not in force; ``RUN_MISSING``, ``RUN_OUTDATED``, ``PUBLISHED_DATA_GONE``,
+        ``AGREEMENT_CHANGED``.
     RefusedError
-        ``NOT_IN_PLAN``, ``BAD_COHORT``, ``MIN_CELL_TOO_SMALL``, ``OTHER_METHOD``, ``BUDGET_EXHAUSTED``.
+        ``NOT_IN_PLAN``, ``BAD_COHORT``, ``MIN_CELL_TOO_SMALL``, ``MIN_CELL_TOO_LARGE``, ``OTHER_METHOD``,
+        ``BUDGET_EXHAUSTED``.
     """
     caller.require(Role.PARTNERSHIP)
     release_id = f"rel-{secrets.token_hex(12)}"
@@ -103,12 +105,9 @@ def _waits_already(service: Service, caller: Caller, agreement_id: str, question
     digest = digest_of(question.to_document())
     with service.store.reading("release that is waited for") as tx:
         visible(tx, caller, agreement_id)
-        row = releases.open_by_query(tx, agreement_id, caller.organization, digest, PREPARING)
-        if row is None or row.cube_id is None or question.correction or question.min_cell is not None:
-            return None
-        cube, filters = cubes.find(tx, row.cube_id), question.sealed(service.release_secret())
-        # A plain question is not a question for the correction that is being made.
-        return row.id if cube is not None and cube.vintage == 1 and row.waiting == filters else None
+        rows = releases.open_by_query(tx, agreement_id, caller.organization, digest, PREPARING)
+        sealed = question.sealed(service.release_secret())
+        return next((row.id for row in rows if row.waiting == sealed), None)
 
 
 def await_release(service: Service, caller: Caller, release_id: str) -> dict[str, Any]:
@@ -181,11 +180,6 @@ def _answer(
         if entry is None:
             row = _wait(tx, service, found, caller, release_id, question, cohort)
         else:
-            if entry.min_cell < max(found.terms.min_cell, question.min_cell or 0):
-                raise RefusedError(
-                    "NOT_IN_PLAN",
-                    "This cohort was published under a smaller minimum cell and is not asked again.",
-                )
             row = _add(tx, found, caller.organization, release_id, question, service)
             grant(tx, found, row, entry, Asked.of(question), now)
         return document(tx, row, found.state, now)
@@ -194,15 +188,19 @@ def _answer(
 def _may_correct(tx: Tx, found: Standing, entry: LedgerEntry) -> bool:
     """Whether a frozen cube is to be made again: a planned correction, out of a later run.
 
+    The last correction answers whoever asks for it again, until there is a run to correct it from.
+
     Raises
     ------
     RefusedError
         ``CORRECTION_NOT_PLANNED``: the agreement has no (further) correction.
     """
-    if entry.vintage > found.terms.document.disclosure.corrections:
-        raise RefusedError("CORRECTION_NOT_PLANNED", "The agreement plans no further correction.")
     run = runs.latest_succeeded(tx, found.agreement.id)
-    return run is not None and run.id != entry.run_id
+    later = run is not None and run.id != entry.run_id
+    spent = entry.vintage > found.terms.document.disclosure.corrections
+    if spent and (later or entry.vintage == 1):
+        raise RefusedError("CORRECTION_NOT_PLANNED", "The agreement plans no further correction.")
+    return later
 
 
 def _wait(

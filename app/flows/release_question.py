@@ -59,7 +59,9 @@ class Question:
     def sealed(self, secret: bytes) -> dict[str, Any]:
         """What must be kept of it while it waits: codes as keyed digests, since they may be anything."""
         where = {name: seal_code(secret, name, code) for name, code in sorted((self.where or {}).items())}
-        return {"by": list(self.by), "where": where}
+        more = {"min_cell": self.min_cell, "correction": self.correction or None}
+        kept = {name: value for name, value in more.items() if value is not None}
+        return {"by": list(self.by), "where": where} | kept
 
 
 def seal_code(secret: bytes, dimension: str, code: str) -> str:
@@ -107,13 +109,17 @@ def within_plan(question: Question, terms: Terms, decided: Sequence[LedgerEntry]
     Raises
     ------
     RefusedError
-        ``NOT_IN_PLAN``, ``BAD_COHORT``, ``MIN_CELL_TOO_SMALL``.
+        ``NOT_IN_PLAN``, ``BAD_COHORT``, ``MIN_CELL_TOO_SMALL``, ``MIN_CELL_TOO_LARGE``.
     ForbiddenError
         ``PERIOD_NOT_PERMITTED``.
     """
     _require_form(question, terms)
     if question.min_cell is not None and question.min_cell < terms.min_cell:
         raise RefusedError("MIN_CELL_TOO_SMALL", "The agreement's minimum cell is larger.")
+    # The first answer freezes the cohort for everybody: one recipient's caution is not to empty all tables.
+    if question.min_cell is not None and question.min_cell > terms.highest_min_cell:
+        told = f"The agreement lets recipients ask for a minimum cell of up to {terms.highest_min_cell}."
+        raise RefusedError("MIN_CELL_TOO_LARGE", told)
     try:
         cohort = Cohort.parse(question.cohort)
     except OutcomesError as error:

@@ -22,7 +22,7 @@ class Dimension:
     residual : tuple of str, or None
         Code and label of the last row, for everybody whom the list does not name.
     parent : str or None
-        The dimension that this one refines; the code list has a column of that name.
+        The dimension that this one refines (`refined` tells which code lies in which).
     column : str or None
         Column of the code list that holds the codes; None for its first.
     rule : str
@@ -53,7 +53,18 @@ class Dimension:
         return listed.groups(self.column) if self.column else listed.labels
 
 
+def refined(dimension: Dimension) -> dict[str, str]:
+    """Own codes to those of the dimension that is refined; the residual and what has none are missing."""
+    if dimension.parent is None or dimension.codes is None:
+        return {}
+    listed = code_list(dimension.codes)
+    if dimension.id == "county":
+        return {code: code[:2] for code in listed.codes}
+    return {row["code"]: row[dimension.parent] for row in listed.rows}
+
+
 _NOT_STATED = ("NOT_STATED", "Not stated")
+_ELSEWHERE = ("OTHER", "Elsewhere or not stated")
 _NO_PROGRAM = ("NONE", "No program of the agreement")
 
 #: Dimensions of a person's spells in programs rather than of her award.
@@ -75,11 +86,9 @@ DIMENSIONS: dict[str, Dimension] = {
         Dimension("sex", "Sex", codes="sexes"),
         Dimension("race_ethnicity", "Race and ethnicity", codes="race_ethnicity"),
         Dimension("age_band", "Age at award", codes="age_bands", residual=_NOT_STATED),
+        Dimension("state", "State of residence at award", codes="states", residual=_ELSEWHERE),
         Dimension(
-            "county",
-            "County of residence at award",
-            codes="counties",
-            residual=("OTHER", "Elsewhere or not stated"),
+            "county", "County of residence at award", codes="counties", residual=_ELSEWHERE, parent="state"
         ),
         Dimension("institution", "Institution", residual=_NOT_STATED),
         Dimension("cip_family", "CIP family", codes="cip_families", residual=_NOT_STATED),

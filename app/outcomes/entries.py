@@ -23,13 +23,17 @@ from app.outcomes.question import Question
 from app.outcomes.tabulate import group_columns, source_of
 
 
-def entries(indicator: Indicator, cohort: str, dimensions: Sequence[str], source: Source) -> Entries:
+def entries(
+    indicator: Indicator, cohort: str, dimensions: Sequence[str], source: Source, *, found: str = "found"
+) -> Entries:
     """Every entry of a cohort with its codes, whether it is in the denominator, and whether it was found.
 
     Parameters
     ----------
     dimensions : sequence of str
         Without rows by place.
+    found : str
+        SQL of who is found, from the columns of an outcome.
 
     Raises
     ------
@@ -50,7 +54,8 @@ def entries(indicator: Indicator, cohort: str, dimensions: Sequence[str], source
         firsts = firsts_of(names, groups, sets)
         rows: Any = frame.connection.execute(
             f"select *, row_number() over (partition by owner, completion_id order by {spells}) as spell "  # noqa: S608
-            f"from (select {', '.join([*keys, *firsts, ''])} owner, completion_id, found, counted, excluded, "
+            f"from (select {', '.join([*keys, *firsts, ''])} owner, completion_id, {found} as found, "
+            "counted, excluded, "
             "min(owner || chr(10) || completion_id) over (partition by person) as person_key "
             f"from {source_of(names)}) where not excluded order by owner, completion_id, spell",
             parameters,

@@ -75,6 +75,7 @@ select
     case when $years is null then exit_quarter(l.award_date) else 4 * (calendar_year + $years) end + $last
       as reference,
     l.county_fips as county,
+    substr(l.county_fips, 1, 2) as state,
     l.institution_id as institution,
     substr(l.cip_code, 1, 2) as cip_family,
     coalesce(l.sex, 'NotSelected') as sex,

@@ -25,6 +25,9 @@ from app.outcomes.measures import (
 
 Treatment = Literal["proportion", "bands", "quantiles", "flows", "contribution", "derived", "beside"]
 
+#: Whoever is in some band of self-sufficiency: no indicator that is asked for, but known from the bands.
+IN_BANDS = "in_bands"
+
 #: How each kind of figure is made safe; shown in the documents.
 TREATMENTS: dict[Treatment, str] = {
     "proportion": (
@@ -136,7 +139,7 @@ def _employed(offset: int, title: str, in_words: str, wioa: str = "") -> Indicat
         + " Rows by state of work and by sector have the whole cohort as denominator; a person may be found "
         "in several states, and is found in one sector.",
         horizon=f"the {in_words} quarter after the last award of the cohort",
-        within=("matched",),
+        within=("matched", IN_BANDS) if offset == 4 else ("matched",),
     )
 
 
@@ -258,7 +261,7 @@ _DECLARED: tuple[Indicator, ...] = (
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
         disclosure="bands",
-        within=("employed_q4", "matched"),
+        within=("employed_q4", "matched", IN_BANDS),
     ),
     Indicator(
         id="continued_education",

@@ -7,9 +7,10 @@ beside figures that are out already, as finest cells.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.disclosure.protect import COUNT_ONLY, WITHHELD
 from app.disclosure.treatment import Treatment
@@ -18,16 +19,17 @@ from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.match_rates import published_matches, without_matches
-from app.outcomes.measures import Matched
 from app.outcomes.publishable import is_by_place, one_way, plan_documents
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
     from app.disclosure.beside import Beside
-    from app.disclosure.joint import Entries
     from app.disclosure.suppression import Progress, Suppression
 
 Document = dict[str, Any]
+
+#: One-way tables are proven together with what is out over finest cells, up to so many columns.
+SMALL_UNION = 1200
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,11 @@ def plan_cube(
     shares = None
     if treatment.method != "suppression":
         return _otherwise(declared, plan, source, policy, treatment)
-    if declared.disclosure in RATES and _crosses(plan, published):
-        shares = _crossed(plan, source, policy, published, progress, made)
+    if declared.disclosure in RATES:
+        beside, crosses = _union(plan, source, policy, published, progress), _crosses(plan, published)
+        if crosses or (beside is not None and beside.columns <= SMALL_UNION):
+            shares = _crossed(plan, source, policy, published, progress, made, beside)
+    matches = _matches(declared, plan, shares, source, policy, published, progress, made)
     made.documents = plan_documents(
         plan.indicator,
         plan.cohort,
@@ -131,7 +136,12 @@ def plan_cube(
         quality=quality,
         published=[out.documents for out in published],
         shares=shares,
+        matches=matches,
     )
+    if declared.disclosure == "bands":
+        from app.outcomes.union import hide_bands
+
+        hide_bands(made.documents, plan, source, policy, published, progress)
     if shares is None:
         require_no_near_twin(made.documents, published, policy.min_cell)
     for document in made.documents:
@@ -189,8 +199,9 @@ def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, 
 def _crosses(plan: Plan, published: Sequence[Out]) -> bool:
     """Whether tables of shares are made as one cube over finest cells.
 
-    One-way tables are made as a system of rows, also beside other indicators of the same run. That system
-    does not know corrections, other agreements, or denominators that are another's found.
+    One-way tables are made as a system of rows, beside other indicators of the same run too where finest
+    cells are too many to be proven. That system knows others in pairs, and does not know corrections, other
+    agreements, or denominators that are another's found.
     """
     return (
         plan.depth > 1
@@ -248,6 +259,7 @@ def _crossed(
     published: Sequence[Out],
     progress: Progress,
     made: Made,
+    union: Beside | None,
 ) -> list[Document]:
     """Tables of shares as one cube; rows by place are no parts of a cohort and stay one-way, beside it."""
     from app.disclosure.cube import protect_cube
@@ -268,7 +280,6 @@ def _crossed(
         thresholds=source.thresholds,
     )
     named = [table for table in plan.named if not set(table) & set(places)]
-    union = _union(plan, source, policy, published, progress)
     hide = union.hide if union is not None else _nothing
     cube = protect_cube(cells, policy, plan.depth, named=named, progress=progress, beside=hide)
     made.dropped, made.proof = cube.dropped, dict(cube.proof)
@@ -305,33 +316,44 @@ def _by_place(
     return [{**document, "rows": [{**row, **closed} for row in document["rows"]]} for document in documents]
 
 
+def _matches(
+    declared: Indicator,
+    plan: Plan,
+    shares: Sequence[Document] | None,
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    progress: Progress,
+    made: Made,
+) -> list[Document]:
+    """Match rates beside a new cube, where none are out yet."""
+    if not shares or "matched" not in declared.within:
+        return []
+    if published_matches([out.documents for out in published]):
+        return []
+    from app.outcomes.crossed_matches import crossed_matches
+    from app.outcomes.union import published_layers
+
+    parts = [document for document in shares if not is_by_place(document)]
+    layers = published_layers(source, published)
+    matches, proof = crossed_matches(plan.indicator, plan.cohort, parts, layers, source, policy, progress)
+    if proof:
+        made.proof["match rates"] = proof
+    return matches
+
+
 def _union(
     plan: Plan, source: Source, policy: Policy, published: Sequence[Out], progress: Progress
 ) -> Beside | None:
     """The new cube together with every table of shares that is out; None where there is none."""
-    from app.disclosure.beside import Beside
-    from app.outcomes.entries import entries
+    from app.outcomes.union import union
 
-    layers: list[tuple[Entries, Sequence[Mapping[str, Any]]]] = []
-    for out in published:
-        if INDICATORS[out.indicator].disclosure in RATES:
-            names = [name for document in out.documents for name in document["by"]]
-            data = source if out.source is None else out.source()
-            layers.append((entries(INDICATORS[out.indicator], out.cohort, names, data), out.documents))
-            matches = published_matches([out.documents])
-            if matches:
-                layers.append((entries(_matched_beside(out.indicator), out.cohort, names, data), matches))
-    if not layers:
+    try:
+        return union(plan, source, policy, published, progress)
+    except DisclosureError:
+        if _crosses(plan, published):
+            raise
         return None
-    new = entries(INDICATORS[plan.indicator], plan.cohort, plan.dimensions, source)
-    return Beside(layers, new, policy, progress)
-
-
-def _matched_beside(indicator: str) -> Indicator:
-    """Match rates as they stand in the rows of an indicator."""
-    measure = INDICATORS[indicator].measure
-    assert measure is not None
-    return replace(INDICATORS["matched"], measure=Matched.beside(measure))
 
 
 def _nothing(state: Suppression) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from app.disclosure.table import Cell, Description, Rows, Table
 from app.outcomes.cohort import Cohort
 from app.outcomes.coverage import CoverageTerms
-from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS, Dimension
+from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS, Dimension, refined
 from app.outcomes.facts import Facts, Frame, build_frame
 from app.outcomes.indicators import Indicator
 from app.outcomes.outcome_sql import FIRST_AWARD
@@ -140,7 +140,7 @@ def codes_of(
         return cohort.years
     if name in given:
         return tuple(given[name])
-    if name == "state_of_work":
+    if name in ("state", "state_of_work"):
         return frame.states
     if name == "institution":
         return frame.institutions
@@ -195,7 +195,7 @@ def _table(
     counted = _count(frame, cohort, by, grids) if by else {}
     cells = tuple(counted.get(key, Cell(0, 0)) for key in keys)
     parent = dimensions[0].parent if len(dimensions) == 1 else None
-    parents = {row["code"]: row[parent] for row in code_list("award_levels").rows} if parent else None
+    parents = refined(dimensions[0]) if parent else None
     return Table(
         about,
         by,

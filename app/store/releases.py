@@ -90,9 +90,9 @@ def by_query(
 
 def open_by_query(
     tx: Tx, agreement_id: str, organization: str, query_sha256: str, status: str
-) -> Release | None:
-    """An organization's own release of this very question that is still in this status."""
-    return tx.session.scalar(
+) -> Sequence[Release]:
+    """An organization's own releases of a question that are still in this status, the oldest first."""
+    return tx.session.scalars(
         select(Release)
         .where(
             Release.agreement_id == agreement_id,
@@ -101,8 +101,7 @@ def open_by_query(
             Release.status == status,
         )
         .order_by(Release.created_at, Release.id)
-        .limit(1)
-    )
+    ).all()
 
 
 def ledger(tx: Tx, agreement_id: str, indicator: str, cohort: str) -> LedgerEntry | None:

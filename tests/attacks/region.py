@@ -235,9 +235,16 @@ class Region(World):
                 "probability": [1.0] * len(rows),
             }
         )
-        data = table_bytes(table)
-        stored = {"path": links.write(run, "persons", [data]), "sha256": hashlib.sha256(data).hexdigest()}
-        run_linkage.finish(self.service, run, owner, {"persons": stored, "links": stored, "report": REPORT})
+        flags = {name: pa.array([True] * len(rows), pa.bool_()) for name in ("encoded", "strong")}
+
+        def stored(name: str, content: pa.Table) -> dict[str, str]:
+            data = table_bytes(content)
+            return {"path": links.write(run, name, [data]), "sha256": hashlib.sha256(data).hexdigest()}
+
+        persons = stored("persons", table)
+        presence = stored("presence", pa.table(flags))
+        produced = {"persons": persons, "links": persons, "presence": presence, "report": REPORT}
+        run_linkage.finish(self.service, run, owner, produced)
         return run
 
     def _accepted(self, batch: str, agreement: str) -> bool:

@@ -151,6 +151,24 @@ def test_ledger_can_grow_and_nothing_else_whoever_asks_the_database(linked: Worl
             connection.execute(sa.text(statement))
 
 
+def test_higher_minimum_cell_of_whoever_waits_is_kept_or_refused_and_never_undercut(linked: World) -> None:
+    question = Question("employed_q2", COHORTS, ("sex",))
+    plain, careful = request(linked, question), request(linked, replace(question, min_cell=20))
+    assert careful["id"] != plain["id"]
+    assert request(linked, replace(question, min_cell=20))["id"] == careful["id"]
+    cube = cube_of(linked.service, plain["id"])
+    assert cube_of(linked.service, careful["id"]).id == cube.id
+    owner = prepare_cube.begin(linked.service, cube.id, "w")
+    assert owner is not None
+    late = request(linked, replace(question, min_cell=30))
+    facts, links = linked.service.plane("facts"), linked.service.plane("links")
+    produced = prepare_cube.protect(linked.service, facts, links, cube.id, owner)
+    prepare_cube.finish(linked.service, links, cube.id, owner, produced)
+    tables = [shown(linked, each["id"])["table"] for each in (plain, careful)]
+    assert [table["policy"]["min_cell"] for table in tables] == [20, 20]
+    assert shown(linked, late["id"])["code"] == "NOT_IN_PLAN"
+
+
 def test_ledger_on_postgresql_can_grow_and_nothing_else(postgres_settings: Settings) -> None:
     service = open_service(postgres_settings)
     for statement in ("UPDATE ledger SET min_cell = 1", "DELETE FROM ledger", "TRUNCATE ledger CASCADE"):

@@ -15,6 +15,9 @@ from crypto.canonical import digest_of
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, agreement_document, populate
 from tests.flows.test_release import link_once, newest
 
+#: Recipients may ask for as much as any agreement can permit.
+ASKED = {"asked_min_cell": 1_000}
+
 
 @pytest.fixture(scope="module")
 def region(
@@ -22,7 +25,7 @@ def region(
 ) -> Iterator[tuple[World, TestClient]]:
     settings = Settings.for_data(tmp_path_factory.mktemp("refusals"))
     with TestClient(create_app(settings)) as client:
-        world = populate(client.app.state.service, packages, max_dimensions=2)  # type: ignore[attr-defined]
+        world = populate(client.app.state.service, packages, max_dimensions=2, disclosure=ASKED)  # type: ignore[attr-defined]
         link_once(world)
         yield world, client
 
@@ -52,6 +55,7 @@ def post(region: tuple[World, TestClient], **question: Any) -> Any:
         ({"by": ["sex", "sex"]}, 422, "NOT_IN_PLAN"),
         ({"cohort": "2020-22"}, 422, "BAD_COHORT"),
         ({"min_cell": 5}, 422, "MIN_CELL_TOO_SMALL"),
+        ({"min_cell": 1_001}, 422, "MIN_CELL_TOO_LARGE"),
     ],
 )
 def test_question_that_is_not_permitted_or_planned_is_refused_by_its_code_and_logged(
@@ -91,10 +95,10 @@ def test_cohort_of_nobody_looks_like_one_of_too_few(region: tuple[World, TestCli
 def test_minimum_cell_rises_and_does_not_reopen_what_is_published_below_it(
     region: tuple[World, TestClient],
 ) -> None:
-    # A cohort larger than 10 and smaller than 100,000: nothing of it is shown at that minimum cell.
-    few = post(region, indicator="employed_q2", min_cell=100_000)
+    # A cohort larger than 10 and smaller than 1,000: nothing of it is shown at that minimum cell.
+    few = post(region, indicator="employed_q2", min_cell=1_000)
     assert few.json()["table"]["total"]["status"] == "withheld"
-    assert few.json()["table"]["policy"]["min_cell"] == 100_000
+    assert few.json()["table"]["policy"]["min_cell"] == 1_000
     # At the agreement's own the cube that is frozen answers: asking for less brings nothing back.
     assert post(region, indicator="employed_q2").json()["table"] == few.json()["table"]
     first = post(region, indicator="employed_q4")

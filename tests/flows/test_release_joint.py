@@ -75,6 +75,8 @@ def test_correction_when_planned_is_a_vintage_of_its_own_and_further_ones_are_re
     assert corrected["total"] == frozen["total"]
     assert [row["n"] for row in corrected["rows"]] == [row["n"] for row in frozen["rows"]]
     assert ask(region, "employed_q4", "sex") == corrected
+    # Asked again, as by somebody who heard nothing: the same, though no further one is planned.
+    assert ask(region, "employed_q4", "sex", correction=True) == corrected
     link_once(region)
     again = Question("employed_q4", COHORTS, ("sex",), correction=True)
     assert refused(region, again) == "CORRECTION_NOT_PLANNED"
