@@ -14,16 +14,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from benchmarks.attacks.encodings import Floats, View, likeness, noise_free
 from benchmarks.attacks.populations import Population
 
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
 #: Rows of scores held at once.
 _BLOCK = 4096
 
 
-def _part(view: View, rows: np.ndarray) -> View:
+def _part(view: View, rows: Ints) -> View:
     return replace(view, signs=view.signs[rows], present=view.present[rows])
 
 
@@ -46,25 +50,25 @@ def _matched(k: Floats, seen: Floats, width: int) -> tuple[Floats, Floats, Float
     return x, constant.astype(np.float32), seen - seen.mean(axis=0)
 
 
-def _hits(factors: Sequence[tuple[Floats, Floats, Floats]]) -> float:
+def _found(factors: Sequence[tuple[Floats, Floats, Floats]]) -> Bools:
+    """Who is given to herself."""
     count = len(factors[0][2])
-    hits = 0
+    found = np.zeros(count, np.bool_)
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         score = sum(seen[start:stop] @ x.T + constant for x, constant, seen in factors)
-        hits += int((np.asarray(score).argmax(axis=1) == np.arange(start, stop)).sum())
-    return hits / count
+        found[start:stop] = np.asarray(score).argmax(axis=1) == np.arange(start, stop)
+    return found
 
 
-def attack(victims: Sequence[View], register: Sequence[View], known: int, rng: np.random.Generator) -> float:
-    """Share of the other persons who are re-identified, if ``known`` of all are known.
-
-    Row i of ``register`` (plain filters under the attacker's key) is the person of row i of ``victims``; the
-    attack uses that for the known rows only.
-    """
-    total = len(victims[0].signs)
+def draw(total: int, known: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Rows of the known persons and of the others."""
     drawn = rng.permutation(total)
-    landmarks, others = drawn[:known], drawn[known:]
+    return drawn[:known], drawn[known:]
+
+
+def given_away(victims: Sequence[View], register: Sequence[View], landmarks: Ints, others: Ints) -> Bools:
+    """Which of the others are re-identified; the arguments as of :func:`attack`."""
     kriging, matched = [], []
     for view, plain in zip(victims, register, strict=True):
         mine = _part(plain, landmarks)
@@ -73,7 +77,17 @@ def attack(victims: Sequence[View], register: Sequence[View], known: int, rng: n
         x, constant = _kriging(k, noise_free(mine, mine), seen, view.width)
         kriging.append((x, constant, seen))
         matched.append(_matched(k, seen, view.width))
-    return max(_hits(kriging), _hits(matched))
+    return max(_found(kriging), _found(matched), key=lambda found: found.sum())
+
+
+def attack(victims: Sequence[View], register: Sequence[View], known: int, rng: np.random.Generator) -> float:
+    """Share of the other persons who are re-identified, if ``known`` of all are known.
+
+    Row i of ``register`` (plain filters under the attacker's key) is the person of row i of ``victims``; the
+    attack uses that for the known rows only.
+    """
+    landmarks, others = draw(len(victims[0].signs), known, rng)
+    return float(given_away(victims, register, landmarks, others).mean())
 
 
 def leak_snr(register: Sequence[View], population: Population) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining, sharing
+from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining, relatives, sharing
 from benchmarks.attacks.clk import plain_clk
 from benchmarks.attacks.encodings import View, averaged, only_keys, simulated, stolen
 from benchmarks.attacks.populations import Population, demo, overlapping
@@ -99,6 +100,27 @@ def test_pattern_mining_when_the_clk_is_plain_names_nearly_everybody_and_when_ha
     assert mining.attack(stolen(people, PLAIN), people, PLAIN, truth) >= LEAST_ON_PLAIN
     person = [view for view in stolen(people, HARDENED) if view.name == "person"]
     assert mining.attack(person, people, HARDENED, truth) < 0.02
+
+
+def test_relations_of_each_other_person_are_the_nearest_to_anybody_known() -> None:
+    columns = ("first_name", "last_name", "date_of_birth", "house_number", "street", "zip")
+    home = ("1", "elm", "45001")
+    rows = [
+        ("ann", "fox", "2000-01-02", *home),  # known
+        ("bea", "fox", "2000-01-02", *home),
+        ("ann", "fox", "1970-05-06", *home),
+        ("cyd", "fox", "1970-05-06", *home),
+        ("dan", "hill", "2000-01-02", *home),
+        ("ann", "fox", "2000-01-02", "2", "oak", "45002"),
+        ("eve", "fox", "2000-01-02", "2", "oak", "45002"),
+    ]
+    table = pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
+    people = Population("town", table, np.arange(7))
+    found = relatives.relations(people, np.array([0]), np.arange(1, 7))
+    assert [next(name for name, who in found.items() if who[row]) for row in range(6)] == [
+        *relatives.RELATIONS,
+        relatives.STRANGER,
+    ]
 
 
 @pytest.mark.parametrize(("score", "is_void"), [(0.9499, True), (0.95, False)])
