@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from app.outcomes.plan import Out
     from app.outcomes.thresholds import Thresholds
 
-
 _GONE = (
     "Data that published figures of these persons were counted from were withdrawn or destroyed: nothing "
     "more can be proven beside them, so nothing more is published."
