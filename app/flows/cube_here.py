@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+import structlog
+
 from app.errors import ServiceError
 from app.flows import prepare_cube
 from app.flows.prepare_cube import CubeLostError, CubeStaleError
@@ -25,6 +27,8 @@ from crypto.errors import CohortlinkError
 BEAT_SECONDS: Final = 1.0
 #: Seconds without a sign of life after which an owner counts as dead.
 SILENCE: Final = 6.0
+
+log = structlog.get_logger()
 
 
 class Bystander:
@@ -96,8 +100,11 @@ def _alive(service: Service, owner: str) -> Iterator[None]:
 
     def beat() -> None:
         while not done.wait(BEAT_SECONDS):
-            with service.store.transaction("beat") as tx:
-                run_ownership.beat(tx, [owner], service.clock(), Cube)
+            try:
+                with service.store.transaction("beat") as tx:
+                    run_ownership.beat(tx, [owner], service.clock(), Cube)
+            except Exception as error:  # noqa: BLE001 (one sign that fails is no reason to fall silent)
+                log.warning("sign of life failed", error=type(error).__name__)
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
