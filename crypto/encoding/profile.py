@@ -44,9 +44,8 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
         (
             "Measured on 5,000 persons against an attacker who knows population and scheme but not the key: "
             "knowing half of them gives away less than 1 % of the others where they are unrelated, 4 % where "
-            "whole households are in the file (twins and namesakes of a known person among them). Holds while "
-            "the leak-SNR of your own data is at most 0.02 and "
-            "few persons share a composite key, which the program checks; "
+            "whole households are in the file (twins and namesakes of a known person among them). Holds "
+            "while the leak-SNR of your own data is at most 0.02 and few persons share a composite key, which the program checks; "
             "whoever holds the secret can still re-identify by dictionary."
         ),
     ),
