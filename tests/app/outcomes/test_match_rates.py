@@ -141,6 +141,14 @@ def test_crossed_table_carries_the_match_rates_of_its_single_dimensions() -> Non
     assert {tuple(each["by"]) for each in again} == {(), ("sex",), ("pathway",)}
 
 
+def test_every_answer_of_a_crossed_cube_has_match_rates_and_no_crossed_row_has() -> None:
+    for document in made("employed_q4", 2):
+        assert NOT_GIVEN not in document["notes"]
+        single = len(document["by"]) < 2
+        assert ("matched" in document["total"]) is single
+        assert ("match_rates" in document) is not single
+
+
 def test_crossed_match_rate_that_leaves_few_linked_without_work_is_withheld() -> None:
     region = source({"Female": (300, 224, 220), "Male": (200, 150, 120)})
     shares = plan_documents("employed_q4", "2021-22", ["sex"], region, POLICY)
