@@ -18,7 +18,7 @@ from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
-from app.outcomes.match_rates import published_matches, without_matches
+from app.outcomes.match_rates import matched_beside, published_matches, with_matches
 from app.outcomes.publishable import is_by_place, one_way, plan_documents
 from app.outcomes.question import RATES
 
@@ -181,7 +181,7 @@ def _require_first_of_its_kind(declared: Indicator, plan: Plan, published: Seque
 
 
 def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, treatment: Treatment) -> Made:
-    """Tables of shares by another method; nothing stands beside them, which would be as counted."""
+    """Tables of shares by another method, match rates by the same; nothing as counted stands beside them."""
     from app.disclosure.alternatives import protect_otherwise
     from app.outcomes.entries import entries
 
@@ -191,7 +191,15 @@ def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, 
     names = {axis.name for axis in counted.axes}
     named = [table for table in plan.named if set(table) <= names]
     cube = protect_otherwise(counted, policy, treatment, plan.depth, named)
-    documents = [without_matches(cube.table(by).to_document()) for by in cube.plan]
+    documents: list[Document] = [cube.table(by).to_document() for by in cube.plan]
+    if "matched" in declared.within:
+        matches: list[Document] = []
+        # Noise for one person must hide her in all counts: match rates would have to be paid for as well.
+        if treatment.method != "differential_privacy":
+            linked = entries(matched_beside(declared), plan.cohort, plan.dimensions, source)
+            rates = protect_otherwise(linked, policy, treatment, min(plan.depth, 1))
+            matches = [rates.table(by).to_document() for by in rates.plan]
+        documents = with_matches(documents, matches)
     told = {"protection": treatment.to_document()}
     return Made([{**document, **told} for document in documents])
 

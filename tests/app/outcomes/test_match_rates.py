@@ -149,6 +149,37 @@ def test_every_answer_of_a_crossed_cube_has_match_rates_and_no_crossed_row_has()
         assert ("match_rates" in document) is not single
 
 
+@pytest.mark.parametrize(
+    ("treatment", "given"),
+    [
+        (Treatment("cell_key"), True),
+        (Treatment("controlled_rounding", rounding_base=5), True),
+        (Treatment("differential_privacy", epsilon="1"), False),
+    ],
+)
+def test_other_methods_treat_match_rates_as_they_do_the_figure_but_for_differential_privacy(
+    treatment: Treatment, given: bool
+) -> None:
+    plan = Plan("employed_q4", "2021-22", ("sex", "pathway"), depth=2)
+    made_ = plan_cube(
+        plan,
+        source(),
+        POLICY,
+        treatment,
+        quality=None,
+        published=(),
+        progress=lambda step, done, total: None,
+    ).documents
+    for document in made_:
+        single = len(document["by"]) < 2
+        assert ("matched" in document["total"]) is (given and single)
+        assert ("match_rates" in document) is (given and not single)
+        assert (NOT_GIVEN in document["notes"]) is not given
+    if given:
+        rate = float(made_[0]["total"]["matched"]["rate"])
+        assert 80.0 <= rate <= 88.0  # 84.0 as counted
+
+
 def test_crossed_match_rate_that_leaves_few_linked_without_work_is_withheld() -> None:
     region = source({"Female": (300, 224, 220), "Male": (200, 150, 120)})
     shares = plan_documents("employed_q4", "2021-22", ["sex"], region, POLICY)
