@@ -13,7 +13,10 @@ from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds as Between
+from scipy.optimize import LinearConstraint, linprog, milp
+
+from tests.attacks.bounds import Bounds, told_by
 
 K = 10
 Document = Mapping[str, Any]
@@ -200,7 +203,7 @@ class System:
             solved = milp(
                 -sign * cost,
                 constraints=LinearConstraint(matrix, right, right),
-                bounds=Bounds(0, most),
+                bounds=Between(0, most),
                 integrality=np.ones(len(cost)),
                 options={"time_limit": 5},
             )
@@ -209,6 +212,10 @@ class System:
         if solved.status != 0 or solved.fun is None:
             return sign * math.inf
         return float(sign * -solved.fun)
+
+    def bounds(self) -> Bounds:
+        """The same, to be asked many things."""
+        return Bounds(self.rows, self.values, len(self.truth))
 
     def groups(self) -> list[dict[str, str]]:
         """Every group that somebody asked about, and every combination."""
@@ -236,11 +243,13 @@ class System:
 
     def at_most(self, k: int = K, *, whole: bool = False) -> list[str]:
         """Groups that she shows to hold somebody, but fewer than k: nothing known but what is published."""
-        hits, done = [], set()
+        hits, done, bounds = [], set(), self.bounds()
         for name, cost in self.targets():
             if cost.tobytes() in done or not cost @ self.truth:
                 continue
             done.add(cost.tobytes())
+            if not whole and bounds.reaches(cost, k):
+                continue
             most = self.bound(cost, 1, whole=whole)
             if most < k - _SLACK:
                 hits.append(f"{name}: at most {most:.0f}")
@@ -253,7 +262,7 @@ class System:
             {tuple(sorted(g.items())) for g, row in figures(layer.documents) if row["found"] is not None}
             for layer in self.layers
         ]
-        hits, others = [], range(len(self.layers))
+        hits, others, bounds = [], range(len(self.layers)), self.bounds()
         for at, group in product(others, self.groups()):
             cost = self.sum(group, lambda p, a=at: p[:, a] == FOUND)
             n = int(self.sum(group, lambda p, a=at: p[:, a] > ABSENT) @ self.truth)
@@ -263,12 +272,8 @@ class System:
                 continue  # The same persons as a group that is shown.
             if any(tuple(sorted(group.items())) in told[b] and not self._moved(group, at, b) for b in others):
                 continue  # Another cube tells it, and nobody has changed since: that is no secret.
-            low = math.ceil(self.bound(cost, -1) - _SLACK)
-            high = math.floor(self.bound(cost, 1) + _SLACK)
-            if high == low or (n < k and 2 * (high - low) < n):
-                hits.append(f"{group} in {at}: {low} to {high} of {n} found")
-            elif n >= 2 * k and (high < k or n - low < k):
-                hits.append(f"{group} in {at}: {low} to {high} of {n} found, so few one way")
+            words = told_by(*bounds.range_seen(cost), n, k) and told_by(*bounds.whole(cost), n, k)
+            hits += [f"{group} in {at}: {words}"] if words else []
         return hits
 
     def _moved(self, group: Group, a: int, b: int) -> bool:
@@ -277,12 +282,13 @@ class System:
     def between(self, k: int = K) -> list[str]:
         """With every denominator known: how many were found in one cube and not in another, if so few."""
         self.know_denominators()
-        hits = []
+        hits, bounds = [], self.bounds()
         for name, cost in self.targets():
             truth = float(cost @ self.truth)
             if "found in" not in name or " and not in " not in name or not 0 < truth < k:
                 continue
-            if self.bound(cost, 1) - self.bound(cost, -1) < 1 - _SLACK:
+            low, high = bounds.range_seen(cost)
+            if high - low < 1 and bounds.bound(cost, 1) - bounds.bound(cost, -1) < 1 - _SLACK:
                 hits.append(f"{name}: {truth:.0f}")
         return hits
 

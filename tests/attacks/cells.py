@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 from app.disclosure.cube import protect_cube
 from app.disclosure.finest import Axis, FinestCells
 from app.disclosure.groups import Groups, plan_margins
 from app.disclosure.policy import Policy
 from app.disclosure.rounding import per_cent
+from tests.attacks.bounds import Bounds, told_by
 from tests.attacks.populations import ABOUT
 
 K = 10
@@ -127,12 +126,7 @@ def joint(cells: FinestCells, documents: Sequence[Document], *, know_n: bool) ->
     if not left:
         return []
 
-    def bound(cost: np.ndarray, sign: int) -> float:
-        solved = linprog(
-            -sign * cost, A_eq=np.array(left), b_eq=np.array(right), bounds=(0, 1e5), method="highs"
-        )
-        return float(sign * -solved.fun) if solved.status == 0 else sign * math.inf
-
+    bounds = Bounds(left, right, 2 * size)
     hits = []
     candidates = [*matrix, *np.eye(size)]
     shown = [row["found"] is not None for row in rows]
@@ -148,17 +142,15 @@ def joint(cells: FinestCells, documents: Sequence[Document], *, know_n: bool) ->
         nothing = 0 * member
         if not know_n:
             for what, cost in (("found", (member, nothing)), ("not found", (nothing, member))):
-                most = bound(np.concatenate(cost), 1)
-                if most < K - 1e-4:
-                    hits.append(f"group {i}: at most {most:.1f} {what}")
+                if not bounds.reaches(np.concatenate(cost), K):
+                    hits.append(f"group {i}: at most {bounds.bound(np.concatenate(cost), 1):.1f} {what}")
             continue
         cost = np.concatenate([member, nothing])
-        low, high = math.ceil(bound(cost, -1) - 1e-4), math.floor(bound(cost, 1) + 1e-4)
         n = int(member @ cells.n)
-        if high == low or (n < K and 2 * (high - low) < n):
-            hits.append(f"group {i}: {low} to {high} of {n}")
-        elif n >= 2 * K and (high < K or n - low < K):
-            hits.append(f"group {i}: {low} to {high} of {n}, so few one way")
+        if not told_by(*bounds.range_seen(cost), n, K):
+            continue
+        words = told_by(*bounds.whole(cost), n, K)
+        hits += [f"group {i}: {words}"] if words else []
     return hits
 
 
