@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from crypto.encoding.profile import Filter, Profile
+from crypto.encoding.profile import Profile
+from crypto.encoding.profile_parts import Filter
 
 if TYPE_CHECKING:
     from linkage.run import Source

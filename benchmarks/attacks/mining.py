@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from benchmarks.attacks.encodings import View
 from benchmarks.attacks.populations import Population
 from crypto.encoding.encode import Prepared, prepare
-from crypto.encoding.profile import Field, Profile
+from crypto.encoding.profile import Profile
+from crypto.encoding.profile_parts import Field
 from crypto.encoding.tokens import MAX_OCCURRENCES, gather, occurrences, tokenise
 
 Bools = NDArray[np.bool_]

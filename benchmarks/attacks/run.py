@@ -18,7 +18,8 @@ from benchmarks.attacks import dictionary, frequency, graph, known_pairs, mining
 from benchmarks.attacks.clk import plain_clk
 from benchmarks.attacks.encodings import View, averaged, only_keys, simulated, stolen
 from benchmarks.attacks.populations import Population, demo, febrl, overlapping
-from crypto.encoding.profile import FAMILIES, Profile, default_profile
+from crypto.encoding.profile import Profile, default_profile
+from crypto.encoding.profile_families import FAMILIES
 
 OVERLAPS = (1.0, 0.5, 0.2)
 #: Graph matching takes minutes for more.

@@ -14,7 +14,8 @@ from crypto.agency.progress import Progress, silent
 from crypto.agency.survey import Survey, count_filled
 from crypto.encoding.encode import Encoder, prepare, source_columns
 from crypto.encoding.keys import Keys, Secret
-from crypto.encoding.profile import FAMILIES, RISK, Profile, default_profile
+from crypto.encoding.profile import Profile, default_profile
+from crypto.encoding.profile_families import FAMILIES, RISK
 from crypto.errors import InputError, ProfileError
 from crypto.interop.clk_schema import ClkSchema
 from crypto.tabular import column_names, estimate_rows, stream_table

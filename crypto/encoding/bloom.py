@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crypto.encoding.keys import Keys, lv
-from crypto.encoding.profile import Filter, Profile, TokenRule
+from crypto.encoding.profile import Profile
+from crypto.encoding.profile_parts import Filter, TokenRule
 from crypto.encoding.tokens import Tokens, gather, occurrences, token_bytes, tokenise
 
 # The interpreter's own SHA-512 takes half the time of OpenSSL's for messages of a few bytes. It is not in

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from crypto.encoding.bloom import Column, Keyed
 from crypto.encoding.keys import Keys, lv
-from crypto.encoding.profile import Filter, Profile
+from crypto.encoding.profile import Profile
+from crypto.encoding.profile_parts import Filter
 from crypto.encoding.tokens import tokenise
 
 

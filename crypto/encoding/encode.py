@@ -17,7 +17,8 @@ from crypto.encoding.bloom import Column, FilterMaker
 from crypto.encoding.composite import KeyMaker
 from crypto.encoding.keys import Keys
 from crypto.encoding.normalise import NORMALISERS
-from crypto.encoding.profile import Field, Profile
+from crypto.encoding.profile import Profile
+from crypto.encoding.profile_parts import Field
 from crypto.encoding.types import Encodings, FilterColumn
 from crypto.errors import InputError, ProfileError, RowProblem
 from crypto.tabular import MAX_PROBLEMS, as_text, rows_where

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from crypto.encoding.bits import transpose
 from crypto.encoding.keys import lv
-from crypto.encoding.profile import Diffusion
+from crypto.encoding.profile_parts import Diffusion
 
 _ROWS = 4096  # records transposed at once: 2 MiB at 4096 bits, which stay in the cache
 

@@ -27,7 +27,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from crypto.encoding.profile import SCHEME, Profile
+from crypto.encoding.profile import Profile
+from crypto.encoding.profile_families import SCHEME
 from crypto.errors import KeyMaterialError
 from crypto.keyfile import b64url, b64url_key, parse_private, write_private
 

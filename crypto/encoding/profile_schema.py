@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from crypto.encoding import normalise, profile_clkhash
-from crypto.encoding.profile import FAMILIES, FORMAT, LEAST_HARDENED_T, PRF, RISK, SCHEME
+from crypto.encoding.profile_families import FAMILIES, FORMAT, LEAST_HARDENED_T, PRF, RISK, SCHEME
 from crypto.interop.clk_schema import VERSIONS
 
 Schema = dict[str, Any]

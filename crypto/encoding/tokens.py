@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.encoding.profile import TokenRule
+from crypto.encoding.profile_parts import TokenRule
 
 #: Occurrence numbers travel in the low bits of a token's key within one call.
 MAX_OCCURRENCES = 256

@@ -17,7 +17,9 @@ from crypto.encoding import bloom, hardening
 from crypto.encoding.encode import CHUNK, Encoder, draw_refs, encode_table, prepare, shuffled
 from crypto.encoding.keys import Keys, Secret, pseudorandom_key
 from crypto.encoding.normalise import NORMALISERS
-from crypto.encoding.profile import FAMILIES, Diffusion, Profile, default_profile
+from crypto.encoding.profile import Profile, default_profile
+from crypto.encoding.profile_families import FAMILIES
+from crypto.encoding.profile_parts import Diffusion
 from crypto.errors import InputError, ProfileError
 from tests.crypto import encoding_reference as reference
 

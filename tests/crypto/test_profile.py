@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from crypto.encoding.profile import FAMILIES, RISK, Profile, default_profile
+from crypto.encoding.profile import Profile, default_profile
+from crypto.encoding.profile_families import FAMILIES, RISK
 from crypto.errors import ProfileError
 
 Document = dict[str, Any]

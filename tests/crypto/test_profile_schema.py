@@ -13,7 +13,8 @@ import pytest
 
 from crypto.encoding.encode import Encoder, prepare
 from crypto.encoding.keys import Keys, Secret
-from crypto.encoding.profile import FAMILIES, Profile, default_profile
+from crypto.encoding.profile import Profile, default_profile
+from crypto.encoding.profile_families import FAMILIES
 from crypto.encoding.profile_schema import profile_schema
 from crypto.encoding.tokens import tokenise
 from crypto.errors import ProfileError

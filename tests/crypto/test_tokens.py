@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto.encoding.profile import TokenRule
+from crypto.encoding.profile_parts import TokenRule
 from crypto.encoding.tokens import gather, occurrences, token_bytes, tokenise
 
 values = st.lists(st.text("abé李𝒳", min_size=1, max_size=9), min_size=1, max_size=6, unique=True)
