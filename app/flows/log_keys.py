@@ -7,10 +7,10 @@ way. The public halves of keys that are gone stay in `log-retired`.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+from app import private_files
 from app.errors import ServiceError
 from app.flows.service import Service
 from app.store import Tx, log
@@ -84,7 +84,8 @@ def promote(service: Service) -> None:
     old = _vkey(service, service.log_key)
     known = _retired(service)
     if old not in known:
-        _write(_folder(service) / RETIRED, [*known, old])
+        lines = "".join(f"{line}\n" for line in [*known, old])
+        private_files.put(_folder(service) / RETIRED, lines.encode())
     try:
         (_folder(service) / NEXT).replace(service.settings.log_key)
     except FileNotFoundError:
@@ -120,13 +121,3 @@ def _folder(service: Service) -> Path:
 
 def _vkey(service: Service, key: SigningKey) -> str:
     return notes.vkey(service.settings.log_origin, key.public)
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    """Public keys, on disk when this returns."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

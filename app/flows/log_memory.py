@@ -9,9 +9,9 @@ only a witness notices.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from app import private_files
 from app.errors import ServiceError
 from app.flows import log_keys
 from app.flows.service import Service
@@ -50,18 +50,7 @@ def remember(service: Service, note: str, size: int) -> None:
     known = recall(service)
     if known is not None and known[1].size >= size:
         return
-    path = _path(service)
-    partial = path.with_name(f".{NAME}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(note.encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    private_files.put(_path(service), note.encode("utf-8"))
 
 
 def _path(service: Service) -> Path:

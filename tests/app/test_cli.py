@@ -67,6 +67,17 @@ def test_migrate_doctor_and_log_answer(
     assert json.loads(capsys.readouterr().out) == {"checkpoint": None}
 
 
+def test_doctor_finds_nothing_wrong_once_the_log_has_been_sealed_and_its_key_rotated(
+    data: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = str(tmp_path / "operator.key")
+    assert run(monkeypatch, "org", "bootstrap", "--name", "N", "--key-file", key, "--data", data) == 0
+    assert run(monkeypatch, "log", "seal", "--data", data) == 0
+    assert run(monkeypatch, "log", "rotate-key", "--data", data) == 0
+    assert run(monkeypatch, "keys", "rotate", "--data", data) == 0
+    assert run(monkeypatch, "doctor", "--data", data) == 0
+
+
 def test_doctor_names_what_is_wrong_and_exits_with_1(
     data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
