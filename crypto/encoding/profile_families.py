@@ -18,9 +18,9 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
     "field-level": (
         "high",
         (
-            "A filter of one field keeps that field's frequencies, and those of its letters: whoever holds the "
-            "stored filters and a register of the same population names nearly everybody in it without the "
-            "secret. For data owners who accept that in the agreement, for the best linkage."
+            "A filter of one field keeps that field's frequencies, and those of its letters: whoever holds "
+            "the stored filters and a register of the same population names nearly everybody in it without "
+            "the secret. For data owners who accept that in the agreement, for the best linkage."
         ),
     ),
     "record-hardened": (
@@ -37,7 +37,8 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
         "weak",
         (
             "Plain CLKs are not protected against whoever holds them: graph matching and pattern mining name "
-            "nearly everybody without the secret. For partners whose tools make nothing else, where all data owners accept that."
+            "nearly everybody without the secret. For partners whose tools make nothing else, where all data "
+            "owners accept that."
         ),
     ),
 }
