@@ -19,18 +19,21 @@ import scipy.linalg as dense
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from app.disclosure.finest import Ints
 from app.disclosure.worlds import TOLERANCE, Floats
 
 #: Newton steps to the centre; ten suffice unless there is no centre.
-_STEPS = 50
+STEPS = 50
 #: A point is central when a Newton step from it has at most this length; its very middle is not needed.
 _CENTRAL = 0.25
 #: Numbers of a chunk of worlds, 16 MB.
 _CHUNK = 2_000_000
-#: A column that left its bounds is put back inside by this share of what it was outside,
-_OVERSHOOT = 0.5
-#: and by this share of its distance in the centre.
-_MARGIN = 1e-3
+#: A column that left its bounds is put back inside by this share of its distance in the centre.
+_MARGIN = 1e-2
+#: Aims go so much further than what is wanted, as a share of the way.
+_BEYOND = 0.02
+#: Over-relaxation of what is put back.
+_RELAX = 1.6
 #: Floating-point operations that count as one unit of the policy's work.
 _PER_UNIT = 60_000
 #: Rows that others imply make the normal equations singular; so much is added to each unit diagonal.
@@ -40,43 +43,96 @@ _REGULAR = 1e-11
 class Metric:
     """Directions within ``A d = 0`` that are steepest where lengths are measured by ``scale``.
 
+    Rows that touch columns of one side alone are eliminated side by side, the rows that join sides after
+    them: found and not found hang together by few rows.
+
     Parameters
     ----------
     matrix : csr_matrix, shape (n_rows, n_columns)
     scale : array, shape (n_columns,)
         Squared length of a unit step in each column.
+    side : array of int, shape (n_columns,), optional
     """
 
-    def __init__(self, matrix: sp.csr_matrix, scale: Floats) -> None:
-        self._matrix, self._transposed, self._scale = matrix, matrix.T.tocsr(), scale
-        normal = (matrix @ sp.diags_array(scale) @ self._transposed).toarray()
-        self._norm = np.sqrt(normal.diagonal())
-        normal /= self._norm[:, None]
-        normal /= self._norm
-        normal.flat[:: len(normal) + 1] += _REGULAR
-        self._factor = dense.cholesky(normal, lower=True, overwrite_a=True, check_finite=False)
+    def __init__(self, matrix: sp.csr_matrix, scale: Floats, side: Ints | None = None) -> None:
+        self.scale = scale
+        self._matrix, self._transposed = matrix, matrix.T.tocsr()
+        self._norm = np.sqrt(matrix.multiply(matrix) @ scale)
+        scaled = (sp.diags_array(1 / self._norm) @ matrix @ sp.diags_array(np.sqrt(scale))).tocsr()
+        self._sides, self._border = _sides(matrix, side)
+        border = scaled[self._border]
+        joint = (border @ border.T).toarray()
+        self._factors, self._across = [], []
+        for rows in self._sides:
+            own = scaled[rows]
+            self._factors.append(_factor((own @ own.T).toarray()))
+            across = dense.solve_triangular(
+                self._factors[-1], (own @ border.T).toarray(), lower=True, check_finite=False
+            )
+            joint -= across.T @ across
+            self._across.append(across)
+        self._last = _factor(joint)
 
     def solve(self, right: Floats) -> Floats:
         """Solve the normal equations for one right side or several columns of them."""
         norm = self._norm if right.ndim == 1 else self._norm[:, None]
-        part = dense.solve_triangular(self._factor, right / norm, lower=True, check_finite=False)
-        part = dense.solve_triangular(
-            self._factor, part, lower=True, trans=1, overwrite_b=True, check_finite=False
-        )
-        return np.asarray(part / norm, np.float64)
+        right = right / norm
+        parts = []
+        last = right[self._border]
+        for rows, factor, across in zip(self._sides, self._factors, self._across, strict=True):
+            parts.append(_forward(factor, right[rows]))
+            last = last - across.T @ parts[-1]
+        last = _backward(self._last, _forward(self._last, last))
+        right[self._border] = last
+        for rows, factor, across, part in zip(self._sides, self._factors, self._across, parts, strict=True):
+            right[rows] = _backward(factor, part - across @ last)
+        return np.asarray(right / norm, np.float64)
 
     def steepest(self, goal: Floats) -> Floats:
         """Directions that raise the sums in the columns of ``goal``, shape (n_columns, n_goals)."""
-        scale = self._scale[:, None]
-        return np.asarray(scale * goal - self.back(self.solve(self._matrix @ (scale * goal))), np.float64)
+        return self.free(self.scale[:, None] * goal)
+
+    def free(self, change: Floats) -> Floats:
+        """The part of changes of columns that leaves all rows alone."""
+        return np.asarray(change - self.back(self.solve(self._matrix @ change)), np.float64)
 
     def back(self, held: Floats) -> Floats:
         """Change of the columns for multipliers of the rows."""
-        return np.asarray(self._scale[:, None] * (self._transposed @ held), np.float64)
+        return np.asarray(self.scale[:, None] * (self._transposed @ held), np.float64)
 
     def weigh(self, held: Floats) -> Floats:
         """Multipliers of the rows on one scale."""
         return np.asarray(np.abs(held) * self._norm[:, None], np.float64)
+
+
+def _sides(matrix: sp.csr_matrix, side: Ints | None) -> tuple[list[NDArray[np.intp]], NDArray[np.intp]]:
+    """Rows of one side each, and those that touch several."""
+    rows = np.arange(matrix.shape[0])
+    if side is None or not len(rows):
+        return [], rows
+    low, high = side.max(initial=0) + np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    row = np.repeat(rows, np.diff(matrix.indptr))
+    np.minimum.at(low, row, side[matrix.indices])
+    np.maximum.at(high, row, side[matrix.indices])
+    own = [np.flatnonzero((low == at) & (high == at)) for at in np.unique(side)]
+    if len(own) < 2:
+        return [], rows
+    return [part for part in own if len(part)], np.flatnonzero(low < high)
+
+
+def _factor(normal: Floats) -> Floats:
+    normal.flat[:: len(normal) + 1] += _REGULAR
+    return np.asarray(dense.cholesky(normal, lower=True, overwrite_a=True, check_finite=False), np.float64)
+
+
+def _forward(factor: Floats, right: Floats) -> Floats:
+    return np.asarray(dense.solve_triangular(factor, right, lower=True, check_finite=False), np.float64)
+
+
+def _backward(factor: Floats, right: Floats) -> Floats:
+    return np.asarray(
+        dense.solve_triangular(factor, right, lower=True, trans=1, check_finite=False), np.float64
+    )
 
 
 def work_of(rows: int, columns: int, nonzeros: int, goals: int) -> int:
@@ -86,7 +142,13 @@ def work_of(rows: int, columns: int, nonzeros: int, goals: int) -> int:
 
 
 def find_centre(
-    matrix: sp.csr_matrix, value: Floats, upper: Floats, start: Floats
+    matrix: sp.csr_matrix,
+    value: Floats,
+    upper: Floats,
+    start: Floats,
+    *,
+    side: Ints | None = None,
+    steps: int = STEPS,
 ) -> tuple[Floats | None, int]:
     """Return the analytic centre of ``{0 <= x <= upper, A x = value}`` and the Newton steps it took.
 
@@ -98,6 +160,10 @@ def find_centre(
         May be infinite.
     start : array, shape (n_columns,)
         Strictly between the bounds; it need not fit ``value``.
+    side : array, optional
+        As for :class:`Metric`.
+    steps : int
+        At most so many; a point that fits by then is as good, if not central.
 
     Returns
     -------
@@ -106,16 +172,20 @@ def find_centre(
     """
     bounded = np.isfinite(upper)
     point = start.astype(np.float64)
-    for step in range(_STEPS):
+    near = False
+    for step in range(steps):
         above = np.where(bounded, upper - point, np.inf)
         curvature = 1 / point**2 + 1 / above**2
         slope = 1 / point - 1 / above
         short = value - matrix @ point
         try:
-            metric = Metric(matrix, 1 / curvature)
+            metric = Metric(matrix, 1 / curvature, side)
         except dense.LinAlgError:
             return None, step
-        held = metric.solve(short - matrix @ (slope / curvature))
+        right = short - matrix @ (slope / curvature)
+        held = metric.solve(right)
+        # Once more for what is lost where rows imply each other.
+        held += metric.solve(right - matrix @ ((matrix.T @ held) / curvature))
         move = (slope + matrix.T @ held) / curvature
         length = float(np.sqrt(move @ (move * curvature)))
         near = bool(np.abs(short).max(initial=0.0) < TOLERANCE / 10)
@@ -125,8 +195,8 @@ def find_centre(
         reach = min(1.0, 0.95 / rate)
         point = point + (min(reach, 1 / (1 + length)) if near and length > 1 else reach) * move
         if not point.min() > 1e-9:
-            break
-    return None, _STEPS
+            return None, step
+    return (point if near else None), steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,67 +224,87 @@ class Range:
     Parameters
     ----------
     matrix, value, upper
-        The polytope.
+        The polytope; ``upper`` may be infinite.
     centre : array, shape (n_columns,)
         A point inside it.
+    side : array, optional
+        As for :class:`Metric`.
     """
 
-    def __init__(self, matrix: sp.csr_matrix, value: Floats, upper: Floats, centre: Floats) -> None:
-        self._matrix, self._value, self._upper, self._centre = matrix, value, upper, centre
+    def __init__(
+        self, matrix: sp.csr_matrix, value: Floats, upper: Floats, centre: Floats, side: Ints | None = None
+    ) -> None:
+        self.matrix, self.value, self.upper, self.centre = matrix, value, upper, centre
         above = np.where(np.isfinite(upper), upper - centre, np.inf)
         self._low = _MARGIN * centre
         self._high = upper - np.where(np.isfinite(upper), _MARGIN * above, 0.0)
         # Lengths by the distance to the bounds, not by its square: large columns give, small ones stay.
-        self._metric = Metric(matrix, 1 / (1 / centre + 1 / above))
+        self.metric = Metric(matrix, 1 / (1 / centre + 1 / above), side)
 
     def aim(self, sums: sp.csr_matrix, wanted: Floats, rounds: int) -> Iterator[Aimed]:
         """Look for a world for each row of ``sums`` in which it is ``wanted``; in up to ``rounds`` rounds."""
-        chunk = max(1, _CHUNK // len(self._centre))
+        chunk = max(1, _CHUNK // len(self.centre))
         for first in range(0, sums.shape[0], chunk):
             last = min(first + chunk, sums.shape[0])
             yield self._aim(sums[first:last].T.toarray(), wanted[first:last], rounds, first)
 
     def _aim(self, goal: Floats, wanted: Floats, rounds: int, first: int) -> Aimed:
-        turn = self._metric.steepest(goal)
+        turn = self.metric.steepest(goal)
         room = (goal * turn).sum(axis=0)
         # What published figures fix cannot turn; it stays among the missed.
         turn /= np.where(room > 1e-9, room, np.inf)
-        points = np.repeat(self._centre[:, None], len(wanted), axis=1)
-        points += turn * (wanted - (goal * points).sum(axis=0))
+        points = np.repeat(self.centre[:, None], len(wanted), axis=1)
+        base = (goal * points).sum(axis=0)
         # All of a sum's columns at a bound: they are put there and have no margin.
-        upper = self._upper[:, None]
+        upper = self.upper[:, None]
         most = np.where(goal > 0, upper, 0.0).sum(axis=0)
         pinned = (goal > 0) & ((wanted <= 0) | (wanted >= most))
+        # A little further than is wanted: what still leaves a bound then may be moved back.
+        aimed = np.clip(wanted + _BEYOND * (wanted - base), 0.0, most)
+        points += turn * (aimed - base)
+        low = np.where(pinned & (wanted > 0), upper, np.where(pinned, 0.0, self._low[:, None]))
+        high = np.where(pinned & (wanted <= 0), 0.0, np.where(pinned, upper, self._high[:, None]))
+        put, past = np.clip(points, low, high), np.zeros_like(points)
         left, reached = np.arange(len(wanted)), []
-        held = np.zeros((len(self._value), len(wanted)))
+        held = np.zeros((len(self.value), len(wanted)))
         for _ in range(rounds):
-            good = self._inside(points, goal, wanted)
+            good = self._inside(points, goal, wanted, base)
             if good.any():
                 reached.append(left[good])
                 keep = ~good
-                left, wanted, held = left[keep], wanted[keep], held[:, keep]
+                left, held = left[keep], held[:, keep]
+                wanted, aimed, base = wanted[keep], aimed[keep], base[keep]
                 goal, turn, points = goal[:, keep], turn[:, keep], points[:, keep]
-                pinned = pinned[:, keep]
+                low, high, put, past = low[:, keep], high[:, keep], put[:, keep], past[:, keep]
             if not len(left):
                 break
-            below, over = points < 0, points > upper
-            np.copyto(points, self._low[:, None] - _OVERSHOOT * points, where=below)
-            np.copyto(points, self._high[:, None] - _OVERSHOOT * (points - upper), where=over)
-            np.copyto(points, np.where(wanted <= 0, 0.0, upper), where=pinned)
-            held = self._metric.solve(self._value[:, None] - self._matrix @ points)
-            points += self._metric.back(held)
-            points += turn * (wanted - (goal * points).sum(axis=0))
+            # Alternating directions: what was put back is remembered, so that what resists gives in the end.
+            past += _RELAX * points + (1 - _RELAX) * put
+            put = np.clip(past, low, high)
+            past -= put
+            points = put - past
+            held = self.metric.solve(self.value[:, None] - self.matrix @ points)
+            points += self.metric.back(held)
+            points += turn * (aimed - (goal * points).sum(axis=0))
         done = np.concatenate(reached) if reached else np.zeros(0, np.intp)
-        return Aimed(first + done, first + left, self._metric.weigh(held))
+        return Aimed(first + done, first + left, self.metric.weigh(held))
 
-    def _inside(self, points: Floats, goal: Floats, wanted: Floats) -> NDArray[np.bool_]:
-        """Which points are worlds that have what is wanted: every row, every bound and the sum is checked."""
-        upper = self._upper[:, None]
-        off = np.maximum(-points, points - upper).max(axis=0)
-        good = off < TOLERANCE / 10
+    def _inside(self, points: Floats, goal: Floats, wanted: Floats, base: Floats) -> NDArray[np.bool_]:
+        """For which points there is a world on the way from the centre that has what is wanted."""
+        worlds = inwards(points, self.centre, self.upper)
+        short = (wanted - (goal * worlds).sum(axis=0)) * np.sign(wanted - base)
+        good = short <= TOLERANCE / 2
         if good.any():
-            worlds = np.clip(points[:, good], 0.0, upper)
-            missed = np.abs(self._matrix @ worlds - self._value[:, None]).max(axis=0, initial=0.0)
-            short = np.abs((goal[:, good] * worlds).sum(axis=0) - wanted[good])
-            good[good] = (missed <= TOLERANCE) & (short <= TOLERANCE / 2)
+            missed = np.abs(self.matrix @ worlds[:, good] - self.value[:, None]).max(axis=0, initial=0.0)
+            good[good] = missed <= TOLERANCE
         return np.asarray(good, np.bool_)
+
+
+def inwards(points: Floats, centre: Floats, upper: Floats) -> Floats:
+    """Move points, a column each, towards the centre until none leaves a bound."""
+    middle = centre[:, None]
+    away = points - middle
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = np.where(away < 0, middle / -away, (upper - centre)[:, None] / away)
+    share = np.minimum(1.0, np.where(away == 0, np.inf, room).min(axis=0))
+    return np.asarray(np.clip(middle + share * away, 0.0, upper[:, None]), np.float64)

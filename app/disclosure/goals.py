@@ -78,6 +78,11 @@ class Goals:
         self.high[goals] = np.maximum(self.high[goals], reached)
         self.low[goals] = np.minimum(self.low[goals], reached)
 
+    def note_all(self, reached: Floats) -> None:
+        """Take worlds into account, by what every goal reaches in each, shape (n_goals, n_worlds)."""
+        self.high = np.maximum(self.high, reached.max(axis=1))
+        self.low = np.minimum(self.low, reached.min(axis=1))
+
     def open(self) -> NDArray[np.bool_]:
         """Which goals no world has served yet."""
         whole = np.floor(self.high + TOLERANCE) - np.ceil(self.low - TOLERANCE)
@@ -117,6 +122,16 @@ class Goals:
         wanted = np.floor(self.high[chosen] + TOLERANCE) - self.span[chosen]
         narrow &= wanted >= 0
         return chosen[narrow], wanted[narrow]
+
+    def nearest(self, chosen: NDArray[np.intp], most: Floats, coin: NDArray[np.bool_]) -> Floats:
+        """One value for each goal that would help: the highest, the lowest, or an end of the span by coin."""
+        high, low = self.high[chosen], self.low[chosen]
+        up, down = high < self.highest[chosen] - TOLERANCE, low > self.lowest[chosen] + TOLERANCE
+        above = np.ceil(low - TOLERANCE) + self.span[chosen]
+        below = np.floor(high + TOLERANCE) - self.span[chosen]
+        spanned = np.where((below < 0) | (coin & (above <= most)), above, below)
+        rises = up & (~down | coin)
+        return np.where(rises, self.highest[chosen], np.where(down, self.lowest[chosen], spanned))
 
     def _narrow(self, chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
         whole = np.floor(self.high[chosen] + TOLERANCE) - np.ceil(self.low[chosen] - TOLERANCE)

@@ -4,10 +4,12 @@ A *space* is the polytope of all such worlds for one kind of attacker, the truth
 which sums must be able to take which values. Each world serves all goals at once, so there are far fewer
 programs than goals:
 
-1. aims (``centre``): from the middle of the space, by projections, towards each goal;
-2. blocks: a program over a part of the columns, all others stay where they are in the middle. A world of a
+1. crowds (``crowd``): worlds from the middle of the space, each pushed towards many goals at once;
+2. aims (``centre``): from the middle of the space, by projections, towards one goal each. Where the space is
+   large, a sample of aims comes first: while many of it fail, more is hidden before anything is proven;
+3. blocks: a program over a part of the columns, all others stay where they are in the middle. A world of a
    block is a world of the whole, and a small program is cheaper by far;
-3. one goal by itself in its block, then in a larger one, at last in the whole space if it is not too large.
+4. one goal by itself in its block, then in a larger one, at last in the whole space if it is not too large.
    What fails there is unproven; the duals of that program name the published figures that give it away.
 
 Worlds stay worlds when more is hidden, so nothing is ever proven twice.
@@ -22,30 +24,40 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from app.disclosure.centre import Range, find_centre, work_of
-from app.disclosure.finest import Ints
+from app.disclosure.blocks import block
+from app.disclosure.centre import STEPS, Range, find_centre, work_of
+from app.disclosure.crowd import Crowd, draw, tight
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.worlds import Floats, Program, World
 
 #: Columns of a block, at first and later.
-BLOCKS = (1200, 3000)
+BLOCKS = (1000, 3000)
 #: Up to so many columns a goal without a world is proven to have none, and duals say what to hide.
-_EXACT_COLUMNS = 3000
+_EXACT_COLUMNS = 1000
 #: So many blocks in a row are looked at to tell whether blocks of a size still pay.
 _WINDOW = 12
 #: So many goals without a world are collected in a large space before more is hidden for all of them.
 _FAILURES = 40
 #: Open goals of a large space that are looked at to tell what to hide, and the share of them that may fail
 #: before all are looked at.
-_SAMPLE, _SAMPLE_SHARE = 400, 0.04
+_SAMPLE, _SAMPLE_SHARE = 128, 0.04
 #: Rounds of an aim: at a sample of goals, at all.
-_ROUNDS = (12, 40)
+_ROUNDS = (15, 40)
+#: Goals of a world of a crowd, at first and at least; so many are few.
+_CROWDS, _FEW = (256, 4), 20
+#: The goals of a world want this part (one in so many) of all persons, at first.
+_PLENTY = 10
+#: Worlds of a crowd that are looked for together, and their rounds: with many goals each, with few.
+_BATCH, _PUSHES = 16, (100, 40)
+#: The next crowd has smaller groups of goals if fewer than this share are served.
+#: in none at all if fewer than the second.
+_PAYS = 0.4, 0.15
+#: So many goals tell that.
+_SEEN = 128
+#: Newton steps from one centre to the next.
+_AGAIN = 3
 #: A figure holds a goal if its multiplier is at least this share of the largest.
 _HOLDS = 0.2
-#: So many blocks in a row are looked at to tell whether blocks of a size still pay.
-_WINDOW = 12
-#: So many goals without a world are collected in a large space before more is hidden for all of them.
-_FAILURES = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +85,11 @@ class Prover:
         Chooses blocks and directions; the same seed takes the same steps.
     progress : callable, optional
         Called with the number of goals served, and of all.
+
+    Attributes
+    ----------
+    scouting : bool
+        Whether only a sample of goals is looked at yet, to tell what must be hidden.
     """
 
     def __init__(
@@ -91,10 +108,14 @@ class Prover:
         goals.low = goals.high.copy()
         self._stand(space.truth)
         self._inside = False
+        self._range: Range | None = None
+        self.scouting = False
+        self._most = goals.matrix @ space.upper
 
     def enlarge(self, space: Space) -> None:
         """Go on in a larger space (some rows fewer): every world found so far is one of its worlds."""
         self.space = space
+        self._range = None
 
     def settle(self, repair: Callable[[Sequence[Failure]], Space]) -> None:
         """Serve every goal; ``repair`` enlarges the space for some that cannot be served.
@@ -112,30 +133,92 @@ class Prover:
                 if failures:
                     self.space = repair(failures)
             return
-        looked = _SAMPLE
+        self.scouting = True
         while self.goals.open().any():
-            failures = self._aim(_ROUNDS[0], looked) if looked else self._aim(_ROUNDS[1])
+            if self.scouting:
+                failures = self._aim(_ROUNDS[0], _SAMPLE)
+            else:
+                self._gather()
+                failures = self._aim(_ROUNDS[1])
             if not self._inside:
                 failures = self._blocks(BLOCKS[1], least=0, most=_FAILURES)
             if failures:
                 self.space = repair(failures)
-            if len(failures) <= _SAMPLE_SHARE * looked:
-                looked = 0
+                self._range = None
+            self.scouting = self.scouting and len(failures) > _SAMPLE_SHARE * _SAMPLE
+
+    def _gather(self) -> None:
+        """Serve open goals by crowds: many goals a world at first, fewer if they are in each other's way."""
+        around = self._around()
+        if around is None:
+            return
+        crowd = Crowd(around)
+        size = self._size()
+        while size >= _CROWDS[1]:
+            left = np.flatnonzero(self.goals.open())
+            if not len(left):
+                return
+            served, seen = self._pass(crowd, around, left, size)
+            if served < _PAYS[0] * seen:
+                size //= 4
+            if size <= _FEW and served < _PAYS[1] * seen:
+                break
+        left = np.flatnonzero(self.goals.open())
+        value = np.where(np.isfinite(self.goals.highest), self.goals.highest, -1.0)[left]
+        alone = tight(around, self._columns_of_goal[left], value).sum(axis=1)
+        self._pass(crowd, around, left[np.asarray(alone).ravel() > 0], 1)
+
+    def _size(self) -> int:
+        """Of how many goals together there are persons enough, by far."""
+        left = np.flatnonzero(self.goals.open())
+        value = self.goals.nearest(left, self._most[left], np.ones(len(left), np.bool_))
+        need = float(np.abs(value - self._base[left]).mean()) if len(left) else 1.0
+        return int(np.clip(self.space.truth.sum() / (_PLENTY * max(need, 0.1)), _CROWDS[1], _CROWDS[0]))
+
+    def _pass(self, crowd: Crowd, around: Range, chosen: NDArray[np.intp], size: int) -> tuple[int, int]:
+        """Let worlds serve ``size`` goals each, while few fail; return how many were served, of how many."""
+        chosen = self._random.permutation(chosen)
+        rounds = _PUSHES[0] if size > _FEW else _PUSHES[1]
+        served = seen = 0
+        for first in range(0, len(chosen), size * _BATCH):
+            batch = chosen[first : first + size * _BATCH]
+            still = batch[self.goals.open()[batch]]
+            seen += len(batch)
+            if len(still):
+                world = np.arange(len(still)) // size
+                coin = self._random.random(len(still)) < 0.5
+                value = self.goals.nearest(still, self._most[still], coin)
+                wanted = draw(around, self._columns_of_goal[still], world, value, alone=size == 1)
+                self._charge_aims(wanted.shape[1], 4 * rounds)
+                self.goals.note_all(self.goals.matrix @ crowd.worlds(wanted, rounds))
+                self._tell()
+            served += len(batch) - int(self.goals.open()[batch].sum())
+            if size <= _FEW and seen >= _SEEN and served < _PAYS[1] * seen:
+                break
+        return served, seen
+
+    def _around(self) -> Range | None:
+        """The middle of the space, with its factorisation; none where bounds leave no room."""
+        if self._range is None:
+            space = self.space
+            value = space.matrix @ space.truth
+            upper = np.where(space.upper < space.unbounded, space.upper, np.inf)
+            centre = self._find_centre(value, upper)
+            self._most = self.goals.matrix @ space.upper
+            if centre is not None:
+                self._range = Range(space.matrix, value, upper, centre, space.side)
+        return self._range
 
     def _aim(self, rounds: int, sample: int | None = None) -> list[Failure]:
         """Aim at every open goal, or at some; return those that were missed."""
         looked = np.flatnonzero(self.goals.open())
         if sample is not None and len(looked) > sample:
             looked = np.sort(self._random.choice(looked, sample, replace=False))
-        space = self.space
-        value = space.matrix @ space.truth
-        upper = np.where(space.upper < space.unbounded, space.upper, np.inf)
-        centre = self._find_centre(value, upper) if len(looked) else None
-        if centre is None:
+        around = self._around() if len(looked) else None
+        if around is None:
             return []
-        around = Range(space.matrix, value, upper, centre)
         failures: dict[int, Failure] = {}
-        most = self.goals.matrix @ space.upper
+        most = self._most
         for aims in (
             self.goals.outer,
             lambda left: self.goals.window(left, self._base[left], most[left]),
@@ -153,6 +236,8 @@ class Prover:
         return [failures[goal] for goal in sorted(failures) if self.goals.open()[goal]]
 
     def _named(self, held: Floats) -> tuple[tuple[int, float], ...]:
+        # What its owner will not hide (no figure, or one that others decide about) is not named.
+        held = np.where(self.space.figure > 0, held, 0.0)
         rows = np.flatnonzero(held > _HOLDS * held.max(initial=0.0))
         return tuple((int(self.space.figure[row]), float(held[row])) for row in rows)
 
@@ -164,7 +249,9 @@ class Prover:
             mean = space.truth.sum() / len(space.truth)
             share = space.truth.sum() / max(space.upper.sum(), 1.0)
             start = np.where(np.isfinite(upper), np.clip(share, 0.05, 0.95) * space.upper, mean)
-        centre, steps = find_centre(space.matrix, value, upper, start)
+        # A centre of the space before is a world of this one: some steps bring it near to the new middle.
+        most = _AGAIN if self._inside else STEPS
+        centre, steps = find_centre(space.matrix, value, upper, start, side=space.side, steps=most)
         rows, columns = space.matrix.shape
         self._charge(steps * work_of(rows, columns, space.matrix.nnz, 1), centres=1)
         self._inside = centre is not None
@@ -198,7 +285,9 @@ class Prover:
             if not len(pending) or sum(served[-_WINDOW:]) < least * len(served[-_WINDOW:]) == least * _WINDOW:
                 return failures
             seed = int(self._random.choice(pending))
-            failure = self._try(seed, self._block(seed, size))
+            own = self._columns_of_goal[seed].indices
+            one_side = size < _EXACT_COLUMNS
+            failure = self._try(seed, block(self.space, own, size, self._random, one_side=one_side))
             if failure is not None:
                 passed[seed] = True
                 failures.append(failure)
@@ -274,41 +363,3 @@ class Prover:
             reached = self._base[attempt.goals] + attempt.sums @ (world.values - attempt.point)
             self.goals.note(attempt.goals, reached)
         return world
-
-    def _block(self, seed: int, size: int) -> NDArray[np.intp]:
-        """Columns around those of a goal, about ``size``: a sub-grid, so that moves can keep sums."""
-        codes = self.space.codes
-        if len(codes) <= size:
-            return np.arange(len(codes))
-        own = self._columns_of_goal[seed].indices
-        if size < _EXACT_COLUMNS:
-            same = self.space.side == self.space.side[own[0]]
-            if same.sum() <= size:
-                return np.flatnonzero(same)
-        else:
-            same = np.ones(len(codes), np.bool_)
-        inside = np.ones(len(codes), np.bool_)
-        keep = []
-        for axis in range(codes.shape[1]):
-            mine = np.unique(codes[own, axis])
-            others = np.setdiff1d(np.unique(codes[:, axis]), mine)
-            keep.append((mine, self._random.permutation(others)))
-        # Grow every axis in step until the sub-grid is large enough.
-        low, high = 0.0, 1.0
-        for _ in range(12):
-            share = (low + high) / 2
-            inside = self._sub_grid(keep, share) & same
-            if inside.sum() > size:
-                high = share
-            else:
-                low = share
-        inside = self._sub_grid(keep, low) & same
-        inside[own] = True
-        return np.flatnonzero(inside)
-
-    def _sub_grid(self, keep: list[tuple[Ints, Ints]], share: float) -> NDArray[np.bool_]:
-        inside = np.ones(len(self.space.codes), np.bool_)
-        for axis, (mine, others) in enumerate(keep):
-            chosen = np.concatenate([mine, others[: max(1, round(share * len(others)))]])
-            inside &= np.isin(self.space.codes[:, axis], chosen)
-        return inside

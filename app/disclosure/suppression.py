@@ -28,14 +28,21 @@ from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.groups import Groups, Line, Margin
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
+from app.disclosure.whole import WholeProof
 
 Progress = Callable[[str, int, int], None]
 Flags = NDArray[np.bool_]
 
 #: Up to so many axes every margin is audited for R3, beyond that the planned ones and the finest cells.
 _ALL_MARGINS_AXES = 6
-#: So many figures are hidden at once: the product of those shown and of goals that failed, divided by this.
-_COVER = 5000
+#: Up to so many finest cells every goal has a world in whole numbers.
+_WHOLE_CELLS = 300
+#: Tables of so many dimensions are deep.
+_DEEP = 3
+#: Where more than so many of a sample of goals fail, figures of deep tables go that are below so many minimum
+#: cells: denominators first where no rate could be shown anyway.
+_MANY = 8
+_N_LEVELS, _FOUND_LEVELS = (2.0,), (1.3, 1.6, 1.9, 2.2)
 
 
 @dataclass(eq=False)
@@ -256,11 +263,17 @@ class _Search:
         seed = int(self.policy.chance("proof", step, self.cells.about.cohort) * 2**53)
         work = self.state.work
         prover = Prover(space(), goals, work, seed, lambda done, total: self.progress(step, done, total))
+        whole = WholeProof(goals, prover.space.truth, work, seed)
         tries: dict[int, int] = {}
+        levels = iter(_N_LEVELS if n else _FOUND_LEVELS)
 
         def repair(failures: Sequence[Failure]) -> Space:
             if len(failures) > 1:
-                self._hide_cover(failures, n=n)
+                level = next(levels, None) if prover.scouting and len(failures) > _MANY else None
+                if level is None:
+                    self._hide_cover(failures, n=n)
+                else:
+                    self._hide_below(level, n=n)
                 # What is hidden alone in a line is not hidden.
                 self._mend(n=n)
                 return space()
@@ -272,6 +285,12 @@ class _Search:
         while True:
             try:
                 prover.settle(repair)
+                while len(goals.high) and len(self.cells.n) <= _WHOLE_CELLS:
+                    failures = whole.failures(space())
+                    if not failures:
+                        break
+                    for failure in failures:
+                        repair([failure])
                 self.state.proven[step] = len(goals.high)
                 return
             except OutOfWorkError:
@@ -297,6 +316,14 @@ class _Search:
         for group in order[:count]:
             shown[group] = False
 
+    def _hide_below(self, level: float, *, n: bool) -> None:
+        """Hide figures of deep tables that are hardly above the minimum: many, and they hold whole cubes."""
+        groups = self.state.groups
+        least = groups.n if n else np.minimum(groups.found, groups.n - groups.found)
+        chance = self.price / np.maximum(groups.n, 1)
+        few = (groups.depth >= _DEEP) & (least * chance < level * self.policy.min_cell)
+        (self.state.n_shown if n else self.state.found_shown)[few] = False
+
     def _hide_cover(self, failures: Sequence[Failure], *, n: bool) -> None:
         """Hide few and cheap figures that together hold many failures; the others may come free by that."""
         shown = self.state.n_shown if n else self.state.found_shown
@@ -313,13 +340,11 @@ class _Search:
             depth = self.state.groups.depth
             shown[min(left, key=lambda group: (-depth[group], self.price[group]))] = False
             return
-        for _ in range(max(1, int(shown.sum()) * len(failures) // _COVER)):
+        while any(named):
             worth: dict[int, float] = {}
             for held in named:
                 for figure, by in held.items():
                     worth[figure] = worth.get(figure, 0.0) + by
-            if not worth:
-                return
             best = max(worth, key=lambda figure: (worth[figure] / self.price[figure], -figure))
             shown[best] = False
             named = [held for held in named if best not in held]
