@@ -170,9 +170,11 @@ class _Watch:
             return
         shown = " × ".join(self.names.get(part, part) for part in stage.split(" × "))[:STAGE_LENGTH]
         self._stage, self._next = stage, now + PROGRESS_SECONDS
+        # One statement, and reading apart: a worker that is frozen should hardly ever be so while it writes.
         with self._service.store.transaction("run progress") as tx:
             if not run_ownership.report_progress(tx, self._run_id, self._owner, shown, done, total):
                 raise RunLostError
+        with self._service.store.reading("may the run go on") as tx:
             run = runs.find(tx, self._run_id)
             assert run is not None
             code = stop_code(self._service, tx, run)
