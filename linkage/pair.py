@@ -213,12 +213,14 @@ def refine_by_frequency(
     return odds + more, more / np.log(2.0)
 
 
-def _late_doubts(probability: Floats, known: Sequence[str]) -> list[str]:
-    """Doubts that only the links themselves raise."""
+def _late_doubts(probability: Floats, records: int, known: Sequence[str]) -> list[str]:
+    """Doubts that only the links themselves raise, of sources of which the smaller has ``records``."""
     if not len(probability):
         return [] if model.NO_MATCHES in known else [model.NO_MATCHES]
     if float(probability.mean()) < 0.8:
         return ["Fewer than four in five links are believed to be true."]
+    if float(probability.mean()) < 0.9 and len(probability) < 0.05 * records:
+        return ["The links are few and weak: perhaps nobody is in both sources."]
     return []
 
 
@@ -290,7 +292,8 @@ def link_pair(
     comparable = [comparable_share(s.encodings, names) for s in (a, b)]
     missed = believed_missed(found, probability)
     missed += beyond_comparison(float(probability.sum()) + missed, comparable)
-    fit = replace(fit, warnings=(*fit.warnings, *_late_doubts(probability[chosen], fit.warnings)))
+    smaller = min(len(a.encodings), len(b.encodings))
+    fit = replace(fit, warnings=(*fit.warnings, *_late_doubts(probability[chosen], smaller, fit.warnings)))
     report: dict[str, object] = {
         "sources": [a.name, b.name],
         "records": [len(a.encodings), len(b.encodings)],

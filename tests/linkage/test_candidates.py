@@ -7,9 +7,9 @@ import pytest
 
 from crypto.encoding.types import Encodings, FilterColumn
 from linkage import candidates, comparison
-from linkage.scanning import Limits
 from linkage.plan import make_plan, sample_pairs
 from linkage.records import Source, checked, common_filters
+from linkage.scanning import Limits
 from tests.linkage.synthetic import field_level_spec, make_world
 
 SPEC = field_level_spec()
