@@ -1,4 +1,4 @@
-"""The engine on a population that nothing was tuned on, by the real encoder: neither collapse nor false pride."""
+"""The engine on a population that nothing was tuned on, by the real encoder: it does not collapse."""
 
 from __future__ import annotations
 
