@@ -17,6 +17,7 @@ from app.flows.compare_versions import Section, compare
 from app.flows.seal_log import rfc3339
 from app.flows.service import Service
 from app.flows.show_batches import get_batch, list_batches
+from app.flows.show_release import IN_REVIEW, list_releases
 from app.flows.sign_agreement import Standing, State, describe, standing, step, visible
 from app.store import Tx, agreements, batches
 from app.store.models import Agreement
@@ -44,11 +45,14 @@ class AgencyOverview:
         Ids of the agreements that wait for its approval.
     batches : sequence of mapping
         Its own, the newest first, as `show_batches.describe`.
+    reviews : sequence of mapping
+        Answers in review, as `list_releases`, those that recipients see soonest first.
     """
 
     agreements: Sequence[Mapping[str, Any]]
     waiting: Sequence[str]
     batches: Sequence[Mapping[str, Any]]
+    reviews: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,25 @@ def agency_overview(service: Service, caller: Caller) -> AgencyOverview:
         if each["state"] == State.REVIEW and caller.organization in each["missing_approvals"]
     ]
     mine = [batch for each in found for batch in list_batches(service, caller, each["id"])]
+    reviews = [
+        release
+        for each in found
+        if _owns_data(each, caller)
+        for release in list_releases(service, caller, each["id"])
+        if release["status"] == IN_REVIEW
+    ]
     return AgencyOverview(
         agreements=sorted(found, key=lambda each: (each["id"] not in waiting, each["id"])),
         waiting=waiting,
         batches=sorted(mine, key=lambda batch: (batch["created_at"], batch["id"]), reverse=True),
+        reviews=sorted(reviews, key=lambda release: (release["visible_at"], release["id"])),
+    )
+
+
+def _owns_data(agreement: Mapping[str, Any], caller: Caller) -> bool:
+    return any(
+        party["organization"] == caller.organization and party["role"] == "data_owner"
+        for party in agreement["document"]["parties"]
     )
 
 

@@ -7,9 +7,9 @@ nothing of an answer that is in review, or that an owner objected to, is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from app.auth import Caller, Role
 from app.errors import NotFoundError
@@ -20,6 +20,9 @@ from app.flows.sign_agreement import standing
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.match_rates import INDICATOR
 from app.store import agreements, holds, releases, runs
+
+_FIGURES: Final = ("label", "status", "n", "found", "rate")
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class GroupRates:
     cohort: str
     label: str
     release: str
-    rows: Sequence[Mapping[str, Any]]
+    rows: Rows
 
 
 def group_rates(service: Service, caller: Caller, run_id: str) -> list[GroupRates]:
@@ -65,23 +68,27 @@ def group_rates(service: Service, caller: Caller, run_id: str) -> list[GroupRate
         for row in releases.of_agreement(tx, agreement.id):
             told = document(tx, row, state, now, objected=row.query_sha256 in objected)
             table = told["table"]
-            if row.run_id != run_id or told["status"] != GRANTED or not _has_rates(table):
-                continue
-            by = tuple(table["by"])
-            found.setdefault((table["cohort"], by), _rates(table, by, row.id))
+            if row.run_id == run_id and told["status"] == GRANTED:
+                for by, rows in _tables(table):
+                    found.setdefault(
+                        (table["cohort"], by),
+                        GroupRates(table["cohort"], DIMENSIONS[by[0]].label if by else "", row.id, rows),
+                    )
     split = {cohort for cohort, by in found if by}
     # Every table has the total; where there is one, a cohort as a whole says nothing more.
     kept = [each for (cohort, by), each in found.items() if by or cohort not in split]
     return sorted(kept, key=lambda each: (each.cohort, each.label))
 
 
-def _has_rates(table: Mapping[str, Any] | None) -> bool:
-    """A whole table, not a part of one, with match rates in its rows."""
-    return (
-        table is not None and not table.get("where") and len(table["by"]) <= 1 and INDICATOR in table["total"]
-    )
-
-
-def _rates(table: Mapping[str, Any], by: tuple[str, ...], release_id: str) -> GroupRates:
-    rows = [{**row[INDICATOR], "label": row["label"]} for row in (*table["rows"], table["total"])]
-    return GroupRates(table["cohort"], DIMENSIONS[by[0]].label if by else "", release_id, rows)
+def _tables(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Rows]]:
+    """Match rates in a whole answer, by one dimension at most: in its rows, or beside a crossed table."""
+    if table.get("where"):
+        return
+    if len(table["by"]) <= 1 and INDICATOR in table["total"]:
+        rows = [{**row[INDICATOR], "label": row["label"]} for row in (*table["rows"], table["total"])]
+        yield tuple(table["by"]), rows
+    for each in table.get("match_rates", ()):
+        yield (
+            tuple(each["by"]),
+            [{name: row[name] for name in _FIGURES} for row in (*each["rows"], each["total"])],
+        )

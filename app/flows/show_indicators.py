@@ -10,6 +10,7 @@ from app.flows.publish_release import show_release
 from app.flows.service import Service
 from app.flows.sign_agreement import standing
 from app.outcomes.derived import gap, trend
+from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.indicators import INDICATORS
 from app.store import agreements
@@ -18,6 +19,16 @@ from app.store import agreements
 def list_indicators() -> list[dict[str, object]]:
     """Every indicator as it is declared."""
     return [indicator.to_document() for indicator in INDICATORS.values()]
+
+
+def dimension_labels() -> dict[str, str]:
+    """What every dimension is called, by its name."""
+    return {name: dimension.label for name, dimension in DIMENSIONS.items()}
+
+
+def state_names() -> dict[str, str]:
+    """Names of states by their FIPS codes."""
+    return dict(DIMENSIONS["state_of_work"].grid(None))
 
 
 def show_gap(service: Service, caller: Caller, release_id: str, reference: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from app.flows.sessions import Session
 from app.web.agency import AgencyForm, AgencySession
 from app.web.charts import Bar, Chart, Group, bars
 from app.web.live import stream
-from app.web.questions import titles
+from app.web.names import titles
 from app.web.site import go, render, templates
 from app.web.words import cohort as spoken
 from app.web.words import spaced

@@ -90,6 +90,7 @@ def _one(
         refusal=refusal,
         form=form,
         own=session.caller.credential_id,
+        provider=service.settings.oidc.issuer if service.settings.oidc else None,
         roles=[(str(role), str(role).capitalize()) for role in Role],
     )
 
@@ -150,6 +151,23 @@ def register_public_key(
         organizations.register_public_key(service, session.caller, organization, public_key.strip())
     except ServiceError as refusal:
         return _one(request, organization, service, session, refusal=refusal, form="signing-key")
+    return go(f"/operator/organizations/{organization}", "credential-registered")
+
+
+@router.post("/{organization}/people")
+def register_subject(
+    request: Request,
+    organization: str,
+    service: ServiceDep,
+    session: OperatorForm,
+    subject: Text = "",
+    role: Text = "",
+) -> Response:
+    """Admit somebody whom the identity provider knows, by what it calls them."""
+    try:
+        organizations.register_subject(service, session.caller, organization, _role(role), subject.strip())
+    except ServiceError as refusal:
+        return _one(request, organization, service, session, refusal=refusal, form="people")
     return go(f"/operator/organizations/{organization}", "credential-registered")
 
 

@@ -19,6 +19,7 @@ from app.flows import ask_figures, publish_release, queries, show_indicators
 from app.flows.service import Service
 from app.flows.sessions import Session
 from app.web import questions, releases
+from app.web.names import titles
 from app.web.questions import Asked
 from app.web.site import go, posted_by, render, seen_by
 
@@ -172,7 +173,7 @@ def _unanswered(
         status=refusal.status if refusal else 200,
         offer=offered,
         asked=asked,
-        title=questions.titles().get(asked.indicator, "Figures"),
+        title=titles().get(asked.indicator, "Figures"),
         freezes=not ask_figures.is_published(offered, asked.question) if asked.is_readable else False,
         refusal=refusal,
         meaning=questions.refusal(refusal.code) if refusal else None,

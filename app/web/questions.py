@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from app.flows.ask_figures import spell
 from app.flows.publish_release import Question
-from app.flows.show_indicators import list_indicators
 from app.web import words
+from app.web.names import dimension_name, titles
 
 #: What a refusal means to whoever asked, and what to do about it. The codes are those of the interface.
 REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
@@ -140,8 +139,9 @@ class Asked:
     def whom(self) -> str:
         """*2020–21 to 2023–24, by pathway*."""
         said = [words.cohort(self.cohort) or "unknown years"]
-        said += ["by " + " and ".join(words.spaced(name) for name in self.by)] * bool(self.by)
-        said += [f"within {words.spaced(each.replace('=', ' '))}" for each in self.where]
+        said += ["by " + " and ".join(map(dimension_name, self.by))] * bool(self.by)
+        for name, _, code in (each.partition("=") for each in self.where):
+            said.append(f"within {dimension_name(name)}: {words.spaced(code)}")
         return ", ".join(said)
 
     @property
@@ -154,25 +154,15 @@ class Asked:
         return f"/partnership/agreements/{agreement}/figures?{self.query}"
 
 
-def subtitle(
-    table: Mapping[str, Any], labels: Mapping[str, str], codes: Mapping[tuple[str, str], str]
-) -> str:
+def subtitle(table: Mapping[str, Any], codes: Mapping[tuple[str, str], str]) -> str:
     """*Graduates of 2020–21 to 2023–24, by pathway, within sex: Female*."""
     parts = [f"Graduates of {words.cohort(table['cohort'])}"]
     if table["by"]:
-        parts.append(
-            "by " + " and ".join(labels.get(name, words.spaced(name)).lower() for name in table["by"])
-        )
+        parts.append("by " + " and ".join(map(dimension_name, table["by"])))
     for name, code in (table.get("where") or {}).items():
         said = codes.get((name, code), code) if code is not None else "not a known code"
-        parts.append(f"within {labels.get(name, words.spaced(name)).lower()}: {said}")
+        parts.append(f"within {dimension_name(name)}: {said}")
     return ", ".join(parts)
-
-
-@cache
-def titles() -> Mapping[str, str]:
-    """Titles of the declared indicators by their names."""
-    return {str(each["id"]): str(each["title"]) for each in list_indicators()}
 
 
 def refusal(code: str) -> tuple[str, str] | None:

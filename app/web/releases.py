@@ -22,7 +22,8 @@ from app.flows.sessions import Session
 from app.web import answers
 from app.web.answers import Part
 from app.web.live import stream
-from app.web.questions import Asked, refusal, subtitle, titles
+from app.web.names import titles
+from app.web.questions import Asked, refusal, subtitle
 from app.web.site import go, posted_by, render, seen_by, templates
 from app.web.words import stage_words
 
@@ -55,7 +56,7 @@ def answer(service: Service, session: Session, release: Mapping[str, Any], refer
     about = ask_figures.words_of(release)
     gap, groups = _gap(service, session, release, reference)
     tables = sheets(release, gap)
-    below = subtitle(release["table"], about["dimensions"], about["codes"])
+    below = subtitle(release["table"], about["codes"])
     against = next((text for code, text in groups if gap and code == gap["reference"]), None)
     return shared | {
         "title": release["table"]["title"],

@@ -20,7 +20,7 @@ from app.api.sessions import SessionDep
 from app.auth import Role
 from app.errors import NotFoundError
 from app.flows.sessions import Session
-from app.web import words
+from app.web import names, words
 
 HERE: Final = Path(__file__).parent
 
@@ -95,7 +95,10 @@ templates = Jinja2Templates(
 templates.env.filters |= {
     "as_json": words.as_json,
     "cohort": words.cohort,
+    "contributor_name": names.contributor_name,
     "day": words.day,
+    "dimension_name": names.dimension_name,
+    "indicator_name": names.indicator_name,
     "moment": words.moment,
     "number": words.number,
     "signed": words.signed,

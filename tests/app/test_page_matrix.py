@@ -87,6 +87,7 @@ POST /operator/organizations                                                    
 GET  /operator/organizations/{organization}                                      Y N N N N N N
 POST /operator/organizations/{organization}/api-keys                             Y N N N N N N
 POST /operator/organizations/{organization}/signing-keys                         Y N N N N N N
+POST /operator/organizations/{organization}/people                               Y N N N N N N
 POST /operator/organizations/{organization}/credentials/{credential}/rotation    Y N N N N N N
 POST /operator/organizations/{organization}/credentials/{credential}/revocation  Y N N N N N N
 GET  /operator/runs                                                              Y N N N N N N

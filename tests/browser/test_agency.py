@@ -308,7 +308,8 @@ def test_an_owner_reads_a_table_in_review_and_objects_before_its_recipients_see_
         row.visible_at = region.clock.now + timedelta(days=7)
     assert publish_release.show_release(service, partnership, asked["id"])["table"] is None
     visitor = visit(AGENCY)
-    page = visitor.open(f"/agency/agreements/{AGREEMENT}")
+    page = visitor.open("/agency")
+    expect(page.get_by_role("heading", name="An answer waits for your review").first).to_be_visible()
     page.get_by_role("link", name=re.compile("^Review it")).first.click()
     expect(page.get_by_role("heading", name="Recipients do not see it yet")).to_be_visible()
     visitor.require_accessible(schemes=("light",))

@@ -70,6 +70,14 @@ def test_answers_in_review_objected_to_filtered_or_crossed_show_nothing(world: W
     grant(world, "rel-1", table(["sex"]), days=7)
     grant(world, "rel-2", table(["sex"], where={"pathway": "ASSOCIATE"}))
     grant(world, "rel-3", table(["pathway", "sex"]))
+    assert seen(world) == []
+    beside = {
+        "by": ["sex"],
+        "rows": [{"key": {}, "label": "Women", **RATE}],
+        "total": {"label": "All", **RATE},
+    }
+    grant(world, "rel-3a", table(["pathway", "sex"], match_rates=[beside]), run="run-2")
+    assert seen(world, run="run-2") == [("2021-22", "Sex", "rel-3a")]
     without = table(["race_ethnicity"])
     del without["total"]["matched"]
     grant(world, "rel-4", without)
