@@ -6,7 +6,7 @@ import html
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -14,9 +14,14 @@ import openpyxl
 import pytest
 
 from app.api.sessions import COOKIE
+from app.disclosure.table import Table
 from app.flows import sessions
-from tests.attacks.test_single_table import complement, margin, rates_without_counts
-from tests.browser.reading import Row, read_csv, read_page, read_texts, read_workbook, same
+from app.flows.make_cube import source_of_run
+from app.outcomes.tabulate import tabulate_plan
+from app.store import runs
+from tests.attacks.populations import primary_only
+from tests.attacks.test_single_table import K, complement, intervals, margin, rates_without_counts
+from tests.browser.reading import FIGURES, Row, read_csv, read_page, read_texts, read_workbook, same
 from tests.browser.region import AGREEMENT, COHORTS, Region
 
 #: Indicator, by what, and which sheets there are.
@@ -158,22 +163,73 @@ def documents_of(tables: list[tuple[dict[str, str], list[Row]]], by: list[list[s
     ]
 
 
+def taken_away(browser: httpx.Client, here: str, kind: str) -> tuple[dict[str, str], list[Row]]:
+    """The table of an answer out of one of the ways in which it leaves, and what stands before it."""
+    about, rows = read_csv(browser.get(f"{here}/table.csv").text)
+    if kind == "workbook":
+        rows = read_workbook(browser.get(f"{here}/workbook.xlsx").content)["table"]
+    elif kind == "page":
+        codes = [{k: v for k, v in row.items() if k not in FIGURES} for row in rows]
+        read = read_page(browser.get(here).text)["table"]
+        rows = [left | right for left, right in zip(codes, read, strict=True)]
+    return about, rows
+
+
+@pytest.fixture(scope="module")
+def truth(region: Region) -> list[Table]:
+    """What the adversary would like to know, to judge her by."""
+    service = region.service
+    with service.store.reading() as tx:
+        run = runs.latest_succeeded(tx, AGREEMENT)
+    assert run is not None
+    source = source_of_run(service, service.plane("facts"), service.plane("links"), run, None)
+    names = [by[0] for indicator, by, _ in QUESTIONS if indicator == "employed_q4" and by]
+    given = {name: getattr(source, name) for name in ("persons", "facts", "as_of", "owners")}
+    return list(tabulate_plan("employed_q4", COHORTS, names, **given))
+
+
+def aligned(truth: Sequence[Table], documents: Sequence[dict[str, Any]]) -> list[Table]:
+    """The true tables in the order of the documents, which must have their rows."""
+    by_plan = {table.by: table for table in truth}
+    found = [by_plan[tuple(document["by"])] for document in documents]
+    for table, document in zip(found, documents, strict=True):
+        assert len(table.cells) == len(document["rows"])
+    return found
+
+
+@pytest.mark.parametrize("kind", ["csv", "workbook", "page"])
 def test_exports_when_the_adversary_reads_them_all_give_her_nothing_below_the_minimum(
-    browser: httpx.Client, api: httpx.Client
+    browser: httpx.Client, api: httpx.Client, truth: list[Table], kind: str
 ) -> None:
     asked = [by for indicator, by, _ in QUESTIONS if indicator == "employed_q4"]
     releases = [ask(api, "employed_q4", by) for by in asked]
-    exports = [read_csv(browser.get(f"/releases/{each['id']}/table.csv").text) for each in releases]
+    exports = [taken_away(browser, f"/releases/{each['id']}", kind) for each in releases]
     documents = documents_of(exports, [list(by) for by in asked])
+    judged = aligned(truth, documents)
     for attack in (complement, rates_without_counts, margin):
         assert attack(documents) == [], attack.__name__
-    # Each of them would find something in what is not protected.
-    bare = [
-        {**each, "rows": [{**row, "n": 7, "found": 7, "rate": "100.0"} for row in each["rows"][:1]]}
-        for each in documents
-        if each["rows"]
-    ]
-    assert complement(bare)
+    # All of them together as linear programs: as they are, with known empty groups, with every size known.
+    for knowledge in ({}, {"know_empty": True}, {"know_n": True}):
+        assert intervals(documents, judged, **knowledge) == [], knowledge
+    # Where only small groups are hidden, the same programs find something.
+    bare = [primary_only(table, K) for table in judged]
+    assert intervals(bare, judged, know_n=True) + intervals(bare, judged)
+    assert margin(bare)
+
+
+def test_drawing_when_the_adversary_reads_its_words_gives_the_rates_of_the_table_and_no_others(
+    browser: httpx.Client, api: httpx.Client
+) -> None:
+    for by in (("pathway",), ("race_ethnicity",), ("sex",)):
+        here = f"/releases/{ask(api, 'employed_q4', by)['id']}"
+        _, rows = read_csv(browser.get(f"{here}/table.csv").text)
+        (said,) = re.findall(r"<desc[^>]*>([^<]*)<", browser.get(f"{here}/table.svg").text)
+        for row in rows[:-1]:
+            read = f"{row['rate']} percent" if row["rate"] else "(rate )?not shown"
+            assert re.search(rf"(^|[;.] ){re.escape(html.escape(str(row['label'])))}: {read}", said), row[
+                "label"
+            ]
+        assert said.count("percent") == sum(row["rate"] is not None for row in rows[:-1])
 
 
 def test_rows_when_not_shown_differ_in_their_names_alone(browser: httpx.Client, api: httpx.Client) -> None:
