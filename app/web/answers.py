@@ -89,9 +89,22 @@ def _chart(
                 "gap", f"Gap: {title}", compared, [_gap(each) for each in sheet.records()], source=source
             )
         case "linked":
-            return None
+            return _linked(sheet, f"{title}: match rates", subtitle, source)
         case _:
             return _main(table, sheet, title, subtitle, source)
+
+
+def _linked(sheet: Sheet, title: str, subtitle: str, source: tuple[str, ...]) -> Chart:
+    """Match rates of single dimensions, each under its name, against that of all."""
+    *rows, total = sheet.records()
+    groups = []
+    for _, run in groupby(rows, key=lambda each: each["dimension"]):
+        members = [(str(each["label"]).partition(": "), _text(each["linked_rate"])) for each in run]
+        groups.append(Group(tuple(Bar(label[2], rate) for label, rate in members), members[0][0][0]))
+    rate = _text(total["linked_rate"])
+    whole = ("All", rate) if rate is not None else None
+    measure = "Linked with any wage record"
+    return bars("linked", title, subtitle, groups, whole=whole, measure=measure, source=source)
 
 
 def _main(

@@ -57,6 +57,21 @@ def test_table_of_two_dimensions_when_drawn_groups_rows_under_the_first_ones_wor
     assert "Certificate / Female" not in texts
 
 
+def test_match_rates_beside_a_crossed_table_are_drawn_by_dimension_against_that_of_all() -> None:
+    by_sex = {
+        "by": ["sex"],
+        "rows": [row("Women", 120, 90, sex="Female"), row("Men", None, None, sex="Male")],
+        "total": row("Total", 200, 150),
+    }
+    by_pathway = {"by": ["pathway"], "rows": [row("GED", 80, 60, pathway="GED")], "total": by_sex["total"]}
+    document = release(["pathway", "sex"], [], match_rates=[by_pathway, by_sex])
+    part = answers.parts(document, sheets(document), "Graduates of 2022–23")[-1]
+    assert part.sheet.name == "linked"
+    assert part.chart is not None
+    assert "Pathway: GED: 75.0 percent; Sex: Women: 75.0 percent; Sex: Men: not shown." in part.chart.text
+    assert "All: 75.0 %" in part.chart.file()
+
+
 def test_table_with_more_rows_than_can_be_read_is_not_drawn() -> None:
     rows = [row(f"County {i}", 50, 30, county=str(i)) for i in range(answers.MOST_ROWS + 1)]
     document = release(["county"], rows)
