@@ -296,3 +296,16 @@ def test_threshold_table_with_a_row_twice_or_of_two_sources_is_refused() -> None
     with pytest.raises(InputError) as caught:
         parse_thresholds([row, {**row, "year": "2024"}])
     assert caught.value.code == "THRESHOLD_GAP"
+
+
+@pytest.mark.parametrize("excluded", ["p", "twin"])
+def test_spells_of_two_records_that_linkage_joined_are_both_kept(excluded: str) -> None:
+    spells = [
+        participation(person)
+        | ({"exclusion_reason": "DECEASED", "exclusion_date": "2022-08-01"} if person == excluded else {})
+        for person in ("p", "twin")
+    ]
+    given = source(["p", "twin"], [completion("p")], [], spells)
+    persons_ = given["persons"]
+    given["persons"] = persons_.set_column(0, "person", pa.array([0] * persons_.num_rows, pa.int64()))
+    assert tabulate("employed_q4", "2021-22", (), **given, as_of=AS_OF).total.n == 0
