@@ -90,17 +90,33 @@ class Keyed:
         digest: bytes = outer.digest()
         return digest
 
+    def stream(self, messages: Iterable[bytes], digests: int) -> bytes:
+        """Of every message the digests of 0 ‖ message, 1 ‖ message, …, the counter in four bytes, joined."""
+        # The counters are hashed once, and names are looked up once: this is most of the time of encoding.
+        started = []
+        for number in range(digests):
+            inner = self.inner.copy()
+            inner.update(number.to_bytes(4, "big"))
+            started.append(inner.copy)
+        outer_copy = self.outer.copy
+        out: list[bytes] = []
+        append = out.append
+        for message in messages:
+            for copy in started:
+                inner, outer = copy(), outer_copy()
+                inner.update(message)
+                outer.update(inner.digest())
+                append(outer.digest())
+        return b"".join(out)
+
 
 def _positions(
     keyed: Keyed, salt: bytes, tokens: Sequence[bytes], count: int, width: int
 ) -> NDArray[np.int64]:
     """Shape (n_tokens, count)."""
-    counters = [number.to_bytes(4, "big") for number in range(-(-count // _PER_DIGEST))]
-    stream = bytearray()
-    for token in tokens:
-        message = lv(salt, token)
-        for counter in counters:
-            stream += keyed.digest(counter + message)
+    framed = lv(salt)
+    messages = (framed + len(token).to_bytes(2, "big") + token for token in tokens)
+    stream = keyed.stream(messages, -(-count // _PER_DIGEST))
     drawn = np.frombuffer(stream, dtype=">u2").reshape(len(tokens), -1)[:, :count]
     return drawn.astype(np.int64) & (width - 1)
 

@@ -31,18 +31,21 @@ class KeyMaker:
 
     def __init__(self, item: Filter, profile: Profile, keys: Keys, columns: Mapping[str, Column]) -> None:
         self._width = item.width
-        self._salt = item.salt.encode()
+        self._salt = lv(item.salt.encode())
         self._keyed = Keyed(keys.composite)
         self._held = all(name in columns for name in item.fields)
         names = [name for name in item.fields if name in columns]
         self._codes = [columns[name].codes for name in names]
-        self._texts = []
+        #: Of every value its token and, as it enters the message, the token behind its length.
+        self._values: list[list[tuple[bytes, bytes]]] = []
         for name in names:
             made = tokenise(columns[name].values, profile.field(name).tokens)
-            self._texts.append([made.texts[place].encode() for place in made.ids[made.starts[:-1]].tolist()])
+            texts = [text.encode() for text in made.texts]
+            framed = [(text, lv(text)) for text in texts]
+            self._values.append([framed[place] for place in made.ids[made.starts[:-1]].tolist()])
         groups = [profile.field(name).group for name in names]
         self._groups = [
-            (group.encode(), [place for place, other in enumerate(groups) if other == group])
+            (lv(group.encode()), [place for place, other in enumerate(groups) if other == group])
             for group in dict.fromkeys(groups)
         ]
 
@@ -64,7 +67,14 @@ class KeyMaker:
         return out, present
 
     def _of(self, codes: list[int]) -> bytes:
-        parts = [self._salt]
+        message = self._salt
         for group, places in self._groups:
-            parts += [group, *sorted(self._texts[place][codes[place]] for place in places)]
-        return self._keyed.digest(lv(*parts))[: self._width // 8]
+            message += group
+            if len(places) == 1:
+                message += self._values[places[0]][codes[places[0]]][1]
+            else:
+                # By the tokens themselves: behind their lengths the shorter would come first.
+                message += b"".join(
+                    framed for _, framed in sorted(self._values[place][codes[place]] for place in places)
+                )
+        return self._keyed.digest(message)[: self._width // 8]
