@@ -19,11 +19,12 @@ from cell_key_perturbation.create_perturbed_table import create_perturbed_table 
 from numpy.typing import NDArray
 
 from app.disclosure.finest import Ints
+from app.disclosure.treatment import MOST_CHANGED
 
 #: Cell keys, as the package's tables have them.
 KEYS = 256
 #: A count is changed by at most so many persons, with this standard deviation.
-MOST, DEVIATION = 8, 3.0
+MOST, DEVIATION = MOST_CHANGED, 3.0
 #: The package repeats the last 250 rows of a table of so many counts.
 _COUNTS = 750
 

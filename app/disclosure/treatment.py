@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,7 +16,7 @@ _MEANING: Mapping[Method, str] = {
     ),
     "cell_key": (
         "Counts are changed by a few persons, by a secret that is the same wherever the same persons are "
-        "counted, and rounded; percentages are made of changed counts. Small counts are withheld."
+        "counted; percentages are made of changed counts. Small counts are withheld."
     ),
     "controlled_rounding": (
         "Counts are multiples of {rounding_base}, near what was counted; percentages are made of rounded "
@@ -27,6 +28,27 @@ _MEANING: Mapping[Method, str] = {
         "once, with the highest award. Small counts are withheld."
     ),
 }
+_CERTAIN = "Whoever knows the method knows each count that is shown to within {persons} persons."
+_ROUNDED = (
+    "Whoever knows the method knows each count that is shown to within {persons} persons, or a multiple of "
+    "that where sums could not be kept otherwise."
+)
+_LIKELY = (
+    "Whoever knows the method knows 95 of 100 counts, found or not found, to within {persons} persons; of "
+    "any one person she learns hardly more than without these figures."
+)
+#: The largest change by a cell key (`app.disclosure.cell_key`).
+MOST_CHANGED = 8
+
+
+def _laplace_95(scale: float) -> int:
+    """Within how many persons discrete Laplace noise of a scale stays in 95 of 100 cases."""
+    ratio, within = math.exp(-1 / scale), 0
+    while 2 * ratio ** (within + 1) / (1 + ratio) > 0.05:
+        within += 1
+    return within
+
+
 #: Whether published rows add up to published totals wherever the counts do.
 _CONSISTENT: Mapping[Method, bool] = {
     "suppression": True,
@@ -69,8 +91,40 @@ class Treatment:
         """Whether margins agree with one another."""
         return _CONSISTENT[self.method]
 
-    def to_document(self) -> dict[str, Any]:
-        """What stands in every answer beside the policy."""
+    def interval(self, tables: int) -> dict[str, Any]:
+        """How near whoever knows the method, and not the secret, comes to a count that is shown.
+
+        Parameters
+        ----------
+        tables : int
+            Of the question, which share a budget of privacy.
+
+        Returns
+        -------
+        dict
+            ``persons``: a count lies at most so far from what is shown; ``certain``, or in 95 of 100 cases.
+        """
+        if self.method == "cell_key":
+            return {"persons": MOST_CHANGED, "certain": True}
+        if self.method == "controlled_rounding":
+            # Where sums cannot be kept otherwise, single counts move further.
+            return {"persons": int(self.rounding_base or 1) - 1, "certain": False}
+        return {"persons": _laplace_95(tables / float(self.epsilon or "nan")), "certain": False}
+
+    def to_document(self, tables: int | None = None) -> dict[str, Any]:
+        """What stands in every answer beside the policy.
+
+        Parameters
+        ----------
+        tables : int, optional
+            Of the question, where figures are changed: how near one comes to them is told too.
+        """
+        if tables is not None:
+            interval = self.interval(tables)
+            told = _CERTAIN if interval["certain"] else _ROUNDED if self.rounding_base else _LIKELY
+            document = self.to_document()
+            meaning = f"{document['meaning']} {told.format(**interval)}"
+            return document | {"meaning": meaning, "interval": interval}
         parameters = {name: value for name, value in self.frozen().items() if name != "method"}
         margins = "consistent" if self.consistent else "not consistent"
         meaning = _MEANING[self.method].format(**asdict(self))

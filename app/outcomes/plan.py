@@ -200,7 +200,7 @@ def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, 
             rates = protect_otherwise(linked, policy, treatment, min(plan.depth, 1))
             matches = [rates.table(by).to_document() for by in rates.plan]
         documents = with_matches(documents, matches)
-    told = {"protection": treatment.to_document()}
+    told = {"protection": treatment.to_document(len(cube.plan))}
     return Made([{**document, **told} for document in documents])
 
 

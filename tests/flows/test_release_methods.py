@@ -38,6 +38,7 @@ def test_answer_with_noise_says_so_and_costs_nothing_when_it_is_asked_again(nois
     assert (protection["method"], protection["epsilon"]) == ("differential_privacy", "0.75")
     assert protection["margins"] == "not consistent"
     assert "noise" in protection["meaning"]
+    assert f"within {protection['interval']['persons']} persons" in protection["meaning"]
     assert "differential_privacy" in to_csv(first)
     assert ask(noisy, "sex")["table"] == first["table"]
     with noisy.service.store.reading() as tx:

@@ -140,3 +140,25 @@ def test_noise_is_as_wide_as_all_tables_of_a_question_need_together() -> None:
     # Laplace of scale 3 / 1.5: its mean distance is its scale.
     assert 1.8 < np.abs(spread).mean() < 2.2
     assert min(part.min() for part in noisy([np.zeros(100, np.int64)], 0.1)) >= 0
+
+
+@pytest.mark.parametrize(("epsilon", "tables"), [("1", 1), ("1", 4), ("0.25", 3)])
+def test_interval_of_noise_holds_nineteen_counts_in_twenty_and_a_narrower_one_does_not(
+    epsilon: str, tables: int
+) -> None:
+    told = Treatment("differential_privacy", epsilon=epsilon).interval(tables)
+    rng, stay = np.random.default_rng(5), 1 - np.exp(-float(epsilon) / tables)
+    noise = np.abs(rng.geometric(stay, 200_000) - rng.geometric(stay, 200_000))
+    assert np.mean(noise <= told["persons"]) >= 0.948
+    assert np.mean(noise < told["persons"]) < 0.95
+    assert not told["certain"]
+
+
+def test_interval_of_cell_keys_holds_every_count_and_is_said_in_words() -> None:
+    treatment = Treatment("cell_key")
+    told = treatment.to_document(3)
+    table = perturbation_table()
+    assert table["pvalue"].abs().max() == told["interval"]["persons"]
+    assert told["interval"]["certain"]
+    assert f"within {told['interval']['persons']} persons" in told["meaning"]
+    assert "interval" not in Treatment().to_document()
