@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from app.flows import link_inputs, run_linkage, run_units, show_runs
+from app.flows import destroy_data, link_inputs, run_linkage, run_units, show_runs
 from app.flows.link_inputs import table_bytes
 from app.flows.run_units import Units, clear_units
 from app.flows.service import Service, open_service
@@ -198,6 +198,25 @@ def test_results_of_units_are_kept_while_a_run_is_open_and_removed_when_it_has_e
     clear_units(service, run_id)
     assert late not in service.store.blobs.list("links")
     assert len(service.store.blobs.list(f"links/{run_id}")) == 2
+
+
+def test_results_of_units_are_destroyed_with_their_run(sqlite_world: World) -> None:
+    world, service = sqlite_world, sqlite_world.service
+    run_id = _start(world)
+    run_linkage.begin(service, run_id, "w")
+    links = service.plane("links")
+    with service.store.transaction() as tx:
+        links.create_key(tx, run_id, AGREEMENT, service.now())
+    Units(links, run_id, run_units.at_once)("a", lambda: b"similarities")
+    (path,) = _unit_blobs(service, run_id)
+    copy = b"".join(service.store.blobs.get(path))
+    world.revoke("ohio-education")
+    destroy_data.request_or_execute(service, world.callers["ohio-education"], AGREEMENT)
+    destroy_data.request_or_execute(service, world.operator, AGREEMENT)
+    assert _unit_blobs(service, run_id) == []
+    service.store.blobs.put(path, [copy])
+    with pytest.raises(KeyError):
+        links.read_all(run_id, [path])
 
 
 def test_results_of_units_when_the_storage_cannot_remove_them_do_not_fail_the_run(
