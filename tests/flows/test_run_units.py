@@ -145,6 +145,25 @@ def test_a_worker_that_dies_between_units_leaves_them_done_and_its_successor_doe
     assert run.report["links"]["sha256"] == hashlib.sha256(table_bytes(once.links)).hexdigest()
 
 
+def test_a_run_of_which_this_version_has_no_workflow_is_begun_anew(
+    sqlite_world: World, sqlite_settings: Settings, tmp_path: Path
+) -> None:
+    run_id, log = _start(sqlite_world), tmp_path / "worker.log"
+    assert run_linkage.begin(sqlite_world.service, run_id, "of-another-version") == "of-another-version#1"
+
+    def owner() -> str:
+        with sqlite_world.service.store.reading() as tx:
+            run = runs.find(tx, run_id)
+        assert run is not None
+        return str(run.executor)
+
+    worker = Victim(work, sqlite_settings, log)
+    try:
+        _wait(lambda: owner().endswith("#2"), log)
+    finally:
+        worker.stop()
+
+
 def _remembering(memory: dict[str, dict[str, Any]]) -> run_units.Step:
     def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if name not in memory:
