@@ -234,7 +234,8 @@ Largest memory of the process, `record-hardened`, a whole package from CSV:
     write_section(
         "Encoding",
         text,
-        command="python -m benchmarks encoding_speed",
+        command="python -m benchmarks.encoding_speed"
+        + (f" --persons {persons[-1]}" if persons != MEMORY_PERSONS else ""),
         software=versions(["numpy", "pyarrow", "cryptography"]),
     )
 
