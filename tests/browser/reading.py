@@ -14,7 +14,7 @@ import openpyxl
 Row = dict[str, str | None]
 
 FIGURES = (
-    *("n", "found", "rate", "share", "linked_rate", "p25", "p50", "p75"),
+    *("n", "found", "rate", "share", "linked", "linked_rate", "p25", "p50", "p75"),
     *("adjusted_rate", "adjusted_low", "adjusted_high", "points", "ratio", "adjusted_points"),
     *("standardised_rate", "difference_points", "contributed_points"),
 )

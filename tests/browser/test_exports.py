@@ -17,6 +17,7 @@ from app.api.sessions import COOKIE
 from app.disclosure.table import Table
 from app.flows import sessions
 from app.flows.make_cube import source_of_run
+from app.flows.show_indicators import dimension_labels
 from app.outcomes.tabulate import tabulate_plan
 from app.store import runs
 from tests.attacks.populations import primary_only
@@ -30,7 +31,7 @@ QUESTIONS = [
     ("employed_q4", ("pathway",), ("table", "gap")),
     ("employed_q4", ("race_ethnicity",), ("table", "gap")),
     ("employed_q4", ("cohort_year",), ("table",)),
-    ("employed_q4", ("state_of_work",), ("table",)),
+    ("employed_q4", ("state_of_work",), ("table", "linked")),
     ("employed_q4", ("sex",), ("table", "gap")),
     ("median_earnings_q2", ("pathway",), ("table",)),
     ("earnings_percentiles_y1", (), ("table", "flows")),
@@ -82,6 +83,16 @@ def by_interface(release: dict[str, Any], gap: dict[str, Any] | None) -> dict[st
     for name in ("bands", "flows"):
         if table.get(name):
             found[name] = [flat(row) for row in table[name]]
+    if matches := table.get("match_rates"):
+        whole = flat(matches[0]["total"])
+        rows = [
+            flat(row) | {"label": f"{dimension_labels()[match['by'][0]]}: {row['label']}"}
+            for match in matches
+            for row in match["rows"]
+        ]
+        found["linked"] = [
+            {"linked": row.pop("found"), "linked_rate": row.pop("rate")} | row for row in (*rows, whole)
+        ]
     if gap is not None:
         found["gap"] = [flat(row) for row in gap["rows"]]
     return found
