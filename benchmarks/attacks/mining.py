@@ -45,7 +45,7 @@ _SEED_BITS = 5
 #: Correlation from which two patterns are of one token.
 _SAME = 0.9
 #: Rounds of company, and of learning from the clearest.
-_TURNS, _ROUNDS = 12, 5
+_TURNS, _ROUNDS = 12, 25
 
 
 def correlated(view: View) -> NDArray[np.float32]:
@@ -249,5 +249,7 @@ def attack(views: Sequence[View], population: Population, profile: Profile, trut
         score = np.zeros((len(truth), len(population.numbers)))
         for (found, known, view), token in zip(held, tokens, strict=True):
             score += _likelihood(found, view.present, known.borne[:, token].astype(np.float32))
-        tokens = [_learned(found, known, score) for found, known, _ in held]
+        before, tokens = tokens, [_learned(found, known, score) for found, known, _ in held]
+        if all((old == new).all() for old, new in zip(before, tokens, strict=True)):
+            break
     return float((score.argmax(axis=1)[both] == truth[both]).mean())
