@@ -28,6 +28,8 @@ from linkage.patterns import Patterns, decode, encode, joint_size
 
 #: Score of a category from which it counts as agreement.
 AGREES = 0.75
+#: Mean score over all comparisons below which a class is one of relatives, where it could be one of matches.
+_LIKE = 0.6
 
 #: Vectors handed to recordlinkage's ECM at most; it takes vectors, not counts.
 _ECM_VECTORS = 100_000
@@ -86,6 +88,21 @@ def relative_classes(
             break
     kept = [i for i in range(len(classes)) if number[i] >= 0.5 * _SEED]
     return tuple(classes[i] for i in kept), tuple(float(number[i]) for i in kept)
+
+
+def relatives_among_all(
+    patterns: Patterns, sizes: Sequence[int], scores: Sequence[Floats], gaps: Sequence[Gaps]
+) -> tuple[Classes, tuple[float, ...]]:
+    """Classes of relatives where no pairs are known to be different persons, as `relative_classes`.
+
+    Matches are among the classes that are found; theirs agree in nearly everything, as no relatives do.
+    """
+    classes, numbers = relative_classes(patterns, sizes, scores, gaps)
+    likeness = [
+        float(np.mean([share @ score for share, score in zip(c, scores, strict=True)])) for c in classes
+    ]
+    kept = [i for i, alike in enumerate(likeness) if alike < _LIKE]
+    return tuple(classes[i] for i in kept), tuple(numbers[i] for i in kept)
 
 
 def _seeds(values: Ints, scores: Sequence[Floats]) -> Iterator[NDArray[np.bool_]]:

@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 #: Comparisons from which relatives can be told from matches.
 RELATIVES_FROM = 2
 
+#: Comparisons from which relatives can be told from matches even where nobody is known to be different.
+_APART_FROM = 4
+
 #: Matches' worth of trust that a smaller source pair places in the m of larger ones.
 _BORROWED = 20.0
 
@@ -130,6 +133,10 @@ def fit_pair(
             own = model.gaps_of(inside, [plan.gaps(g) for g in groups])
             r, numbers = learning.relative_classes(inside, sizes, scores, own)
             foreseen = [number * compared.total / kin.total for number in numbers]
+        gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
+        if kin is None and len(groups) >= _APART_FROM and not any(plan.record_level(g) for g in groups):
+            r, numbers = learning.relatives_among_all(counted, sizes, scores, gaps)
+            foreseen = list(numbers)
         start, origin = learning.starting_values(counted, sizes, scores, compared.total, most, r, foreseen)
         # Record-level filters, and a comparison that stands alone, cannot be told apart without a known u.
         # Several views without known strangers teach each other.
@@ -137,9 +144,8 @@ def fit_pair(
         given = [alone or plan.record_level(g) for g in groups]
         if kin is None:
             # But that one key in millions agrees by chance is known without any pairs.
-            given = [plan.record_level(g) or g == (ANY_KEY,) for g in groups]
+            given = [(alone and plan.record_level(g)) or g == (ANY_KEY,) for g in groups]
         start = learning.with_given_u(start, _known_u(kin, inside, plan, groups, sizes), given)
-        gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
         start = model.evened(start, gaps)
         pseudo = [
             borrowed.get((g, s), _EXPECTED * m) + 1.0 / s

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import linkage_unseen, world
+from benchmarks import linkage_cases, linkage_unseen, world
 from benchmarks.linkage_unseen import Wanted
+from crypto.encoding.profile import default_profile
+from linkage.run import Source, link
 
 SCHOOLS = (world.SCHOOL, world.SCHOOL)
 WAGES = (world.SCHOOL, world.WAGES)
@@ -57,3 +59,12 @@ def test_link_of_the_same_persons_finds_nearly_all_of_them() -> None:
     f1, precision, *_ = found(Wanted("", 800, 800, 1.0, SCHOOLS), "field-level")
     assert f1 >= 0.97
     assert precision >= 0.99
+
+
+def test_link_within_a_source_of_families_that_holds_nobody_twice_merges_no_household() -> None:
+    case = Wanted("", 1200, 10, 0.0, SCHOOLS).case()
+    profile = default_profile("field-level")
+    only = Source("a", linkage_cases.encoded(case.left, profile), deduplicated=False)
+    result = link([only], profile.link_spec())
+    assert result.links.num_rows <= 12
+    assert result.report["doubts"]
