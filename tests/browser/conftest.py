@@ -13,7 +13,7 @@ from tests.browser.region import Region, build, serve
 from tests.browser.visitor import WIDE, Visitor
 
 # How long a page may take is no business of these tests: a loaded machine must not fail them.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,7 +61,7 @@ def visit(region: Region, chromium: Browser) -> Iterator[Callable[..., Visitor]]
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, java_script_enabled=scripts, reduced_motion="reduce"
         )
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(180_000)
         visitor = Visitor(region, context, context.new_page())
         visitors.append(visitor)
         return visitor.signed_in(organization) if organization else visitor

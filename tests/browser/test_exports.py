@@ -53,7 +53,7 @@ def browser(region: Region) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def api(region: Region) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {region.api_keys['partnership']}"}
-    with httpx.Client(base_url=region.url + "/v1", headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=region.url + "/v1", headers=headers, timeout=300) as client:
         yield client
 
 
