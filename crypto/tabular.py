@@ -56,12 +56,15 @@ def read_table(
     ------
     InputError
         ``FILE_MISSING``, ``FILE_EMPTY``, ``FILE_UNREADABLE``, ``TEXT_ENCODING``, ``ROW_SHAPE``,
-        ``HEADER_INVALID``, ``NUL_BYTE``, ``CELL_TOO_LONG``, ``DELIMITER_INVALID``, ``ENCODING_UNKNOWN``.
+        ``HEADER_INVALID``, ``NUL_BYTE``, ``CELL_TOO_LONG``, ``QUOTE_UNCLOSED``, ``DELIMITER_INVALID``,
+        ``ENCODING_UNKNOWN``.
     """
     path = Path(path)
     codec, parquet = _inspect(path, delimiter, encoding)
     table = _read_parquet(path, columns) if parquet else _read_csv(path, delimiter, codec, columns)
     check_cells(table)
+    if not parquet:
+        _check_quotes(table, delimiter, len(_header(path, delimiter, codec)[0]))
     return table
 
 
@@ -80,11 +83,14 @@ def stream_table(
     path = Path(path)
     codec, parquet = _inspect(path, delimiter, encoding)
     read = _stream_parquet(path, columns, rows) if parquet else _stream_csv(path, delimiter, codec, columns)
+    width = 0 if parquet else len(_header(path, delimiter, codec)[0])
     done = 0
     for table in read:
         for start in range(0, max(table.num_rows, 1), rows):
             piece = table.slice(start, rows)
             check_cells(piece, done)
+            if width:
+                _check_quotes(piece, delimiter, width, done)
             done += piece.num_rows
             yield piece
 
@@ -237,6 +243,30 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
             place = pc.index(bad, True).as_py()
             if place >= 0:
                 problems.append(RowProblem(first_row + place + 1, name, code, detail))
+    _raise(problems)
+
+
+def _check_quotes(table: pa.Table, delimiter: str, width: int, first_row: int = 0) -> None:
+    """Refuse cells that swallowed the rows after them, because a quotation mark opened them by mistake.
+
+    From one cell to the same column some rows on there are as many delimiters as there are in those rows.
+    Other cells of several lines (addresses) are allowed; of two columns nothing can be told.
+
+    Raises
+    ------
+    InputError
+        ``QUOTE_UNCLOSED``.
+    """
+    problems = []
+    for name in table.column_names if width > 2 else []:
+        broken = np.flatnonzero(pc.match_substring(table[name], "\n").to_numpy(zero_copy_only=False))
+        for place in broken.tolist():
+            text = table[name][place].as_py().rstrip("\r\n")
+            rows = text.count("\n")
+            if rows and text.count(delimiter) == rows * (width - 1):
+                detail = "a quotation mark opens a cell that swallows the rows after it"
+                problems.append(RowProblem(first_row + place + 1, name, "QUOTE_UNCLOSED", detail))
+                break
     _raise(problems)
 
 

@@ -11,7 +11,14 @@ import typer
 from crypto.errors import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Delimiter = Annotated[str, typer.Option(help="Of CSV files.")]
+
+
+def _delimiter(text: str) -> str:
+    """A tab cannot be typed on every command line."""
+    return "\t" if text in ("\\t", "tab") else text
+
+
+Delimiter = Annotated[str, typer.Option(help="Of CSV files; tab for a tab.", callback=_delimiter)]
 Encoding = Annotated[str, typer.Option(help="Text encoding of CSV files.")]
 FactsOption = Annotated[
     list[str] | None, typer.Option("--facts", metavar="KIND=FILE", help="May be given several times.")

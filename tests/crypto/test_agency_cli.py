@@ -179,6 +179,15 @@ def test_people_in_another_text_encoding_when_encoded_need_its_name(agency: Agen
     assert run(*agency.arguments(encoding="latin-1")).exit_code == 0
 
 
+@pytest.mark.parametrize(("sign", "name"), [(";", ";"), ("\t", "\t"), ("\t", "tab"), ("\t", "\\t")])
+def test_people_in_another_dialect_when_encoded_need_its_delimiter(
+    agency: Agency, sign: str, name: str
+) -> None:
+    agency.people.write_text(PEOPLE.replace(",", sign), "utf-8-sig")
+    assert failed(*agency.arguments(facts=None))["code"] == "ID_COLUMN_MISSING"
+    assert run(*agency.arguments(facts=None, delimiter=name)).exit_code == 0
+
+
 def test_conflicting_id_when_refused_names_both_rows(agency: Agency) -> None:
     agency.people.write_text(PEOPLE.replace("ANNABELLA", "Berta"), "utf-8")
     found = failed(*agency.arguments())

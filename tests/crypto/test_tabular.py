@@ -73,6 +73,29 @@ def test_nul_byte_when_read_is_refused_by_row_and_column(tmp_path: Path) -> None
     assert "cret" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("raw", "row"),
+    [
+        (b'a,b,c\n1,2,3\n4,"secret,5\n6,7,8\n', None),
+        (b'a,b,c\n1,2,3\n4,5,"secret\n6,7,8\n', 2),
+        (b'c,b,a\n1,2,3\n"4,5,secret\n6",7,8\n9,1,2\n', 2),
+        (b'a,b,c\n1,2,"3\n4,5,6\n7,8,9"\n', 1),
+    ],
+)
+def test_quotation_mark_that_swallows_rows_when_read_is_refused(
+    tmp_path: Path, raw: bytes, row: int | None
+) -> None:
+    error = refusal(tmp_path, raw)
+    assert error.code == ("QUOTE_UNCLOSED" if row else "ROW_SHAPE")
+    assert row is None or (error.row, error.column) == (row, "c")
+    assert "secret" not in str(error)
+
+
+def test_cell_of_several_lines_when_it_is_quoted_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, b'a,b,c\n1,"12 Elm St\nApt 4, rear",3\n')
+    assert found["b"] == ["12 Elm St\nApt 4, rear"]
+
+
 @pytest.mark.parametrize("length", [1_001, 10_000_000])
 def test_absurdly_long_cell_when_read_is_refused_by_row_and_column(tmp_path: Path, length: int) -> None:
     error = refusal(tmp_path, b"a,b\n1,2\n3," + b"x" * length + b"\n")
