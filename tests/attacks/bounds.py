@@ -73,9 +73,11 @@ class Bounds:
 
 
 def told_by(low: int, high: int, n: int, k: int) -> str:
-    """What an interval of those found tells who knows that there are ``n``; nothing if it is wide."""
-    if high <= low or (n < k and 2 * (high - low) < n):
-        return f"{low} to {high} of {n} found"
-    if n >= 2 * k and (high < k or n - low < k):
-        return f"{low} to {high} of {n} found, so few one way"
-    return ""
+    """What an interval of those found tells of so few as are protected, to one who knows the ``n``.
+
+    Of a large group a number may follow that could be shown: k found and k not found at least. It was hidden
+    for others' sake, and whatever follows from it for them is asked of them.
+    """
+    if n >= 2 * k:
+        return f"{low} to {high} of {n} found, so few one way" if high < k or n - low < k else ""
+    return f"{low} to {high} of {n} found" if high <= low or (n < k and 2 * (high - low) < n) else ""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.disclosure.policy import Policy
 from tests.attacks.adversary import System, small
+from tests.attacks.bounds import told_by
 from tests.attacks.layers import CHANGES, fits, published_layers, random_layers
 
 K = 10
@@ -45,3 +46,8 @@ def test_nothing_lies_open_between_cubes_that_were_made_beside_each_other(
     assert not System(layers, fits(people)).at_most(k)
     assert not System(layers, fits(people)).pinned(k)
     assert not System(layers, fits(people)).between(k)
+
+
+def test_interval_tells_of_a_small_group_or_of_few_one_way_and_not_of_what_could_be_shown() -> None:
+    assert told_by(3, 3, 15, K) and told_by(2, 4, 7, K) and told_by(0, 9, 30, K) and told_by(21, 30, 30, K)
+    assert not told_by(37, 37, 56, K) and not told_by(3, 4, 15, K) and not told_by(1, 5, 7, K)
