@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 #: One-way tables are proven together with what is out over finest cells, up to so many columns.
-SMALL_UNION = 1200
+SMALL_UNION = 600
 
 
 @dataclass(frozen=True)
