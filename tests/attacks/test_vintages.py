@@ -95,3 +95,24 @@ def test_withdrawn_graduate_changes_no_answer_that_is_out(tmp_path: Path, migrat
         assert analyst.everything(DIMENSIONS) == before
         analyst.ask(("sex",), correction=True)
         assert analyst.refusals == ["CORRECTION_NOT_PLANNED"]
+
+
+def test_nothing_more_is_published_beside_figures_whose_data_were_withdrawn(
+    tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    with Region.opened(tmp_path, migrated_sqlite) as region:
+        both = ["employed_q4", "employed_q2"]
+        agreement = region.permit(**TERMS, indicators=both, disclosure={"corrections": 1})
+        analyst = Analyst(region.partnership)
+        batches = region.enter(agreement, PEOPLE)
+        region.link(agreement)
+        before = analyst.ask(("sex",))
+        region.education.call("DELETE", f"/batches/{batches[0]}")
+        analyst.ask((), indicator="employed_q2")
+        region.enter(agreement, PEOPLE[1:], draw=2)
+        region.link(agreement)
+        # A new run does not bring back what the published figures were counted from.
+        analyst.ask(("sex",), correction=True)
+        analyst.ask((), indicator="employed_q2")
+        assert analyst.refusals == ["RUN_OUTDATED", "PUBLISHED_DATA_GONE", "PUBLISHED_DATA_GONE"]
+        assert analyst.ask(("sex",)) == before
