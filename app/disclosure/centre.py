@@ -30,6 +30,8 @@ _CENTRAL = 0.25
 _CHUNK = 2_000_000
 #: A column that left its bounds is put back inside by this share of its distance in the centre.
 _MARGIN = 1e-2
+#: Rounds from one look to the next whether an aim is reached.
+_LOOK = 3
 #: Aims go so much further than what is wanted, as a share of the way.
 _BEYOND = 0.02
 #: Over-relaxation of what is put back.
@@ -98,7 +100,9 @@ class Metric:
 
     def back(self, held: Floats) -> Floats:
         """Change of the columns for multipliers of the rows."""
-        return np.asarray(self.scale[:, None] * (self._transposed @ held), np.float64)
+        change = np.asarray(self._transposed @ held, np.float64)
+        change *= self.scale[:, None]
+        return change
 
     def weigh(self, held: Floats) -> Floats:
         """Multipliers of the rows on one scale."""
@@ -122,7 +126,19 @@ def _sides(matrix: sp.csr_matrix, side: Ints | None) -> tuple[list[NDArray[np.in
 
 def _factor(normal: Floats) -> Floats:
     normal.flat[:: len(normal) + 1] += _REGULAR
-    return np.asarray(dense.cholesky(normal, lower=True, overwrite_a=True, check_finite=False), np.float64)
+    try:
+        factor = dense.cholesky(normal, lower=True, check_finite=False)
+    except dense.LinAlgError:
+        # Rounding has made what is all but singular indefinite.
+        normal.flat[:: len(normal) + 1] += 1000 * _REGULAR
+        factor = dense.cholesky(normal, lower=True, check_finite=False)
+    return np.asarray(factor, np.float64)
+
+
+def numbers_of(matrix: sp.csr_matrix, side: Ints) -> int:
+    """How many numbers a factorisation holds."""
+    sides, border = _sides(matrix, side)
+    return len(border) ** 2 + sum(len(rows) * (len(rows) + len(border)) for rows in sides)
 
 
 def _forward(factor: Floats, right: Floats) -> Floats:
@@ -267,8 +283,10 @@ class Range:
         put, past = np.clip(points, low, high), np.zeros_like(points)
         left, reached = np.arange(len(wanted)), []
         held = np.zeros((len(self.value), len(wanted)))
-        for _ in range(rounds):
-            good = self._inside(points, goal, wanted, base)
+        for at in range(rounds):
+            # To look costs about as much as a round.
+            looked = at % _LOOK == 0 or at == rounds - 1
+            good = self._inside(points, goal, wanted, base) if looked else np.zeros(len(left), np.bool_)
             if good.any():
                 reached.append(left[good])
                 keep = ~good
@@ -279,10 +297,14 @@ class Range:
             if not len(left):
                 break
             # Alternating directions: what was put back is remembered, so that what resists gives in the end.
-            past += _RELAX * points + (1 - _RELAX) * put
-            put = np.clip(past, low, high)
+            put *= 1 - _RELAX
+            put += past
+            points *= _RELAX
+            put += points
+            np.copyto(past, put)
+            np.clip(put, low, high, out=put)
             past -= put
-            points = put - past
+            np.subtract(put, past, out=points)
             held = self.metric.solve(self.value[:, None] - self.matrix @ points)
             points += self.metric.back(held)
             points += turn * (aimed - (goal * points).sum(axis=0))

@@ -113,22 +113,27 @@ class Crowd:
             pinned | np.isinf(self._upper), self._upper, self._centre + (1 - _MARGIN) * self._above
         )
         step = _STEP * np.abs(goal - self._centre)
+        back = -step
         point = np.repeat(self._centre, wanted.shape[1], axis=1)
         past = np.zeros_like(point)
+        room = np.empty_like(point)
         found = point
+        # In place: there is more traffic in these arrays than arithmetic.
         for _ in range(rounds):
-            found = self._onto(point - past)
-            moved = _RELAX * found + (1 - _RELAX) * point + past
-            away = goal - moved
-            point = np.clip(moved + np.clip(away, -step, step), low, high)
-            past = moved - point
+            np.subtract(point, past, out=room)
+            found = self._metric.back(self._metric.solve(self._value - self._matrix @ room))
+            found += room
+            point *= 1 - _RELAX
+            point += past
+            point += np.multiply(found, _RELAX, out=room)
+            np.copyto(past, point)
+            np.subtract(goal, point, out=room)
+            point += np.clip(room, back, step, out=room)
+            np.clip(point, low, high, out=point)
+            past -= point
         if pinned.any():
             found = self._polish(found, goal, pinned & (np.abs(found - goal) < _NEAR))
         return self._inwards(found)
-
-    def _onto(self, points: Floats) -> Floats:
-        """The nearest points that satisfy the published sums."""
-        return points + self._metric.back(self._metric.solve(self._value - self._matrix @ points))
 
     def _polish(self, points: Floats, goal: Floats, pinned: NDArray[np.bool_]) -> Floats:
         """Put pinned columns where they belong, exactly, while published sums stay."""

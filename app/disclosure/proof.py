@@ -25,7 +25,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from app.disclosure.blocks import block
-from app.disclosure.centre import STEPS, Range, find_centre, work_of
+from app.disclosure.centre import STEPS, Range, find_centre, numbers_of, work_of
 from app.disclosure.crowd import Crowd, draw, tight
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.worlds import Floats, Program, World
@@ -44,11 +44,11 @@ _SAMPLE, _SAMPLE_SHARE = 128, 0.04
 #: Rounds of an aim: at a sample of goals, at all.
 _ROUNDS = (15, 40)
 #: Goals of a world of a crowd, at first and at least; so many are few.
-_CROWDS, _FEW = (256, 4), 20
+_CROWDS, _FEW = (4096, 4), 10
 #: The goals of a world want this part (one in so many) of all persons, at first.
 _PLENTY = 10
 #: Worlds of a crowd that are looked for together, and their rounds: with many goals each, with few.
-_BATCH, _PUSHES = 16, (100, 40)
+_BATCH, _PUSHES = 32, (100, 50)
 #: The next crowd has smaller groups of goals if fewer than this share are served.
 #: in none at all if fewer than the second.
 _PAYS = 0.4, 0.15
@@ -56,6 +56,8 @@ _PAYS = 0.4, 0.15
 _SEEN = 128
 #: Newton steps from one centre to the next.
 _AGAIN = 3
+#: A factorisation of more numbers, three of which are held at a time, is not tried: 1.2 GB each.
+_NUMBERS = 150_000_000
 #: A figure holds a goal if its multiplier is at least this share of the largest.
 _HOLDS = 0.2
 
@@ -139,7 +141,8 @@ class Prover:
                 failures = self._aim(_ROUNDS[0], _SAMPLE)
             else:
                 self._gather()
-                failures = self._aim(_ROUNDS[1])
+                patient = int(self.goals.open().sum()) <= _SAMPLE
+                failures = self._aim(_ROUNDS[1] if patient else _ROUNDS[0])
             if not self._inside:
                 failures = self._blocks(BLOCKS[1], least=0, most=_FAILURES)
             if failures:
@@ -159,10 +162,10 @@ class Prover:
             if not len(left):
                 return
             served, seen = self._pass(crowd, around, left, size)
+            if served < _PAYS[1] * seen:
+                break
             if served < _PAYS[0] * seen:
                 size //= 4
-            if size <= _FEW and served < _PAYS[1] * seen:
-                break
         left = np.flatnonzero(self.goals.open())
         value = np.where(np.isfinite(self.goals.highest), self.goals.highest, -1.0)[left]
         alone = tight(around, self._columns_of_goal[left], value).sum(axis=1)
@@ -178,7 +181,7 @@ class Prover:
     def _pass(self, crowd: Crowd, around: Range, chosen: NDArray[np.intp], size: int) -> tuple[int, int]:
         """Let worlds serve ``size`` goals each, while few fail; return how many were served, of how many."""
         chosen = self._random.permutation(chosen)
-        rounds = _PUSHES[0] if size > _FEW else _PUSHES[1]
+        rounds = _PUSHES[0] if size >= _FEW else _PUSHES[1]
         served = seen = 0
         for first in range(0, len(chosen), size * _BATCH):
             batch = chosen[first : first + size * _BATCH]
@@ -193,7 +196,7 @@ class Prover:
                 self.goals.note_all(self.goals.matrix @ crowd.worlds(wanted, rounds))
                 self._tell()
             served += len(batch) - int(self.goals.open()[batch].sum())
-            if size <= _FEW and seen >= _SEEN and served < _PAYS[1] * seen:
+            if seen >= _SEEN and served < _PAYS[1] * seen:
                 break
         return served, seen
 
@@ -243,6 +246,8 @@ class Prover:
 
     def _find_centre(self, value: Floats, upper: Floats) -> Floats | None:
         space = self.space
+        if numbers_of(space.matrix, space.side) > _NUMBERS:
+            return None
         if self._inside:
             start = self._point
         else:

@@ -3,7 +3,7 @@
 A sum may reach a value by halves of persons alone; who tries whole numbers then reads what the proof calls
 open. In cubes that are small enough every goal has a world in whole numbers too: most vertices are one by
 themselves, the rest comes from mixed-integer programs. A goal that has none, or none within the limit of such
-a program, is not proven.
+a program, is not proven. Where vertices leave too much to such programs, the cube rests on real numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.worlds import Floats, Program, WholeProgram
 
 #: Vertices in a row that served nothing end the cheap part.
-_PATIENCE = 3
+_PATIENCE = 6
+#: Mixed-integer programs are afforded for so many goals times columns: some seconds.
+_AFFORDED = 4000
 
 
 class WholeProof:
@@ -40,6 +42,8 @@ class WholeProof:
     def failures(self, space: Space) -> list[Failure]:
         """Serve all goals of a space, or the space that it became; return those that cannot be served.
 
+        Those are none where too many are left to tell.
+
         Raises
         ------
         OutOfWorkError
@@ -48,7 +52,7 @@ class WholeProof:
         value = space.matrix @ space.truth
         self._vertices(Program(space.matrix, value, np.zeros_like(space.truth), space.upper), space)
         left = np.flatnonzero(goals.open())
-        if not len(left):
+        if not len(left) or len(left) * len(space.truth) > _AFFORDED:
             return []
         program = WholeProgram(space.matrix, value, np.zeros_like(space.truth), space.upper)
         return [Failure(int(goal), ()) for goal in left if not self._serve(program, space, int(goal))]
