@@ -135,7 +135,8 @@ class Prover:
                 if failures:
                     self.space = repair(failures)
             return
-        self.scouting = True
+        # Goals of many columns are missed by aims that a crowd serves: a sample would tell too little.
+        self.scouting = self.goals.cap
         while self.goals.open().any():
             if self.scouting:
                 failures = self._aim(_ROUNDS[0], _SAMPLE)
