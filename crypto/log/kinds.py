@@ -219,7 +219,7 @@ OPTIONAL: Final[Mapping[str, Mapping[str, Check]]] = {
         "epsilon": _or_none(_text),
         "dropped": _list_of(_list_of(_text)),
         "proof_sha256": _hex,
-    }
+    },
 }
 
 #: Kinds that belong to no agreement; all others belong to one.
