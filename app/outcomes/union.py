@@ -30,8 +30,13 @@ _NOT_FOUND = "NOT_FOUND"
 
 
 def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
-    """Each table of shares that is out, and what else stands in it: match rates, who is in a band."""
+    """Each table of shares that is out, and what else stands in it: match rates, who is in a band.
+
+    Match rates are counted with the figure beside which they were made, the oldest. Later figures repeat them,
+    and may have another denominator, over which they could not be counted again.
+    """
     layers: list[Layer] = []
+    matched = False
     for out in published:
         indicator = INDICATORS[out.indicator]
         if indicator.disclosure not in RATES:
@@ -39,8 +44,9 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
         names = [name for document in out.documents for name in document["by"]]
         data = source if out.source is None else out.source()
         layers.append((entries(indicator, out.cohort, names, data), out.documents))
-        matches = published_matches([out.documents])
+        matches = [] if matched else published_matches([out.documents])
         if matches:
+            matched = True
             layers.append((entries(matched_beside(indicator), out.cohort, names, data), matches))
         told = _told_by_bands(out.documents[0])
         if told:
