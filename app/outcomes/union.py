@@ -32,8 +32,8 @@ _NOT_FOUND = "NOT_FOUND"
 def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
     """Each table of shares that is out, and what else stands in it: match rates, who is in a band.
 
-    Match rates are counted with the figure beside which they were made, the oldest. Later figures repeat them,
-    and may have another denominator, over which they could not be counted again.
+    Match rates are counted with the figure beside which they were made, the oldest. Later figures repeat
+    them, and may have another denominator, over which they could not be counted again.
     """
     layers: list[Layer] = []
     matched = False
