@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 #: Comparisons from which relatives can be told from matches.
 RELATIVES_FROM = 2
 
-#: Comparisons from which relatives can be told from matches even where nobody is known to be different.
+#: Comparisons of fields that are filled, from which relatives can be told from matches even where nobody is
+#: known to be different.
 _APART_FROM = 4
 
 #: Matches' worth of trust that a smaller source pair places in the m of larger ones.
@@ -134,7 +135,8 @@ def fit_pair(
             r, numbers = learning.relative_classes(inside, sizes, scores, own)
             foreseen = [number * compared.total / kin.total for number in numbers]
         gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
-        if kin is None and len(groups) >= _APART_FROM and not any(plan.record_level(g) for g in groups):
+        filled = int((counted.values >= 0).any(axis=0).sum())
+        if kin is None and filled >= _APART_FROM and not any(plan.record_level(g) for g in groups):
             r, numbers = learning.relatives_among_all(counted, sizes, scores, gaps)
             foreseen = list(numbers)
         start, origin = learning.starting_values(counted, sizes, scores, compared.total, most, r, foreseen)
@@ -144,7 +146,8 @@ def fit_pair(
         given = [alone or plan.record_level(g) for g in groups]
         if kin is None:
             # But that one key in millions agrees by chance is known without any pairs.
-            given = [(alone and plan.record_level(g)) or g == (ANY_KEY,) for g in groups]
+            fields = any(not plan.record_level(g) and g != (ANY_KEY,) for g in groups)
+            given = [(plan.record_level(g) and (alone or fields)) or g == (ANY_KEY,) for g in groups]
         start = learning.with_given_u(start, _known_u(kin, inside, plan, groups, sizes), given)
         start = model.evened(start, gaps)
         pseudo = [
