@@ -37,6 +37,10 @@ Hide = Callable[[Suppression], None]
 _ONE_BY_ONE = 6
 
 
+class _NothingNewError(Exception):
+    """Nothing of the new cube is left that is not published already."""
+
+
 class Beside(Guarded):
     """The union of a new cube and what is published.
 
@@ -172,6 +176,9 @@ class Beside(Guarded):
 
         def repair(failures: Sequence[Failure]) -> Space:
             for failure in failures:
+                if self._says_nothing_new(state):
+                    # What is left stands in what is out, so every goal has the room that it had.
+                    raise _NothingNewError
                 if failure.goal in restated and self._has_room(state, goals, failure.goal, known=known):
                     continue
                 tries[failure.goal] = tries.get(failure.goal, 0) + 1
@@ -183,6 +190,8 @@ class Beside(Guarded):
             before = self._space(state, known=known, new=False)
             restated = restate(before, goals, state.work, seed, tell)
             Prover(self._space(state, known=known), goals, state.work, seed, tell).settle(repair)
+        except _NothingNewError:
+            pass
         except OutOfWorkError:
             # Not proven within the budget: nothing of the new cube is shown.
             state.n_shown[:] = state.found_shown[:] = False
@@ -192,6 +201,13 @@ class Beside(Guarded):
             "restated": len(restated),
             "repairs": sum(tries.values()),
         }
+
+    def _says_nothing_new(self, state: Suppression) -> bool:
+        """Whether each figure of the new cube that is still shown is published already."""
+        if state.found_shown.any():
+            return False
+        told = {_name(self._fixed[i]) for i in range(self._fixed.shape[0])}
+        return all(_name(self._persons[i]) in told for i in np.flatnonzero(state.n_shown))
 
     def _has_room(self, state: Suppression, goals: Goals, goal: int, *, known: bool) -> bool:
         """Whether a goal that asks for its ends is open after all: near its ends, proofs are not exact."""

@@ -172,12 +172,13 @@ def derive(
     }
     total = next(
         (row for row in margin["rows"] if dict(row["key"]) == dict(where)),
-        source["total"] if not where else _withheld(source["total"]),
+        source["total"] if not where else _withheld(margin["rows"][0]),
     )
     rows = []
+    nothing = _withheld((source["rows"] or grid["rows"] or [source["total"]])[0])
     for row in grid["rows"]:
         key = {name: row["key"][name] for name in by}
-        found = shown.get(tuple(key.values())) or _withheld(row)
+        found = shown.get(tuple(key.values())) or nothing
         rows.append({**found, "key": key, "label": row["label"]})
     order = sorted(rows, key=_order(source, by)) if list(grid["by"]) != list(by) else rows
     return {
@@ -208,7 +209,11 @@ def _order(source: Mapping[str, Any], by: tuple[str, ...]) -> Any:
 
 def _withheld(row: Mapping[str, Any]) -> Document:
     """A row of the same shape, whatever stands beside the figures, with nothing in it."""
-    return {**dict.fromkeys(row), "status": WITHHELD}
+    beside = {
+        name: _withheld(value) if isinstance(value, Mapping) and "status" in value else None
+        for name, value in row.items()
+    }
+    return {**beside, "status": WITHHELD}
 
 
 def _find(tables: Sequence[Mapping[str, Any]], names: set[str]) -> Mapping[str, Any]:
