@@ -8,6 +8,7 @@ run workers without spilling to disk, in a place where the service itself might 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -173,6 +174,8 @@ def _scattered(client: Any, words: Words) -> Any:
         except Exception as error:  # of many kinds: a worker died meanwhile
             if number == _TRIES:
                 raise LinkageError("CLUSTER_FAILED", "Filters could not be sent to the cluster.") from error
+            # The scheduler may not know yet that a worker is gone; at once it would send us there again.
+            time.sleep(number)
     raise AssertionError
 
 

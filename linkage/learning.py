@@ -28,8 +28,9 @@ from linkage.patterns import Patterns, decode, encode, joint_size
 
 #: Score of a category from which it counts as agreement.
 AGREES = 0.75
-#: Mean score over all comparisons below which a class is one of relatives, where it could be one of matches.
-_LIKE = 0.6
+#: A class of relatives, where it could be one of matches: its mean score over all comparisons is lower, and
+#: in so large a share of them so few agree. Matches with many errors have them now here, now there.
+_LIKE, _APART, _SELDOM = 0.6, 1 / 3, 0.15
 
 #: Vectors handed to recordlinkage's ECM at most; it takes vectors, not counts.
 _ECM_VECTORS = 100_000
@@ -95,14 +96,18 @@ def relatives_among_all(
 ) -> tuple[Classes, tuple[float, ...]]:
     """Classes of relatives where no pairs are known to be different persons, as `relative_classes`.
 
-    Matches are among the classes that are found; theirs agree in nearly everything, as no relatives do.
+    Matches are among the classes that are found: those that agree in nearly everything, and those with many
+    errors. Relatives are alike in some comparisons and strangers in the others.
     """
     classes, numbers = relative_classes(patterns, sizes, scores, gaps)
-    likeness = [
-        float(np.mean([share @ score for share, score in zip(c, scores, strict=True)])) for c in classes
-    ]
-    kept = [i for i, alike in enumerate(likeness) if alike < _LIKE]
+    kept = [i for i, shares in enumerate(classes) if _of_relatives(shares, scores)]
     return tuple(classes[i] for i in kept), tuple(numbers[i] for i in kept)
+
+
+def _of_relatives(shares: Sequence[Floats], scores: Sequence[Floats]) -> bool:
+    likeness = [float(share @ score) for share, score in zip(shares, scores, strict=True)]
+    agreeing = [float(share[score >= AGREES].sum()) for share, score in zip(shares, scores, strict=True)]
+    return float(np.mean(likeness)) < _LIKE and float(np.mean(np.array(agreeing) <= _SELDOM)) >= _APART
 
 
 def _seeds(values: Ints, scores: Sequence[Floats]) -> Iterator[NDArray[np.bool_]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.region import Region, build, serve
+from tests.browser.region import Region, built, serve
 from tests.browser.visitor import WIDE, Visitor
 
 # How long a page may take is no business of these tests: a loaded machine must not fail them.
@@ -25,10 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
     """The served region. Tests may ask, propose and submit; they must not revoke or destroy its agreement."""
-    base = tmp_path_factory.getbasetemp()
-    # Processes of one run share a folder above their own.
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with serve(build(shared / "browser-region"), tmp_path_factory.mktemp("served") / "data") as served:
+    with serve(built(tmp_path_factory), tmp_path_factory.mktemp("served") / "data") as served:
         yield served
 
 

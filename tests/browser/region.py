@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import threading
 import time
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 
 from app.auth import Role
@@ -32,7 +34,7 @@ from crypto.signatures import SigningKey
 from tests.flows.linkage_world import AGREEMENT, COHORTS, World, make_packages, populate
 from tests.flows.test_release import link_once
 
-__all__ = ["AGREEMENT", "COHORTS", "Region", "build", "serve"]
+__all__ = ["AGREEMENT", "COHORTS", "Region", "built", "serve"]
 
 SCALE = 0.04
 AUDITOR = "auditor"
@@ -92,8 +94,11 @@ class Region:
         return authenticate(self.service, f"Bearer {self.api_keys[organization]}")
 
 
-def build(shared: Path) -> Path:
-    """Build the region below ``shared`` unless another process did; returns its folder."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the region before any test asked anything; to be copied, not served."""
+    base = tmp_path_factory.getbasetemp()
+    # Processes of one run share a folder above their own.
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "browser-region"
     shared.mkdir(parents=True, exist_ok=True)
     with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

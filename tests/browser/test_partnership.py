@@ -22,7 +22,7 @@ from app.settings import Settings
 from app.store import cubes, releases
 from app.web import partnership
 from tests.browser.reading import read_csv, read_page
-from tests.browser.region import AGREEMENT, COHORTS, Region, running
+from tests.browser.region import AGREEMENT, COHORTS, Region, built, running
 from tests.browser.visitor import PHONE, WIDE, Visitor
 
 Visit = Callable[..., Visitor]
@@ -223,11 +223,16 @@ def test_form_when_it_is_not_one_of_this_session_or_comes_from_elsewhere_asks_no
 
 
 @pytest.fixture
-def unattended(region: Region, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Region]:
-    """The region served as if workers made its cubes, and there are none."""
+def unattended(
+    region: Region,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Region]:
+    """The region that nobody asked anything yet, served as if workers made its cubes, and there are none."""
     monkeypatch.setattr(partnership, "PATIENCE", 0.0)
     copied = tmp_path / "data"
-    shutil.copytree(region.service.settings.data, copied)
+    shutil.copytree(built(tmp_path_factory) / "data", copied)
     app = create_app(replace(Settings.for_data(copied), rate_limit=0), clock=region.clock, workers=True)
     with running(app) as url:
         yield replace(region, url=url, service=app.state.service)
