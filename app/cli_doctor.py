@@ -26,6 +26,10 @@ DISK_MINIMUM = 1024**3
 CLOCK_TOLERANCE = 60.0
 
 
+#: What to do where the check's own advice would mislead.
+_ADVICE = {"DATABASE_UNREACHABLE": "Start the database, or check COHORTLINK_DATABASE_URL."}
+
+
 class Finding(NamedTuple):
     """One thing that was looked at: what, whether it is right, what was seen, and what to do if not."""
 
@@ -64,6 +68,10 @@ def examine(data: Path | None) -> Iterator[Finding]:
     yield Finding("configuration", True, f"data {settings.data}, {database}, blobs by {blobs}")
     yield _looked("disk", lambda: _disk(settings), "Free or add space before agencies submit.")
     yield _looked("key files", lambda: _key_files(settings), "chmod 700 on the key folder, 600 on its files.")
+    if settings.embedded and not Path(settings.database_url.removeprefix("sqlite:///")).exists():
+        # To open it would be to make it, and whoever mistyped a folder would be told that all is well.
+        yield Finding("database", True, "none yet: made at the first start")
+        return
     yield _looked("clock", lambda: _clock(settings), "Set the clock (NTP) here or on the database's host.")
     yield from _opened(settings)
 
@@ -72,7 +80,7 @@ def _looked(name: str, look: Callable[[], str], advice: str) -> Finding:
     try:
         return Finding(name, True, look())
     except (ServiceError, CohortlinkError) as error:
-        return Finding(name, False, error.detail, advice)
+        return Finding(name, False, error.detail, _ADVICE.get(error.code, advice))
     except Exception as error:  # noqa: BLE001 (a check reports whatever is wrong)
         # The kind only: a driver's message may hold the address and the password of the database.
         return Finding(name, False, f"{type(error).__name__}.", advice)

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 
+from app.errors import ServiceError
 from app.settings import Settings
 
 BUSY_TIMEOUT_MS = 30_000
@@ -38,10 +39,21 @@ def create_engine(settings: Settings, *, pool_size: int = 10) -> Engine:
 
 
 def database_time(engine: Engine) -> float:
-    """The time of PostgreSQL's clock, in seconds since 1970."""
-    with engine.connect() as connection:
-        found = connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
-        return float(found)
+    """The time of PostgreSQL's clock, in seconds since 1970.
+
+    Raises
+    ------
+    ServiceError
+        ``DATABASE_UNREACHABLE``, without the driver's words: they may hold address and password.
+    """
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+    except sa.exc.DBAPIError:
+        raise ServiceError(
+            "DATABASE_UNREACHABLE", 503, "the database does not answer or refuses us."
+        ) from None
+    return float(found)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

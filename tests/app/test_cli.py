@@ -89,6 +89,28 @@ def test_doctor_names_what_is_wrong_and_exits_with_1(
     assert "chmod 600" in capsys.readouterr().out
 
 
+def test_doctor_makes_nothing_where_nothing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mistyped = tmp_path / "dta"
+    assert run(monkeypatch, "doctor", "--data", str(mistyped)) == 0
+    assert "none yet" in capsys.readouterr().out
+    assert not mistyped.exists()
+
+
+def test_doctor_sends_nobody_to_the_clock_when_the_database_is_away(
+    data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The discard port: nothing listens there.
+    monkeypatch.setenv("COHORTLINK_DATABASE_URL", "postgresql+psycopg://user:hidden@127.0.0.1:9/x")
+    assert run(monkeypatch, "doctor", "--data", data) == 1
+    said = capsys.readouterr().out
+    assert "does not answer" in said
+    assert "Start the database" in said
+    assert "NTP" not in said
+    assert "hidden" not in said
+
+
 def test_wrong_usage_exits_with_2(monkeypatch: pytest.MonkeyPatch, data: str) -> None:
     assert run(monkeypatch, "serve", "--port", "many", "--data", data) == 2
     assert run(monkeypatch, "nonsense") == 2
