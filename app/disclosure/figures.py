@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.disclosure.table import Cell, Description, Employers, Guarded
 
 
@@ -23,14 +26,32 @@ class QuantileCell(Guarded):
         Persons of the group without one.
     values : mapping of str to tuple of (Decimal, int, int)
         By name (``p25`` …): the value in dollars, persons below it, persons above it.
+    members : array of int
+        Whose values they are: the same number stands for the same value of the same person in every group.
+    paid : mapping of str to Decimal
+        Dollars of these values by employer.
     """
 
-    __slots__ = ("n", "others", "values")
+    __slots__ = ("members", "n", "others", "paid", "values")
 
-    def __init__(self, n: int, others: int, values: Mapping[str, tuple[Decimal, int, int]]) -> None:
+    def __init__(
+        self,
+        n: int,
+        others: int,
+        values: Mapping[str, tuple[Decimal, int, int]],
+        members: NDArray[np.int64],
+        paid: Mapping[str, Decimal],
+    ) -> None:
         self.n = n
         self.others = others
         self.values = dict(values)
+        self.members = members
+        self.paid = dict(paid)
+
+    @classmethod
+    def empty(cls) -> QuantileCell:
+        """A group of nobody."""
+        return cls(0, 0, {}, np.zeros(0, np.int64), {})
 
 
 class Quantiles(Guarded):
@@ -73,13 +94,18 @@ class Bands(Guarded):
 
 
 class FlowCell(Guarded):
-    """Persons of one flow, and the employers that paid them."""
+    """Persons of one flow, and dollars that their employers paid them."""
 
-    __slots__ = ("employers", "n")
+    __slots__ = ("n", "paid")
 
-    def __init__(self, n: int, employers: Employers) -> None:
+    def __init__(self, n: int, paid: Mapping[str, Decimal]) -> None:
         self.n = n
-        self.employers = employers
+        self.paid = dict(paid)
+
+    @property
+    def employers(self) -> Employers:
+        """Who paid them."""
+        return Employers.of(self.paid)
 
 
 class Flows(Guarded):

@@ -2,7 +2,7 @@
 
 Each is published for itself, by primary rules that leave nothing to subtract:
 
-- percentiles carry no counts, are rounded, and have k persons on either side and k without a value beside;
+- percentiles carry no counts, are rounded, and what is shown of groups is chosen together (`percentiles`);
 - bands partition the total alone, each with at least k, or none is shown;
 - flows are a partition, protected as a table of persons whose outcome is never shown;
 - a contribution splits the cohort in two, each part with k of both outcomes. A further split into two such
@@ -13,18 +13,19 @@ Each is published for itself, by primary rules that leave nothing to subtract:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
 
 from app.disclosure.figures import Bands, Contribution, Flows, QuantileCell, Quantiles
+from app.disclosure.percentiles import TOTAL, shown_groups
 from app.disclosure.policy import Policy
 from app.disclosure.protect import PUBLISHED, WITHHELD, protect
 from app.disclosure.rounding import per_cent
 from app.disclosure.small_cells import shows_found
-from app.disclosure.table import Cell, Description, Table
+from app.disclosure.table import Cell, Description, Employers, Table
 
 #: Dollars to which percentiles are rounded.
 ROUND_TO = 100
@@ -66,29 +67,42 @@ def dollars(value: Decimal) -> str:
     return str((value / ROUND_TO).quantize(Decimal(1), ROUND_HALF_UP) * ROUND_TO)
 
 
-def protect_quantiles(figure: Quantiles, policy: Policy) -> ProtectedFigure:
-    """Show percentiles of a group where k persons earn less than each, k more, and k have no value."""
-    body = {
-        "by": list(figure.by),
-        "rows": [
-            _quantile_row(figure, key, label, cell, policy.min_cell)
-            for key, label, cell in zip(figure.keys, figure.labels, figure.cells, strict=True)
-        ],
-        "total": _quantile_row(figure, (), "Total", figure.total, policy.min_cell),
-        "additive": False,
-    }
+def protect_quantiles(figures: Sequence[Quantiles], policy: Policy) -> list[ProtectedFigure]:
+    """Show percentiles where they tell of no few persons and of no employer, all tables together.
+
+    Parameters
+    ----------
+    figures : sequence of Quantiles
+        Every table of the plan.
+    policy : Policy
+    """
+    shown = shown_groups(figures, policy)
     about = {**policy.to_document(), "rounded_to": ROUND_TO}
     note = f"Percentiles are rounded to {ROUND_TO} dollars and do not add up."
-    return ProtectedFigure(figure.about, about, body, (note,))
+    return [
+        ProtectedFigure(
+            figure.about,
+            about,
+            {
+                "by": list(figure.by),
+                "rows": [
+                    _quantile_row(figure, key, label, cell, shown=(at, row) in shown)
+                    for row, (key, label, cell) in enumerate(
+                        zip(figure.keys, figure.labels, figure.cells, strict=True)
+                    )
+                ],
+                "total": _quantile_row(figure, (), "Total", figure.total, shown=TOTAL in shown),
+                "additive": False,
+            },
+            (note,),
+        )
+        for at, figure in enumerate(figures)
+    ]
 
 
 def _quantile_row(
-    figure: Quantiles, key: tuple[str, ...], label: str, cell: QuantileCell, k: int
+    figure: Quantiles, key: tuple[str, ...], label: str, cell: QuantileCell, *, shown: bool
 ) -> dict[str, Any]:
-    # All or none: which of them is missing would bound how many persons there are.
-    shown = cell.others >= k and all(
-        name in cell.values and min(cell.values[name][1:]) >= k for name in figure.names
-    )
     return {
         "key": dict(zip(figure.by, key, strict=False)),
         "label": label,
@@ -120,7 +134,7 @@ def protect_bands(figure: Bands, policy: Policy) -> ProtectedFigure:
 
 def protect_flows(figure: Flows, policy: Policy) -> ProtectedFigure:
     """Show flows with k persons and enough employers; what lacks employers is counted with other flows."""
-    keep = [cell.employers.protected for cell in figure.cells]
+    keep = _kept_flows(figure)
     counts = [cell.n if kept else 0 for cell, kept in zip(figure.cells, keep, strict=True)]
     folded = sum(cell.n for cell, kept in zip(figure.cells, keep, strict=True) if not kept)
     rows = [*counts, folded, figure.not_in_data]
@@ -153,6 +167,21 @@ def protect_flows(figure: Flows, policy: Policy) -> ProtectedFigure:
         "additive": True,
     }
     return ProtectedFigure(figure.about, policy.to_document(), body)
+
+
+def _kept_flows(figure: Flows) -> list[bool]:
+    """Which flows have a row of their own: those whose employers cannot be read off, nor those of the rest.
+
+    Which flows are folded may be guessed, so they are joined by the smallest others until together they tell
+    of no employer either.
+    """
+    keep = [cell.employers.protected for cell in figure.cells]
+    while True:
+        folded = [cell.paid for cell, kept in zip(figure.cells, keep, strict=True) if not kept]
+        left = [at for at, kept in enumerate(keep) if kept and figure.cells[at].n]
+        if not left or not any(folded) or Employers.of(*folded).protected:
+            return keep
+        keep[min(left, key=lambda at: (figure.cells[at].n, at))] = False
 
 
 def protect_contribution(figure: Contribution, policy: Policy) -> ProtectedFigure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, NoReturn, SupportsIndex
@@ -111,6 +112,16 @@ class Employers(Guarded):
     def __init__(self, number: int, top_share: Fraction) -> None:
         self.number = number
         self.top_share = top_share
+
+    @classmethod
+    def of(cls, *paid: Mapping[str, Decimal]) -> Employers:
+        """Those of several cells together, by what each paid, in dollars above zero."""
+        sums: dict[str, Decimal] = {}
+        for cell in paid:
+            for token, amount in cell.items():
+                sums[token] = sums.get(token, Decimal(0)) + amount
+        whole = sum(sums.values(), Decimal(0))
+        return cls(len(sums), Fraction(max(sums.values())) / Fraction(whole) if whole else Fraction(0))
 
     @property
     def protected(self) -> bool:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import product
 
+import numpy as np
 import pyarrow as pa
 
 from app.disclosure.figures import Bands, Contribution, FlowCell, Flows, QuantileCell, Quantiles
@@ -26,7 +27,7 @@ from app.outcomes.outcome_sql import FIRST_AWARD
 from app.outcomes.question import Question
 from app.outcomes.tabulate import codes_of, group_columns, open_frame, own_columns, source_of
 from app.outcomes.thresholds import Thresholds
-from app.outcomes.workplaces import MAIN_JOBS, employers_of, sectors_by_prefix
+from app.outcomes.workplaces import MAIN_JOBS, sectors_by_prefix
 from crypto.facts import code_list
 
 #: Within what participants and the comparison group are compared.
@@ -74,7 +75,7 @@ def quantiles(indicator: str, cohort: str, by: tuple[str, ...], source: Source) 
             for name in by
         }
         found = _values(frame, question, by, grids, quarters)
-        total = _values(frame, question, (), {}, quarters).get((), QuantileCell(0, 0, {}))
+        total = _values(frame, question, (), {}, quarters).get((), QuantileCell.empty())
         keys = tuple(product(*([code for code, _ in grids[name]] for name in by))) if by else ()
         labels = tuple(" / ".join(w) for w in product(*([text for _, text in grids[name]] for name in by)))
         return Quantiles(
@@ -83,7 +84,7 @@ def quantiles(indicator: str, cohort: str, by: tuple[str, ...], source: Source) 
             names=tuple(quarters),
             keys=keys,
             labels=labels if by else (),
-            cells=tuple(found.get(key, QuantileCell(0, 0, {})) for key in keys),
+            cells=tuple(found.get(key, QuantileCell.empty()) for key in keys),
             total=total,
         )
 
@@ -96,26 +97,51 @@ def _values(
     quarters: Mapping[str, int],
 ) -> dict[tuple[str, ...], QuantileCell]:
     groups, parameters = group_columns(by, question.cohort, grids)
+    keys = [f"key_{at}" for at in range(len(groups))]
+    named = "".join(f"{group} as {key}, " for group, key in zip(groups, keys, strict=True))
+    by_key = ", ".join(keys) or "()"
     # Only constants of these modules are put into the text; codes travel as parameters.
-    answer = frame.connection.execute(
-        f"select {', '.join([*groups, ''])} count(*) filter (not counted),"  # noqa: S608
-        "  list(value order by value) filter (counted) from ("
-        f"  select * from {source_of(by)} qualify row_number() over ("
-        f"    partition by {', '.join(['person', *own_columns(by, groups)])} {FIRST_AWARD}) = 1"
-        f") where not excluded group by {', '.join(groups) or '()'}",
+    frame.connection.execute(
+        # Tables are made one by one: an award is known again in each by who reported it, under which number.
+        f"create or replace temp table valued as select {named} *,"  # noqa: S608
+        "  cast(hash(owner, completion_id) >> 1 as bigint) as award"
+        f" from {source_of(by)}"
+        f" qualify row_number() over ("
+        f"   partition by {', '.join(['person', *own_columns(by, groups)])} {FIRST_AWARD}) = 1",
         parameters,
+    )
+    answer = frame.connection.execute(
+        f"select {', '.join([*keys, ''])} count(*) filter (not counted),"  # noqa: S608
+        "  list(value order by value) filter (counted), list(award order by award) filter (counted)"
+        f" from valued where not excluded group by {by_key}",
     ).fetchall()
-    return {tuple(row[:-2]): _quantile_cell(row[-2], row[-1] or [], quarters) for row in answer}
+    paid: dict[tuple[str, ...], dict[str, Decimal]] = {}
+    for *key, token, wages in frame.connection.execute(
+        f"select {', '.join([*keys, ''])} employer_token, sum(wages)"  # noqa: S608
+        " from valued join earned using (award_no) where not excluded and counted"
+        " group by all having sum(wages) > 0"
+    ).fetchall():
+        paid.setdefault(tuple(key), {})[token] = wages
+    return {
+        tuple(key): _quantile_cell(others, ordered or [], quarters, members or [], paid.get(tuple(key), {}))
+        for *key, others, ordered, members in answer
+    }
 
 
-def _quantile_cell(others: int, ordered: list[Decimal], quarters: Mapping[str, int]) -> QuantileCell:
+def _quantile_cell(
+    others: int,
+    ordered: list[Decimal],
+    quarters: Mapping[str, int],
+    members: list[int],
+    paid: Mapping[str, Decimal],
+) -> QuantileCell:
     values = {}
     for name, quarter in quarters.items():
         if ordered:
             value = percentile(ordered, quarter)
             below, above = sum(each < value for each in ordered), sum(each > value for each in ordered)
             values[name] = (value, below, above)
-    return QuantileCell(len(ordered), others, values)
+    return QuantileCell(len(ordered), others, values, np.array(members, np.int64), paid)
 
 
 def bands(indicator: str, cohort: str, source: Source) -> Bands:
@@ -170,7 +196,7 @@ def flows(indicator: str, cohort: str, source: Source) -> Flows:
 
 
 def _flow_cell(paid: Mapping[str, tuple[int, Decimal]]) -> FlowCell:
-    return FlowCell(sum(n for n, _ in paid.values()), employers_of([wages for _, wages in paid.values()]))
+    return FlowCell(sum(n for n, _ in paid.values()), {token: wages for token, (_, wages) in paid.items()})
 
 
 def contribution(cohort: str, source: Source) -> Contribution:

@@ -39,12 +39,14 @@ TREATMENTS: dict[Treatment, str] = {
         "alone, and only where every band reaches the minimum cell."
     ),
     "quantiles": (
-        "Shown only where at least the minimum cell of persons earn less and as many earn more, rounded to "
-        "100 dollars; no sums and no extremes."
+        "Shown only where at least the minimum cell of persons earn less and as many earn more, at least 3 "
+        "employers paid them and none above 80 per cent; rounded to 100 dollars; no sums and no extremes. Of "
+        "two groups that differ by fewer persons than the minimum cell one is withheld."
     ),
     "flows": (
         "A flow is shown where its persons reach the minimum cell, at least 3 employers paid them and none "
-        "paid above 80 per cent; other persons with wages are counted as other flows."
+        "paid above 80 per cent; other persons with wages are counted as other flows, of which the same "
+        "holds."
     ),
     "contribution": (
         "Shown only where participants and comparison group, each with and without the outcome, and whoever "

@@ -266,9 +266,10 @@ def _quantiles(
 ) -> list[Document]:
     plan: list[tuple[str, ...]] = [(), *((name,) for name in dict.fromkeys(dimensions))]
     documents = [
-        protect_quantiles(quantiles(declared.id, cohort, by, source), policy).to_document() for by in plan
+        figure.to_document()
+        for figure in protect_quantiles([quantiles(declared.id, cohort, by, source) for by in plan], policy)
     ]
     if isinstance(declared.measure, Earnings) and declared.measure.years is not None:
-        figure = protect_flows(flows(declared.id, cohort, source), policy).to_document()
-        documents[0]["flows"] = figure["rows"]
+        told = protect_flows(flows(declared.id, cohort, source), policy).to_document()
+        documents[0]["flows"] = told["rows"]
     return documents

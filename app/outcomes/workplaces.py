@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 from app.disclosure.table import Employers, Place
 from app.outcomes.facts import Frame
@@ -117,13 +116,7 @@ def _employers(frame: Frame, sector_of: Mapping[str, str]) -> dict[str, Employer
         "select prefix, employer_token, sum(paid) from main_job group by all"
     ).fetchall():
         paid[sector_of[prefix]][token] += wages
-    return {sector: employers_of(list(by_token.values())) for sector, by_token in paid.items()}
-
-
-def employers_of(paid: Sequence[Decimal]) -> Employers:
-    """Employers by what each paid, in dollars above zero."""
-    top = Fraction(max(paid)) / Fraction(sum(paid, Decimal(0))) if paid else Fraction(0)
-    return Employers(len(paid), top)
+    return {sector: Employers.of(by_token) for sector, by_token in paid.items()}
 
 
 def sectors_by_prefix() -> dict[str, str]:

@@ -27,6 +27,8 @@ K = 10
 COHORT = "2021-22"
 #: Quarters that `employed_q2` and `employed_q4` look at for awards of spring 2022.
 Q2, Q4 = "2022Q4", "2023Q2"
+#: The first full calendar year after them.
+YEAR = ("2023Q1", "2023Q2", "2023Q3", "2023Q4")
 REPORT: dict[str, Any] = {
     "counts_rounded_down_to": K,
     "sources": [],
@@ -80,6 +82,13 @@ class Someone:
     ) -> Someone:
         """The same, with wages more."""
         return replace(self, wages=(*self.wages, (quarter, state, employer, paid)))
+
+    def all_year(self, employer: str, paid: str) -> Someone:
+        """The same, with wages in every quarter of her first full year and in `Q2`."""
+        someone = self
+        for quarter in YEAR:
+            someone = someone.working(quarter, employer=employer, paid=paid)
+        return someone.working(Q2, employer=employer, paid=paid)
 
     def works(self, quarter: str = Q4) -> bool:
         return any(each[0] == quarter for each in self.wages)
@@ -149,11 +158,14 @@ def _wages(people: Sequence[Someone], refs: Sequence[str]) -> pa.Table:
             "employer_token": hashlib.sha256(employer.encode()).hexdigest(),
             "account_token": hashlib.sha256(f"{employer} in {state}".encode()).hexdigest(),
             "wages": paid,
+            # An employer is in the industry that her name ends with.
+            "naics": employer.partition("@")[2] or None,
         }
         for someone, ref in zip(people, refs, strict=True)
         for quarter, state, employer, paid in someone.wages
     ]
-    return pa.Table.from_pylist(rows)
+    table = pa.Table.from_pylist(rows)
+    return table if table["naics"].null_count < len(rows) else table.drop_columns("naics")
 
 
 class Region(World):

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from app.outcomes import plan
-from tests.attacks.region import Analyst, Region, Someone, random_people
+from tests.attacks.region import YEAR, Analyst, Region, Someone, random_people
 
-YEAR = ("2023Q1", "2023Q2", "2023Q3", "2023Q4")
 FLOWS = "earnings_percentiles_y1"
 PEOPLE = random_people(41, 180, rate=0.0, dimensions=("sex",))
 

@@ -7,6 +7,7 @@ import pickle
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from app.disclosure.figures import Bands, Contribution, FlowCell, Flows, QuantileCell, Quantiles
@@ -18,26 +19,81 @@ from app.disclosure.protect_figures import (
     protect_flows,
     protect_quantiles,
 )
-from app.disclosure.table import Cell, Coverage, Description, Employers
+from app.disclosure.table import Cell, Coverage, Description
 
 POLICY = Policy(10, b"a secret of the tests, 32 bytes..")
 ABOUT = Description("x", "X", "", "2021-22", "FINAL", Coverage(""))
 
 
-def median(n: int, others: int, below: int, above: int) -> Quantiles:
-    cell = QuantileCell(n, others, {"p50": (Decimal("5649.99"), below, above)})
-    return Quantiles(ABOUT, (), names=("p50",), keys=(), labels=(), cells=(), total=cell)
+def paid(*dollars: int, first: int = 0) -> dict[str, Decimal]:
+    return {f"e{at}": Decimal(each) for at, each in enumerate(dollars, first)}
+
+
+def cell(
+    members: range, others: int = 30, below: int = 10, above: int = 10, by: dict[str, Decimal] | None = None
+) -> QuantileCell:
+    values = {"p50": (Decimal("5649.99"), below, above)}
+    each = paid(*[len(members)] * 3) if by is None else by
+    return QuantileCell(len(members), others, values, np.array(members), each)
+
+
+def table(total: QuantileCell, *cells: QuantileCell, by: str = "sex") -> Quantiles:
+    codes = tuple((f"{by}{at}",) for at in range(len(cells)))
+    labels = tuple(code for (code,) in codes)
+    names = (by,) if cells else ()
+    return Quantiles(ABOUT, names, names=("p50",), keys=codes, labels=labels, cells=cells, total=total)
+
+
+def shown(*figures: Quantiles) -> list[list[bool]]:
+    """Of each table: whether its rows, and last its total, are shown."""
+    documents = [figure.to_document() for figure in protect_quantiles(figures, POLICY)]
+    return [[row["p50"] is not None for row in [*each["rows"], each["total"]]] for each in documents]
 
 
 def test_median_is_rounded_and_shown_with_enough_on_either_side_and_beside() -> None:
-    total = protect_quantiles(median(21, 10, 10, 10), POLICY).to_document()["total"]
+    (figure,) = protect_quantiles([table(cell(range(21), 10))], POLICY)
+    total = figure.to_document()["total"]
     assert (total["status"], total["p50"], total["n"]) == ("published", "5600", None)
 
 
-@pytest.mark.parametrize("sizes", [(21, 9, 10, 11), (21, 10, 9, 11), (21, 10, 11, 9)])
-def test_median_with_too_few_on_a_side_or_beside_is_withheld(sizes: tuple[int, int, int, int]) -> None:
-    total = protect_quantiles(median(*sizes), POLICY).to_document()["total"]
+@pytest.mark.parametrize("sizes", [(9, 10, 11), (10, 9, 11), (10, 11, 9)])
+def test_median_with_too_few_on_a_side_or_beside_is_withheld(sizes: tuple[int, int, int]) -> None:
+    (figure,) = protect_quantiles([table(cell(range(21), *sizes))], POLICY)
+    total = figure.to_document()["total"]
     assert (total["status"], total["p50"]) == ("withheld", None)
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        (paid(100, 100), False),
+        (paid(810, 100, 90), False),
+        (paid(800, 100, 100), True),
+    ],
+)
+def test_median_of_what_few_employers_or_one_above_80_per_cent_paid_is_withheld(
+    by: dict[str, Decimal], told: bool
+) -> None:
+    assert shown(table(cell(range(40), by=by))) == [[told]]
+
+
+def test_median_of_a_group_beside_one_that_holds_few_persons_more_is_withheld() -> None:
+    total = cell(range(60))
+    assert shown(table(total, cell(range(51)), cell(range(51, 60), below=3))) == [[False, False, True]]
+    assert shown(table(total, cell(range(50)), cell(range(50, 60), below=3))) == [[True, False, True]]
+    # The same group in another table, and one that differs from it both ways.
+    rows = table(total, cell(range(30)), cell(range(30, 60)))
+    like = table(total, cell(range(3, 34)), cell(range(0)), by="county")
+    assert shown(rows, like)[0] == [False, True, True]
+    assert shown(rows, like)[1][0]
+    same = table(total, cell(range(30)), cell(range(30, 60)), by="county")
+    assert shown(rows, same) == [[True, True, True]] * 2
+
+
+def test_median_of_a_group_beside_one_that_holds_the_persons_of_one_employer_more_is_withheld() -> None:
+    total, most = cell(range(60), by=paid(40, 40, 40, 60)), cell(range(40))
+    one = cell(range(40, 60), by=paid(60, first=3))
+    assert shown(table(total, most, one)) == [[False, False, True]]
 
 
 def test_bands_are_shown_all_or_none() -> None:
@@ -50,26 +106,33 @@ def test_bands_are_shown_all_or_none() -> None:
     assert [row["n"] for row in rows(9, 20, 30)] == [None, None, None]
 
 
+def flows(*cells: FlowCell, none: int = 80) -> list[int | None]:
+    """Persons of each flow, of other flows, of nobody's."""
+    keys = tuple((f"s{at}", "39") for at in range(len(cells)))
+    figure = Flows(ABOUT, keys, tuple(sector for sector, _ in keys), cells, none)
+    document = protect_flows(figure, POLICY).to_document()
+    assert document["total"]["n"] == sum(each.n for each in cells) + none
+    return [row["n"] for row in document["rows"]]
+
+
 def test_flow_with_few_employers_or_one_that_dominates_is_counted_elsewhere() -> None:
-    keys = (("11", "39"), ("62", "39"), ("72", "39"), ("81", "39"))
-    cells = (
-        FlowCell(40, Employers(2, Fraction(1, 2))),
-        FlowCell(50, Employers(3, Fraction(81, 100))),
-        FlowCell(60, Employers(3, Fraction(4, 5))),
-        FlowCell(70, Employers(9, Fraction(1, 5))),
-    )
-    document = protect_flows(Flows(ABOUT, keys, ("a", "b", "c", "d"), cells, 80), POLICY).to_document()
-    assert [row["n"] for row in document["rows"]] == [None, None, 60, 70, 90, 80]
-    assert document["total"]["n"] == 300
+    few, one = FlowCell(40, paid(50, 50)), FlowCell(50, paid(81, 10, 9, first=2))
+    enough, many = FlowCell(60, paid(800, 100, 100, first=10)), FlowCell(70, paid(*[10] * 9, first=20))
+    assert flows(few, one, enough, many) == [None, None, 60, 70, 90, 80]
+
+
+def test_other_flows_when_they_would_be_one_employers_take_further_flows_with_them() -> None:
+    one, many = FlowCell(50, paid(900)), FlowCell(70, paid(*[100] * 9, first=20))
+    small = FlowCell(20, paid(50, 50, 50, first=10))
+    # 900 of 1,050 dollars are above 80 per cent; of 1,950 they are not.
+    assert flows(one, small, many) == [None, None, None, 140, 80]
+    assert flows(FlowCell(50, paid(500)), small, many) == [None, None, 70, 70, 80]
 
 
 def test_small_flow_hides_another_with_it() -> None:
-    keys = (("11", "39"), ("62", "39"), ("72", "39"))
-    cells = tuple(FlowCell(n, Employers(5, Fraction(1, 5))) for n in (4, 50, 60))
-    document = protect_flows(Flows(ABOUT, keys, ("a", "b", "c"), cells, 80), POLICY).to_document()
-    shown = [row["n"] for row in document["rows"]]
-    assert shown[0] is None
-    assert sum(n is None for n in shown[:3]) + (shown[4] is None) >= 2
+    told = flows(*(FlowCell(n, paid(*[10] * 5)) for n in (4, 50, 60)))
+    assert told[0] is None
+    assert sum(n is None for n in told[:3]) + (told[3] is None) >= 2
 
 
 @pytest.mark.parametrize(
@@ -90,7 +153,7 @@ def test_contribution_with_a_small_side_is_withheld_whole(ours: Cell, theirs: Ce
 
 
 def test_figures_have_no_bytes_and_no_text() -> None:
-    for figure in (median(21, 10, 10, 10), FlowCell(1, Employers(1, Fraction(1))), Bands(ABOUT, (), (), ())):
+    for figure in (table(cell(range(21))), FlowCell(1, paid(1)), Bands(ABOUT, (), (), ())):
         assert "unprotected" in f"{figure} {figure!r}"
         for leave in (pickle.dumps, copy.copy):
             with pytest.raises(TypeError):
