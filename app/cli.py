@@ -74,6 +74,8 @@ def serve(
         uvicorn.run(
             application, host=host, port=port, loop="uvloop", access_log=False, log_config=None,
             server_header=False, timeout_graceful_shutdown=10,
+            # Whoever is believed says whether TLS is spoken, and whose attempts to sign in are counted.
+            forwarded_allow_ips=list(settings.trusted_proxies),
         )  # fmt: skip
     finally:
         if child is not None:

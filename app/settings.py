@@ -6,6 +6,7 @@ live below it. docs/operations.md lists every variable.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -87,6 +88,8 @@ class Settings:
         The identity provider whose access tokens are accepted beside API keys.
     rate_limit : int
         Requests per second and credential, on average; 0 for no limit.
+    trusted_proxies : tuple of str
+        Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     traces : str or None
         Where an OpenTelemetry collector takes spans (OTLP over HTTP); None for no traces.
     migrate_on_start : bool
@@ -102,6 +105,7 @@ class Settings:
     migrate_on_start: bool = True
     oidc: Oidc | None = None
     rate_limit: int = RATE_LIMIT
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1",)
     traces: str | None = None
 
     @classmethod
@@ -163,7 +167,10 @@ class Settings:
             log_origin=given.get("LOG_ORIGIN") or None,
             part_size=int(part_size) if part_size else None,
         )
-        return replace(settings, oidc=_oidc(given), rate_limit=int(rate), traces=traces)
+        proxies = _proxies(given.get("TRUSTED_PROXIES"), settings.trusted_proxies)
+        return replace(
+            settings, oidc=_oidc(given), rate_limit=int(rate), trusted_proxies=proxies, traces=traces
+        )
 
     @property
     def embedded(self) -> bool:
@@ -195,6 +202,21 @@ class Settings:
             PREFIX + "PART_SIZE": str(self.part_size),
             **({PREFIX + "TRACES": self.traces} if self.traces else {}),
         }
+
+
+def _proxies(given: str | None, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    if given is None:
+        return otherwise
+    named = tuple(part.strip() for part in given.split(",") if part.strip())
+    try:
+        for name in named:
+            # `*` is refused: then anybody who reaches the port says who he is.
+            ipaddress.ip_network(name)
+    except ValueError:
+        raise ServiceError(
+            "SETTINGS_INVALID", 500, f"{PREFIX}TRUSTED_PROXIES must be addresses or networks, with commas."
+        ) from None
+    return named
 
 
 def _oidc(given: Mapping[str, str]) -> Oidc | None:
@@ -254,6 +276,7 @@ _KNOWN = frozenset(
         "OIDC_REDIRECT_URI",
         "RATE_LIMIT",
         "TRACES",
+        "TRUSTED_PROXIES",
         # Read where a run links (`linkage.distributed`), from the same environment.
         "DASK_ADDRESS",
         "DASK_CA",
