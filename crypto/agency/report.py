@@ -65,27 +65,21 @@ def filter_report(
 
 def warnings(fields: list[dict[str, Any]], filters: list[dict[str, Any]], sample: int) -> list[str]:
     """What a person at the agency should look at before anything leaves."""
-    found = []
-    for field in fields:
-        if field["column"] is None:
-            found.append(f"field {field['field']}: no column; its filters lack it for everybody")
-        elif field["share"] < 0.5:
-            found.append(f"field {field['field']}: filled for {field['share']:.1%} of rows only")
-        if field.get("distinct") == 1:
-            found.append(f"field {field['field']}: one single value; it tells nobody apart")
-        if field.get("unusable"):
-            found.append(f"field {field['field']}: {field['unusable']} cells hold nothing usable")
+    found = _field_warnings(fields)
+    absent = [item["filter"] for item in filters if not item["share"]]
+    if absent:
+        found.append(f"{_named('filter', absent)}: absent for everybody")
     for item in filters:
         if not item["share"]:
-            found.append(f"filter {item['filter']}: absent for everybody")
-        elif item["leak_snr"] is None:
+            continue
+        if item["leak_snr"] is None:
             if sample >= LEAST_PERSONS_FOR_LEAK and item["entropy"] < LEAST_ENTROPY:
                 found.append(
                     f"filter {item['filter']}: {item['entropy']:.1f} bits of entropy only, and not diffused: "
                     "the frequency of its values can be read off"
                 )
             continue
-        elif item["fill"] is not None and item["fill"] < LEAST_FILL:
+        if item["fill"] is not None and item["fill"] < LEAST_FILL:
             found.append(
                 f"filter {item['filter']}: fill {item['fill']:.2f} is below {LEAST_FILL}; sparse filters leak"
             )
@@ -100,3 +94,23 @@ def warnings(fields: list[dict[str, Any]], filters: list[dict[str, Any]], sample
                 )
             )
     return found
+
+
+def _field_warnings(fields: list[dict[str, Any]]) -> list[str]:
+    """One line for whatever is true of several fields, as of those that read one column."""
+    said: dict[str, list[str]] = {}
+    for field in fields:
+        name, cells = field["field"], field.get("unusable")
+        if field["column"] is None:
+            said.setdefault("no column; what is made of it is absent for everybody", []).append(name)
+        elif field["share"] < 0.5:
+            said.setdefault(f"filled for {field['share']:.1%} of rows only", []).append(name)
+        if field.get("distinct") == 1:
+            said.setdefault("one single value; it tells nobody apart", []).append(name)
+        if cells:
+            said.setdefault(f"{cells} cells hold nothing usable", []).append(name)
+    return [f"{_named('field', names)}: {words}" for words, names in said.items()]
+
+
+def _named(noun: str, names: list[str]) -> str:
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -387,3 +387,18 @@ def test_help_when_asked_names_every_command() -> None:
     for command in ("secret", "keys", "profile", "encode", "validate", "submit", "receipt", "log"):
         assert command in text
     assert run("--version").output.startswith("cohortlink-agency ")
+
+
+def test_profile_check_says_once_what_is_true_of_several_fields(tmp_path: Path) -> None:
+    people = tmp_path / "wages.csv"
+    rows = [f"{n},{900_000_000 + 7919 * n % 99_999_999},Name{n % 40},First{n % 30}" for n in range(60)]
+    people.write_text("id,ssn,last_name,first_name\n" + "\n".join(rows) + "\n")
+    done = run("profile", "check", people, "--json")
+    assert done.exit_code == 0, done.output
+    warned = json.loads(done.stdout)["warnings"]
+    missing = [line for line in warned if "no column" in line]
+    assert len(missing) == 1
+    assert missing[0].startswith("fields birth_date, street, ")
+    absent = [line for line in warned if "absent" in line and line.startswith("filter")]
+    assert len(absent) == 1
+    assert absent[0].startswith("filters person, ")
