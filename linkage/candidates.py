@@ -164,7 +164,7 @@ def find(
         for step in [start] if threshold is not None else [start, *raised(start, level)]:
             joined = scan_pairs(column_a, column_b, level, step, limits, 4 * budget, progress)
             if joined is not None:
-                note("scan", [name], joined, True, threshold=step)
+                note("scan", [name], joined, True, threshold=step, **_looked_at(joined))
                 break
             none = np.zeros(0, np.int64)
             note("scan", [name], Joined(none, none, -1, 0, 0), False, threshold=step)
@@ -178,8 +178,15 @@ def find(
             if step > level.chance + _JOINT_FROM * level.spread:
                 joined = scan_pairs(column_a, column_b, level, step, limits, 4 * budget, progress)
                 if joined is not None:
-                    note("scan", views, joined, True, threshold=step)
+                    note("scan", views, joined, True, threshold=step, **_looked_at(joined))
     return _united(found, len(b), report, within)
+
+
+def _looked_at(joined: Joined) -> dict[str, Any]:
+    """What is to be said of a scan that may have missed pairs."""
+    if joined.subset is None:
+        return {}
+    return {"bits": len(joined.subset.positions), "missed_at_most": joined.subset.miss_bound}
 
 
 def _united(

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkage.errors import LinkageError
-from linkage.scan import agreement_pairs, dice_pairs
+from linkage.scan import SubsetTest, agreement_pairs, dice_pairs
 from linkage.scan.stream import PairBlock, Progress
 
 Words = NDArray[np.uint64]
 Similarity = Literal["dice", "agreement"]
+#: What a block is compared by: similarity, threshold as it prints, and the bits that are looked at first.
+Asked = tuple[Similarity, str, SubsetTest | None]
 
 #: Blocks that one scan is cut into at most, and rows of the smallest.
 _BLOCKS, _LEAST_ROWS = 64, 256
@@ -84,7 +86,13 @@ class Cluster:
         return {ADDRESS: self.address, **files}
 
     def pairs(
-        self, similarity: Similarity, a: Words, b: Words, threshold: str, progress: Progress
+        self,
+        similarity: Similarity,
+        a: Words,
+        b: Words,
+        threshold: str,
+        progress: Progress,
+        subset: SubsetTest | None = None,
     ) -> Iterator[PairBlock]:
         """What `linkage.scan` yields for these filters, computed on the cluster.
 
@@ -107,23 +115,25 @@ class Cluster:
         except (OSError, TimeoutError) as error:
             raise LinkageError("CLUSTER_UNREACHABLE", "The Dask scheduler cannot be reached.") from error
         try:
-            yield from _gathered(client, similarity, a, b, threshold, progress)
+            yield from _gathered(client, (similarity, threshold, subset), a, b, progress)
         finally:
             client.close()
 
 
-def scan_block(similarity: Similarity, a: Words, b: Words, threshold: str) -> tuple[Any, Any, Any]:
+def scan_block(asked: Asked, a: Words, b: Words) -> tuple[Any, Any, Any]:
     """One block, on a worker: i (within the block), j and bits of its pairs, ascending."""
-    scan = dice_pairs if similarity == "dice" else agreement_pairs
-    found = list(scan(a, b, threshold, threads=1))
+    similarity, threshold, subset = asked
+    found = list(
+        dice_pairs(a, b, threshold, threads=1)
+        if similarity == "dice"
+        else agreement_pairs(a, b, threshold, subset=subset, threads=1)
+    )
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int32)
     return tuple(np.concatenate([getattr(f, name) for f in found]) for name in ("i", "j", "bits"))  # type: ignore[return-value]
 
 
-def _gathered(
-    client: Any, similarity: Similarity, a: Words, b: Words, threshold: str, progress: Progress
-) -> Iterator[PairBlock]:
+def _gathered(client: Any, asked: Asked, a: Words, b: Words, progress: Progress) -> Iterator[PairBlock]:
     rows = max(_LEAST_ROWS, -(-len(a) // _BLOCKS))
     starts = deque(range(0, len(a), rows))
     total = len(a) * len(b)
@@ -134,7 +144,7 @@ def _gathered(
 
     def give_out(start: int) -> Any:
         # Not pure: a block given out anew must not be answered by the failure of the one before.
-        return client.submit(scan_block, similarity, a[start : start + rows], right, threshold, pure=False)
+        return client.submit(scan_block, asked, a[start : start + rows], right, pure=False)
 
     ahead = max(4, 3 * len(client.scheduler_info()["workers"]))
     while starts or under_way:

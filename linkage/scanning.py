@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,7 @@ from crypto.encoding.types import Encodings, FilterColumn, FilterSpec
 from linkage.comparison import FilterLevels, by_most
 from linkage.distributed import Cluster
 from linkage.records import identical_groups
-from linkage.scan import agreement_pairs, dice_pairs
+from linkage.scan import SubsetTest, agreement_pairs, choose_subset, dice_pairs
 from linkage.scan.stream import PairBlock, Progress
 from linkage.units import Unit, at_once, pack, unpack
 
@@ -47,6 +48,8 @@ class Limits:
         Memory that the candidates of one source pair may take; fewer are then kept per record.
     cluster : Cluster, optional
         Where scans are done instead of here.
+    miss : float
+        Most that a pair of diffused filters at a scan's threshold may be missed with; 0: none is.
     unit : Unit
         Who does, or has done, each part of a scan.
     """
@@ -57,6 +60,7 @@ class Limits:
     threads: int = 2
     memory_mb: int | None = None
     cluster: Cluster | None = None
+    miss: float = 0.0
     unit: Unit = at_once
 
     def budget(self, a: Encodings, b: Encodings) -> int:
@@ -83,6 +87,7 @@ class Joined:
     total: int
     capped_blocks: int
     capped_pairs: int
+    subset: SubsetTest | None = None
 
 
 def repeat(values: Ints, times: Ints) -> tuple[Ints, Ints]:
@@ -146,15 +151,16 @@ def scan_pairs(
     lefts, rights, total, capped = [], [], 0, np.zeros(2, np.int64)
     ranges = _ranges(words_a, words_b, limits)
     every = len(words_a) * len(words_b)
+    # The threshold as it prints: a float is what somebody wrote in decimal.
+    wanted = repr(threshold)
+    subset = _subset(levels, words_a, words_b, wanted, limits.miss)
     for number, (start, stop) in enumerate(ranges, 1):
 
         def work(start: int = start, stop: int = stop, left: int = budget - total) -> bytes:
             def moved(stage: str, done: int, of: int) -> None:
                 progress(stage, *((done + start * len(words_b), every) if stage == "scan" else (done, of)))
 
-            part = words_a[start:stop], words_b
-            # The threshold as it prints: a float is what somebody wrote in decimal.
-            alike = _pairs_alike(levels, *part, repr(threshold), limits, moved)
+            alike = _pairs_alike(levels, words_a[start:stop], words_b, wanted, subset, limits, moved)
             return _kept(alike, (counts[0][start:stop], counts[1]), limits.block, left)
 
         name = f"scan {levels.spec.name} {threshold!r} {number}/{len(ranges)}"
@@ -166,9 +172,9 @@ def scan_pairs(
         lefts.append(found["left"] + start)
         rights.append(found["right"])
     if not lefts:
-        return Joined(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0, 0)
+        return Joined(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0, 0, subset)
     left, right = _expand(np.concatenate(lefts), np.concatenate(rights), groups_a, groups_b)
-    return Joined(rows_a[left], rows_b[right], total, int(capped[0]), int(capped[1]))
+    return Joined(rows_a[left], rows_b[right], total, int(capped[0]), int(capped[1]), subset)
 
 
 def _ranges(a: NDArray[np.uint64], b: NDArray[np.uint64], limits: Limits) -> list[tuple[int, int]]:
@@ -199,6 +205,7 @@ def _pairs_alike(
     a: NDArray[np.uint64],
     b: NDArray[np.uint64],
     threshold: str,
+    subset: SubsetTest | None,
     limits: Limits,
     progress: Progress,
 ) -> Iterator[PairBlock]:
@@ -206,9 +213,26 @@ def _pairs_alike(
         "agreement" if levels.spec.similarity == "agreement" else "dice"
     )
     if limits.cluster is not None:
-        return limits.cluster.pairs(similarity, a, b, threshold, progress)
-    scan = dice_pairs if similarity == "dice" else agreement_pairs
-    return scan(a, b, threshold, threads=limits.threads, progress=progress)
+        return limits.cluster.pairs(similarity, a, b, threshold, progress, subset)
+    if similarity == "dice":
+        return dice_pairs(a, b, threshold, threads=limits.threads, progress=progress)
+    return agreement_pairs(a, b, threshold, subset=subset, threads=limits.threads, progress=progress)
+
+
+def _subset(
+    levels: FilterLevels, a: NDArray[np.uint64], b: NDArray[np.uint64], threshold: str, miss: float
+) -> SubsetTest | None:
+    """The bits that a pair is first looked at by, where some matches may be missed for it.
+
+    Drawn by a seed that the filters themselves make, so that the same records give the same pairs, and that
+    nobody can aim at who makes only some of the filters.
+    """
+    if not miss or levels.spec.similarity != "agreement":
+        return None
+    seed = hashlib.sha256()
+    for words in (a, b):
+        seed.update(np.ascontiguousarray(words).data)
+    return choose_subset(a, b, threshold, miss, seed=int.from_bytes(seed.digest()))
 
 
 def _expand(left: Ints, right: Ints, groups_a: Ints, groups_b: Ints) -> tuple[Ints, Ints]:

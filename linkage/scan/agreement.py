@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from linkage.errors import LinkageError
-from linkage.scan.backends import Backend, select
+from linkage.scan.backends import BACKENDS, Backend, select
 from linkage.scan.compiled import compiled
 from linkage.scan.inputs import both_sides, exact_fraction, silent
 from linkage.scan.kernels import Side, Words
@@ -96,6 +96,20 @@ def gather_bits(words: Words, positions: NDArray[np.int64]) -> Words:
     return out
 
 
+def check_miss(probability: float) -> None:
+    """Refuse what is no probability of missing a match.
+
+    Raises
+    ------
+    LinkageError
+        ``MISS_PROBABILITY_OUT_OF_RANGE``.
+    """
+    if not 0.0 <= probability < 1.0:
+        raise LinkageError(
+            "MISS_PROBABILITY_OUT_OF_RANGE", "A miss probability lies at 0 or above, and below 1."
+        )
+
+
 def choose_subset(
     a: Words,
     b: Words,
@@ -103,7 +117,7 @@ def choose_subset(
     miss_probability: float,
     *,
     seed: int = 0,
-    backend: str = "auto",
+    backend: str = "avx512",
 ) -> SubsetTest | None:
     """The cheapest subset of bits with the wanted bound, by a sample of pairs; None for a full count.
 
@@ -113,19 +127,17 @@ def choose_subset(
         In [0, 1): most that a match may be missed with; 0 asks for the exact scan.
     seed : int
         Of the draw. The bound holds as long as nobody who makes filters knows it beforehand.
+    backend : str
+        Whose costs are weighed, whether or not it can run here: machines of all kinds draw the same subset.
 
     Raises
     ------
     LinkageError
-        ``MISS_PROBABILITY_OUT_OF_RANGE``, ``THRESHOLD_OUT_OF_RANGE``, ``FILTER_SHAPE``, ``FILTER_WIDTH``,
-        ``BACKEND_UNAVAILABLE``.
+        ``MISS_PROBABILITY_OUT_OF_RANGE``, ``THRESHOLD_OUT_OF_RANGE``, ``FILTER_SHAPE``, ``FILTER_WIDTH``.
     """
-    exact, chosen = exact_fraction(threshold), select(backend)
+    exact, chosen = exact_fraction(threshold), BACKENDS[backend]
     left, right = both_sides(a, b)
-    if not 0.0 <= miss_probability < 1.0:
-        raise LinkageError(
-            "MISS_PROBABILITY_OUT_OF_RANGE", "A miss probability lies at 0 or above, and below 1."
-        )
+    check_miss(miss_probability)
     width, tile = 64 * left.shape[1], chosen.rows * chosen.columns
     if not miss_probability or not len(left) or not len(right):
         return None
