@@ -26,12 +26,17 @@ def start(
         list[str] | None,
         typer.Option(help="Organization whose encodings may be absent; repeat for several."),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Earlier run to go on from: only pairs with a new batch are compared."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--watch", help="Follow the run until it ends.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Freeze the accepted batches of an agreement and link them."""
+    asked = {"allow_missing": allow_missing or []} | ({"since": since} if since else {})
     with ServiceClient(url, api_key_file) as client:
-        run = client.post(f"/agreements/{agreement}/runs", {"allow_missing": allow_missing or []})
+        run = client.post(f"/agreements/{agreement}/runs", asked)
         if follow:
             run = _follow(client, run["id"])
     _show(run, as_json=as_json)
@@ -132,10 +137,13 @@ def _show(run: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(f"run {run['id']}: {state}")
         if run.get("error"):
             typer.echo(f"  {run['error']['code']}: {run['error']['detail']}")
+        if run.get("since"):
+            typer.echo(f"  goes on from {run['since']}")
         for pair in (run.get("quality") or {}).get("pairs", []):
             typer.echo(
                 f"  {' × '.join(pair['batches'])}: about {pair['matches']} matched, "
                 f"rate {pair['match_rate'] or 'too few to say'}"
+                f"{', taken over' if pair.get('taken_over') else ''}"
             )
     if run["state"] in {"FAILED", "CANCELLED"}:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ where the new batches' people compare differently, and the report says by how mu
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -20,11 +21,14 @@ import pyarrow.compute as pc
 from crypto.encoding.types import LinkSpec
 from linkage.comparison import FilterLevels
 from linkage.errors import LinkageError
-from linkage.plan import Plan
+from linkage.plan import ANY_KEY, Plan
 from linkage.records import Source
 from linkage.result import Borrowed, PairResult
 
 FORMAT = "cohortlink-learned/1"
+
+#: From so many standard deviations on, strangers of new sources compare otherwise than those of the past.
+DRIFTED = 0.25
 
 
 def digest(source: Source) -> str:
@@ -64,6 +68,11 @@ def learned(
     }
 
 
+def remembered(report: Mapping[str, Any], learned: Mapping[str, Any]) -> bytes:
+    """What `Past.read` needs beside the links; the same result gives the same bytes."""
+    return json.dumps({"pairs": report["pairs"], "learned": learned}, sort_keys=True).encode()
+
+
 class Past:
     """An earlier run to go on from.
 
@@ -84,6 +93,21 @@ class Past:
         if knowledge.get("format") != FORMAT or "pairs" not in report:
             raise LinkageError("PAST_INVALID", "This is not what a linkage run has learnt.")
         self._links, self._report, self._known = links, report, knowledge
+
+    @classmethod
+    def read(cls, links: pa.Table, data: bytes) -> Past:
+        """The run with these links that left this behind (`remembered`).
+
+        Raises
+        ------
+        LinkageError
+            ``PAST_INVALID``.
+        """
+        try:
+            document = json.loads(data)
+            return cls(links, {"pairs": document["pairs"]}, document["learned"])
+        except (ValueError, KeyError, TypeError):
+            raise LinkageError("PAST_INVALID", "This is not what a linkage run has learnt.") from None
 
     def check(self, about: Mapping[str, Any]) -> None:
         """Refuse to go on under other terms.
@@ -147,5 +171,14 @@ def drift(past: Plan, fresh: Plan) -> dict[str, float]:
     return {
         name: round((fresh.levels[name].chance - level.chance) / max(level.spread, 1e-6), 6)
         for name, level in past.levels.items()
-        if fresh.levels[name].spread > 0
+        if name != ANY_KEY and fresh.levels[name].spread > 0
     }
+
+
+def drifted(found: Mapping[str, float]) -> list[str]:
+    """Doubts about a run that went on by measures which do not fit its new sources."""
+    far = sorted(name for name, by in found.items() if abs(by) >= DRIFTED)
+    return [
+        f"new sources: strangers compare otherwise than in the earlier run, by {name}; link from scratch"
+        for name in far
+    ]

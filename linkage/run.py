@@ -104,7 +104,11 @@ class LinkResult:
 
     def past(self) -> Past:
         """This result as one to go on from."""
-        return Past(self.links, self.report, self.learned)
+        return Past.read(self.links, self.remembered())
+
+    def remembered(self) -> bytes:
+        """What is to be kept beside the links, for a later run to go on from this one."""
+        return increment.remembered(self.report, self.learned)
 
 
 def link(
@@ -143,7 +147,7 @@ def link(
         samples[i, j] = sample_pairs(ordered[i], ordered[j], spec, options.threads)
     plan = make_plan(list(samples.values()), spec)
     borrowed: Borrowed = {}
-    told: dict[str, object] = {}
+    told: dict[str, Any] = {}
     if past is not None:
         fresh, plan, borrowed = plan, past.plan(spec), past.borrowed()
         told = {
@@ -163,6 +167,8 @@ def link(
     made = _assemble(ordered, plan, {key: results[key] for key in sorted(results)})
     if past is not None:
         made.report["incremental"] = told
+        doubts = _doubts([results[key].report for key in sorted(results)])
+        made.report["doubts"] = [*doubts, *increment.drifted(told["drift"])]
     return replace(made, learned=increment.learned(plan, borrowed, ordered, about))
 
 

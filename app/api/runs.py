@@ -27,12 +27,18 @@ ENDED: Final = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
 class RunRequest(Body):
-    """What a run may do without."""
+    """What a run may do without, and which earlier one it goes on from."""
 
     allow_missing: list[Annotated[str, Field(max_length=64)]] = Field(
         default=[],
         max_length=200,
         description="Organizations that the agreement expects data of and that the run may do without.",
+    )
+    since: str | None = Field(
+        default=None,
+        max_length=64,
+        description="An earlier run that succeeded: links between batches that both runs read are taken "
+        "over, and only pairs with a new batch are compared.",
     )
 
 
@@ -40,8 +46,9 @@ class RunRequest(Body):
 def start(
     agreement: str, service: ServiceDep, caller: CallerDep, body: RunRequest | None = None
 ) -> dict[str, Any]:
-    """Freeze the accepted batches and queue a run over them (operator)."""
-    return run_linkage.start_run(service, caller, agreement, (body or RunRequest()).allow_missing)
+    """Freeze the accepted batches and queue a run over them, from scratch or going on (operator)."""
+    asked = body or RunRequest()
+    return run_linkage.start_run(service, caller, agreement, asked.allow_missing, asked.since)
 
 
 @router.get("/agreements/{agreement}/runs")

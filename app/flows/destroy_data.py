@@ -136,11 +136,14 @@ def _dataset(batch: Batch) -> dict[str, Any]:
 
 
 def _derivatives(run: Run) -> dict[str, Any]:
-    """The tables of pairs and of clusters that a run derived from the data sets."""
+    """The tables of pairs and of clusters that a run derived from the data sets, and what it learnt."""
+    report = run.report or {}
     return {
         "run": run.id,
         "clusters_sha256": run.links_sha256,
-        "pairs_sha256": (run.report or {})["links"]["sha256"],
+        "pairs_sha256": report["links"]["sha256"],
+        # Runs of before did not keep it.
+        **({"learned_sha256": report["learned"]["sha256"]} if "learned" in report else {}),
     }
 
 

@@ -1,9 +1,11 @@
 """The work of a run: the frozen encodings in, encrypted tables of persons and links out.
 
-1. The frozen encodings are read and checked against the digests at which they were accepted.
+1. The frozen encodings are read and checked against the digests at which they were accepted; where the run
+   goes on from an earlier one, that one's links and measures too (`past_run`).
 2. The engine links them, unit by unit (`run_units`): the scans of each pair of sources by ranges of rows,
    then model, score and assignment of that pair; larger pairs first, since the smaller ones lean on them.
-3. Persons are made of all links; both tables are written: the last unit.
+   Pairs of sources that the earlier run read as they are now are taken over, and are no units.
+3. Persons are made of all links; the tables are written, and what a later run needs to go on: the last unit.
 
 Nothing points to what is written here until `run_linkage.finish` does; so it can be done again at will. A
 worker that takes a run over reads the encodings anew and goes on at the first unit that is not done.
@@ -21,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.flows.link_options import thaw_options
+from app.flows.past_run import past_of, read_past
 from app.flows.presence import presence_of
 from app.flows.run_linkage import RunLostError, RunStoppedError, stop_code
 from app.flows.run_report import coarse_report
@@ -28,10 +31,12 @@ from app.flows.run_units import Step, Units, at_once
 from app.flows.service import Service
 from app.flows.sign_agreement import in_force
 from app.store import Plane, batches, run_ownership, runs
+from app.store.models import Run
 from crypto.encoding.types import LinkSpec
 from crypto.wire import ENCODINGS_NAME, read_encodings
 
 if TYPE_CHECKING:
+    from linkage.increment import Past
     from linkage.run import LinkResult, Progress, Source
     from linkage.units import Unit
 
@@ -52,8 +57,8 @@ def link_inputs(
     Returns
     -------
     dict
-        JSON-able: paths and digests of the stored tables (persons, links, what was encoded of each record),
-        and the coarse report.
+        JSON-able: paths and digests of what is stored (persons, links, what was encoded of each record, what
+        the engine learnt), and the coarse report.
 
     Raises
     ------
@@ -87,19 +92,22 @@ def link_inputs(
             )
         )
     watch.names = {each.batch_id: each.organization_id for each in inputs}
-    result = link(sources, spec, run.parameters, progress=watch, unit=Units(links, run_id, step))
+    past = _read_past(service, links, run)
+    result = link(sources, spec, run.parameters, progress=watch, unit=Units(links, run_id, step), past=past)
     watch("save", 0, 1)
 
     def save() -> dict[str, Any]:
         stored = {
-            name: _write_table(links, run_id, name, table)
-            for name, table in (
-                ("persons", result.persons),
-                ("links", result.links),
-                ("presence", presence_of(result.persons, sources, terms.profile())),
+            name: _write(links, run_id, name, data)
+            for name, data in (
+                ("persons", table_bytes(result.persons)),
+                ("links", table_bytes(result.links)),
+                ("presence", table_bytes(presence_of(result.persons, sources, terms.profile()))),
+                ("learned", result.remembered()),
             )
         }
-        return {**stored, "report": coarse_report(result.report, terms.min_cell)}
+        report = coarse_report(result.report, terms.min_cell, since=past_of(run))
+        return {**stored, "report": report}
 
     return step("save", save)
 
@@ -123,8 +131,23 @@ def table_bytes(table: pa.Table) -> bytes:
     return data
 
 
-def _write_table(links: Plane, run_id: str, name: str, table: pa.Table) -> dict[str, str]:
-    data = table_bytes(table)
+def _read_past(service: Service, links: Plane, run: Run) -> Past | None:
+    """The run to go on from, if there is one; RunStoppedError where it is gone, or not as it was frozen."""
+    since = run.parameters.get("since")
+    if since is None:
+        return None
+    with service.store.reading("run to go on from") as tx:
+        before = runs.find(tx, since["run"])
+        assert before is not None
+    try:
+        return read_past(links, before, since)
+    except ValueError:
+        raise RunStoppedError("PAST_ALTERED") from None
+    except KeyError:
+        raise RunStoppedError("PAST_BATCH_GONE") from None
+
+
+def _write(links: Plane, run_id: str, name: str, data: bytes) -> dict[str, str]:
     return {"path": links.write(run_id, name, [data]), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -135,10 +158,11 @@ def link(
     *,
     progress: Progress,
     unit: Unit | None = None,
+    past: Past | None = None,
 ) -> LinkResult:
     """`linkage.run.link` by the parameters of a run, on the Dask cluster that the environment names, if any.
 
-    The engine is loaded when it is called. Without ``unit`` it links in one go.
+    The engine is loaded when it is called. Without ``unit`` it links in one go; with ``past`` it goes on.
 
     Raises
     ------
@@ -149,7 +173,7 @@ def link(
     from linkage.distributed import Cluster
 
     options = thaw_options(parameters, Cluster.from_environment(os.environ))
-    return run.link(sources, spec, options=options, progress=progress, unit=unit or units.at_once)
+    return run.link(sources, spec, options=options, progress=progress, unit=unit or units.at_once, past=past)
 
 
 class _Watch:

@@ -27,6 +27,7 @@ from app.outcomes.indicators import INDICATORS
 from app.store import Tx, agreements, batches, log, releases, runs
 from app.store.models import BatchState, LedgerEntry, Run, RunState
 from crypto.canonical import digest_of
+from crypto.encoding.types import LinkSpec
 from crypto.log.entry import Entry
 from crypto.wire import read_encodings
 from linkage.run import LinkResult, Progress, Source, silent
@@ -40,7 +41,8 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
 
     1. The run has succeeded, and each of its inputs is here at the digest at which it was frozen.
     2. Link again, under the terms of the agreement's version then and by the parameters that the log has of
-       the run; compare persons and links.
+       the run; compare persons and links. Of a run that went on from an earlier one, that one is repeated
+       first, from its own inputs, and so on back to one that was linked from scratch.
     3. Tabulate and protect again each question that the ledger charged from this run, out of the new persons
        and by the basis that the log has of the charge, whatever the defaults are today;
        compare the cubes, and every granted answer with its cube.
@@ -65,20 +67,20 @@ def replay_run(service: Service, run_id: str, *, progress: Progress = silent) ->
             raise NotFoundError("RUN_UNKNOWN", "There is no such run.")
         if run.state != RunState.SUCCEEDED or run.report is None:
             raise ConflictError("RUN_NOT_FINISHED", "Only a run that succeeded can be repeated.")
-        terms = _terms_then(tx, run, run.agreement_version)
-        parameters = _logged_parameters(tx, run)
         charged = [
             entry for entry in releases.ledger_of_agreement(tx, run.agreement_id) if entry.run_id == run_id
         ]
-    result, presence = _link_again(service, run, terms, parameters, progress)
+    result, presence, earlier = _link_again(service, run, progress)
     checks = [
         _check("persons", run.links_sha256, hashlib.sha256(table_bytes(result.persons)).hexdigest()),
         _check("links", run.report["links"]["sha256"], hashlib.sha256(table_bytes(result.links)).hexdigest()),
     ]
-    # Runs of before did not keep what was encoded of each record, and tell no coverage.
-    if "presence" in run.report:
-        again = hashlib.sha256(table_bytes(presence)).hexdigest()
-        checks.append(_check("presence", run.report["presence"]["sha256"], again))
+    # Runs of before did not keep what was encoded of each record, and tell no coverage; nor what was learnt.
+    kept = (("presence", table_bytes(presence)), ("learned", result.remembered()))
+    for name, data in kept:
+        if name in run.report:
+            checks.append(_check(name, run.report[name]["sha256"], hashlib.sha256(data).hexdigest()))
+    checks += earlier
     cubes = []
     # The stored persons are those of the new run by now, or it is known already that they are not.
     for entry in charged:
@@ -164,10 +166,32 @@ def _logged_parameters(tx: Tx, run: Run) -> Mapping[str, Any]:
 
 
 def _link_again(
-    service: Service, run: Run, terms: Terms, parameters: Mapping[str, Any], progress: Progress
-) -> tuple[LinkResult, pa.Table]:
-    """The result, and what was encoded of each record."""
+    service: Service, run: Run, progress: Progress
+) -> tuple[LinkResult, pa.Table, list[dict[str, Any]]]:
+    """The result, what was encoded of each record, and how the runs came out that it went on from."""
+    with service.store.reading("run to link again") as tx:
+        terms, parameters = _terms_then(tx, run, run.agreement_version), _logged_parameters(tx, run)
+        since = parameters.get("since")
+        before = runs.find(tx, since["run"]) if since else None
+    past, checks = None, list[dict[str, Any]]()
+    if since and before is not None:
+        found, _, checks = _link_again(service, before, progress)
+        again = hashlib.sha256(table_bytes(found.links)).hexdigest()
+        known = hashlib.sha256(found.remembered()).hexdigest()
+        checks = [
+            _check(f"links of {before.id}", since["links_sha256"], again),
+            _check(f"learned of {before.id}", since["learned_sha256"], known),
+            *checks,
+        ]
+        past = found.past()
     spec = terms.profile().link_spec()
+    sources = _sources_again(service, run, spec)
+    result = link(sources, spec, parameters, progress=progress, past=past)
+    return result, presence_of(result.persons, sources, terms.profile()), checks
+
+
+def _sources_again(service: Service, run: Run, spec: LinkSpec) -> list[Source]:
+    """The inputs of a run, as they were frozen."""
     encodings = service.plane("encodings")
     sources = []
     with service.store.reading("inputs of run") as tx:
@@ -184,8 +208,7 @@ def _link_again(
                     organization=each.organization_id,
                 )
             )
-    result = link(sources, spec, parameters, progress=progress)
-    return result, presence_of(result.persons, sources, terms.profile())
+    return sources
 
 
 def _check(what: str, recorded: str | None, found: str) -> dict[str, Any]:

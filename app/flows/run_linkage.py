@@ -24,12 +24,12 @@ from typing import Any, Final
 
 from app.auth import Caller, Role
 from app.errors import ConflictError, RefusedError, ServiceError
-from app.flows import link_options, seal_log
+from app.flows import link_options, past_run, seal_log
 from app.flows.agreement_terms import Terms
 from app.flows.run_report import logged_report
 from app.flows.service import Service
 from app.flows.show_runs import MAX_ATTEMPTS, run_document, unknown_run
-from app.flows.sign_agreement import in_force
+from app.flows.sign_agreement import Standing, in_force
 from app.store import Tx, agreements, batches, runs
 from app.store.models import Batch, BatchState, Run, RunInput, RunState
 
@@ -70,7 +70,11 @@ def code_of(error: BaseException) -> str:
 
 
 def start_run(
-    service: Service, caller: Caller, agreement_id: str, allow_missing: Sequence[str] = ()
+    service: Service,
+    caller: Caller,
+    agreement_id: str,
+    allow_missing: Sequence[str] = (),
+    since: str | None = None,
 ) -> dict[str, Any]:
     """Freeze what is accepted and queue a run over it.
 
@@ -78,12 +82,15 @@ def start_run(
     ----------
     allow_missing : sequence of str
         Organizations that the agreement expects data of and that the run may do without.
+    since : str, optional
+        An earlier run to go on from: of two batches that both runs read, its links are taken over.
 
     Raises
     ------
     NotFoundError, ForbiddenError
     ConflictError
-        Codes of `in_force`; ``DATASET_MISSING``, naming the organizations; ``RUN_QUEUE_FULL``.
+        Codes of `in_force`; ``DATASET_MISSING``, naming the organizations; ``RUN_QUEUE_FULL``; codes of
+        `past_run.freeze_past`.
     RefusedError
         ``ALLOWANCE_UNKNOWN`` for an organization of which nothing is expected; ``TOO_FEW_BATCHES``.
     """
@@ -95,6 +102,9 @@ def start_run(
         _require_complete(found.terms, accepted, allow_missing)
         if len(runs.of_agreement(tx, agreement_id, [RunState.QUEUED])) >= MAX_QUEUED:
             raise ConflictError("RUN_QUEUE_FULL", f"{MAX_QUEUED} runs of this agreement are waiting already.")
+        parameters = _parameters(found, allow_missing)
+        if since is not None:
+            parameters["since"] = past_run.freeze_past(tx, since, agreement_id, parameters, accepted)
         run = runs.add(
             tx,
             f"run-{secrets.token_hex(12)}",
@@ -102,15 +112,31 @@ def start_run(
             found.agreement.version,
             caller.organization,
             accepted,
-            {
-                "profile": found.version.profile_hash,
-                "allow_missing": sorted(set(allow_missing)),
-                "software": SOFTWARE,
-                "options": dict(link_options.DEFAULTS),
-            },
+            parameters,
             now,
         )
         return run_document(run)
+
+
+def offered_pasts(service: Service, caller: Caller, agreement_id: str) -> list[dict[str, Any]]:
+    """Earlier runs that a run started now could go on from, see `past_run.offer_pasts`."""
+    caller.require(Role.OPERATOR)
+    with service.store.reading("runs to go on from") as tx:
+        try:
+            found = in_force(tx, agreement_id, service.now(), lock=False)
+        except ServiceError:
+            return []
+        accepted = batches.of_agreement(tx, agreement_id, [BatchState.ACCEPTED])
+        return past_run.offer_pasts(tx, agreement_id, _parameters(found, ()), accepted)
+
+
+def _parameters(found: Standing, allow_missing: Sequence[str]) -> dict[str, Any]:
+    return {
+        "profile": found.version.profile_hash,
+        "allow_missing": sorted(set(allow_missing)),
+        "software": SOFTWARE,
+        "options": dict(link_options.DEFAULTS),
+    }
 
 
 def _require_complete(terms: Terms, accepted: Sequence[Batch], allowed: Sequence[str]) -> None:
@@ -205,7 +231,9 @@ def stop_code(service: Service, tx: Tx, run: Run) -> str | None:
     if found.agreement.version != run.agreement_version:
         return "AGREEMENT_CHANGED"
     accepted = {batch.id for batch in batches.of_agreement(tx, run.agreement_id, [BatchState.ACCEPTED])}
-    return None if {each.batch_id for each in runs.inputs(tx, run.id)} <= accepted else "BATCH_WITHDRAWN"
+    if not {each.batch_id for each in runs.inputs(tx, run.id)} <= accepted:
+        return "BATCH_WITHDRAWN"
+    return "PAST_BATCH_GONE" if past_run.past_of(run) and past_run.is_gone(tx, run) else None
 
 
 # ------------------------------------------------------------------ 4. the end, once
@@ -231,7 +259,7 @@ def finish(service: Service, run_id: str, owner: str, produced: Mapping[str, Any
             _move(run, RunState.SUCCEEDED)
             run.links_path = produced["persons"]["path"]
             run.links_sha256 = produced["persons"]["sha256"]
-            tables = {name: produced[name] for name in ("links", "presence")}
+            tables = {name: produced[name] for name in ("links", "presence", "learned")}
             run.report = {"quality": produced["report"], **tables}
             run.finished_at, run.stage, run.done, run.total = now, "done", 1, 1
             body = {
@@ -240,6 +268,7 @@ def finish(service: Service, run_id: str, owner: str, produced: Mapping[str, Any
                 "persons_sha256": produced["persons"]["sha256"],
                 "links_sha256": produced["links"]["sha256"],
                 "presence_sha256": produced["presence"]["sha256"],
+                "learned_sha256": produced["learned"]["sha256"],
                 "quality": logged_report(produced["report"]),
             }
             entry = seal_log.append(tx, "run.finished", run.agreement_id, seal_log.SERVICE, body, now)

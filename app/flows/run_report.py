@@ -43,7 +43,7 @@ def small(value: float) -> str:
     return f"{value:.1e}"
 
 
-def coarse_report(report: Mapping[str, Any], min_cell: int) -> dict[str, Any]:
+def coarse_report(report: Mapping[str, Any], min_cell: int, since: str | None = None) -> dict[str, Any]:
     """The linker's report as it may be stored, shown and logged.
 
     Parameters
@@ -52,8 +52,12 @@ def coarse_report(report: Mapping[str, Any], min_cell: int) -> dict[str, Any]:
         `linkage.run.LinkResult.report`.
     min_cell : int
         The agreement's effective minimum cell, in persons.
+    since : str, optional
+        The run that it went on from.
     """
     organizations = {source["name"]: source["organization"] for source in report["sources"]}
+    told = report.get("incremental")
+    taken_over = [tuple(pair) for pair in told["reused"]] if told else []
     return {
         "counts_rounded_down_to": min_cell,
         "sources": [
@@ -66,9 +70,31 @@ def coarse_report(report: Mapping[str, Any], min_cell: int) -> dict[str, Any]:
         ],
         "persons": coarse(report["persons"], min_cell),
         "links": coarse(report["links"], min_cell),
-        "pairs": [_pair(pair, organizations, min_cell) for pair in report["pairs"]],
+        "pairs": [
+            _pair(pair, organizations, min_cell)
+            | ({"taken_over": tuple(pair["sources"]) in taken_over} if told else {})
+            for pair in report["pairs"]
+        ],
+        **({"incremental": _incremental(report, since, min_cell)} if told else {}),
         # The engine's own sentences, out of a fixed list: they name batches and filters, and hold no figure.
         "doubts": list(report["doubts"]),
+    }
+
+
+def _incremental(report: Mapping[str, Any], since: str | None, k: int) -> dict[str, Any]:
+    """What was taken over, and by how much strangers of the new sources compare differently.
+
+    Which pairs they are is said of each pair. Of new sources with fewer records than the minimum cell the
+    drift is not said: it would be nearly a figure about single persons.
+    """
+    told = report["incremental"]
+    old = {name for pair in told["reused"] for name in pair}
+    new = sum(source["records"] for source in report["sources"] if source["name"] not in old)
+    return {
+        "since": since,
+        "taken_over": len(told["reused"]),
+        "compared": len(told["computed"]),
+        "drift": {name: decimal(by) for name, by in told["drift"].items()} if coarse(new, k) else {},
     }
 
 

@@ -17,6 +17,11 @@ from app.store.models import Run, RunState
 MAX_ATTEMPTS: Final = 5
 
 _FAILURES: Final[Mapping[str, str]] = {
+    "AGREEMENT_EXPIRED": "The agreement expired before the run had ended; nothing is kept.",
+    "AGREEMENT_NOT_ACTIVE": "The agreement went out of force before the run had ended; nothing is kept.",
+    "AGREEMENT_REVOKED": "A data owner revoked the agreement before the run had ended; nothing is kept.",
+    "AGREEMENT_SUSPENDED": "The agreement was suspended before the run had ended; nothing is kept. "
+    "Start a new one when the suspension is lifted.",
     "CANCELLED": "The run was cancelled before anything of it was kept.",
     "BATCH_WITHDRAWN": "A batch that the run reads was withdrawn or replaced; start a new run.",
     "CLUSTER_CREDENTIALS": "A Dask cluster is named without its certificates; see docs/operations.md.",
@@ -25,6 +30,10 @@ _FAILURES: Final[Mapping[str, str]] = {
     "CLUSTER_UNREACHABLE": "The Dask cluster did not answer, or refused our certificate.",
     "INPUT_ALTERED": "Stored encodings do not have the digest that was accepted.",
     "INPUT_DESTROYED": "The key of a batch that the run reads was destroyed.",
+    "PAST_ALTERED": "What is stored of the earlier run does not have the digest that was frozen.",
+    "PAST_BATCH_GONE": "A batch that the earlier run rests on was withdrawn or destroyed; link from scratch.",
+    "PAST_DIFFERS": "With the new batches other filters are compared than in the earlier run; from scratch.",
+    "PAST_INVALID": "What the earlier run left behind cannot be gone on from; link from scratch.",
     "WORKER_LOST": f"{MAX_ATTEMPTS} workers died over this run; look at their memory and their logs.",
 }
 
@@ -86,6 +95,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "started_at": rfc3339(run.started_at) if run.started_at else None,
         "finished_at": rfc3339(run.finished_at) if run.finished_at else None,
         "cancel_requested": run.cancel_requested_at is not None,
+        "since": (run.parameters.get("since") or {}).get("run"),
         "persons_sha256": run.links_sha256,
         "log_index": run.log_index,
         "error": None,

@@ -18,7 +18,7 @@ from app.store.keystore import PLANES
 from app.store.models import BatchState, RunState
 
 #: What a run's steps write; whatever else may lie beside it is not this module's to judge.
-_OF_RUNS: Final = ("persons-", "links-", "presence-", run_units.PREFIX)
+_OF_RUNS: Final = ("persons-", "links-", "presence-", "learned-", run_units.PREFIX)
 #: What is written of a cube until it is charged: noise as soon as none is being made out of the run.
 _OF_CUBES: Final = "cube-"
 
@@ -67,7 +67,7 @@ def _unnamed(tx: Tx, owner: str, paths: Sequence[str]) -> list[str] | None:
         return None
     if run.state in (RunState.QUEUED, RunState.RUNNING):
         return []
-    tables = [(run.report or {}).get(name, {}).get("path") for name in ("links", "presence")]
+    tables = [(run.report or {}).get(name, {}).get("path") for name in ("links", "presence", "learned")]
     named = {run.links_path, *tables} if run.links_path else set()
     ours = _OF_RUNS if cubes.open_of_run(tx, owner) else (*_OF_RUNS, _OF_CUBES)
     own = [path for path in paths if path.rsplit("/", 1)[-1].startswith(ours)]

@@ -112,6 +112,12 @@ def _batch_accepted(actor: str, body: Mapping[str, Any]) -> Told:
     return Told(f"{actor} submitted batch {body['batch']}: {rows}")
 
 
+def _run_started(actor: str, body: Mapping[str, Any]) -> Told:
+    since = body["parameters"].get("since")
+    over = f"Run {body['run']} began over {_many(len(body['inputs']), 'batch', 'batches')}"
+    return Told(over + (f", going on from {since['run']}" if since else ""))
+
+
 def _run_finished(actor: str, body: Mapping[str, Any]) -> Told:
     doubts = len(body["quality"].get("doubts") or [])
     return Told(f"Run {body['run']} finished" + (f", with {_many(doubts, 'doubt')}" if doubts else ""))
@@ -155,9 +161,7 @@ _SENTENCES: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Told]]] = {
     "batch.rejected": _simple("A batch of {actor} was refused: {code}", "bad"),
     "batch.withdrawn": _simple("{actor} withdrew batch {batch}"),
     "batch.superseded": _simple("Batch {batch} of {actor} was replaced by {by}"),
-    "run.started": lambda actor, body: Told(
-        f"Run {body['run']} began over {_many(len(body['inputs']), 'batch', 'batches')}"
-    ),
+    "run.started": _run_started,
     "run.finished": _run_finished,
     "run.failed": _simple("Run {run} failed: {code}", "bad"),
     "run.cancelled": _simple("Run {run} was cancelled"),

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import ServiceDep
-from app.flows import hold_agreement, queries, run_views, show_batches, show_runs
+from app.flows import hold_agreement, queries, run_linkage, run_views, show_batches, show_runs
 from app.flows.seal_log import newest_checkpoint
 from app.flows.service import Service
 from app.flows.sessions import Session
@@ -87,6 +87,7 @@ def agreement_page(
         expected=expected,
         missing=[name for name in expected if name not in here],
         runs=list(reversed(show_runs.list_runs(service, session.caller, agreement))),
+        pasts=run_linkage.offered_pasts(service, session.caller, agreement),
         held=any(hold["organization"] == session.caller.organization for hold in found["suspended_by"]),
     )
 

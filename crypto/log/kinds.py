@@ -73,10 +73,17 @@ def _fields(**shape: Check) -> Check:
 
 
 def _parameters(value: Any) -> bool:
-    return type(value) is dict and _hex(value.get("profile")) and _text(value.get("software"))
+    """What a run was asked for with; ``since`` stands in it only if it goes on from an earlier run."""
+    return (
+        type(value) is dict
+        and _hex(value.get("profile"))
+        and _text(value.get("software"))
+        and ("since" not in value or _SINCE(value["since"]))
+    )
 
 
 _FILE = _fields(name=_text, sha256=_hex, rows=_count)
+_SINCE = _fields(run=_text, links_sha256=_hex, learned_sha256=_hex)
 _INPUT = _fields(batch=_text, organization=_text, manifest_sha256=_hex)
 _ASKED = _fields(indicator=_or_none(_text), cohort=_or_none(_text), by=_list_of(_text))
 
@@ -212,7 +219,7 @@ KINDS: Final[Mapping[str, Mapping[str, Check]]] = {
 
 #: Kind → fields that a body may have besides; entries from before they existed lack them.
 OPTIONAL: Final[Mapping[str, Mapping[str, Check]]] = {
-    "run.finished": {"presence_sha256": _hex},
+    "run.finished": {"presence_sha256": _hex, "learned_sha256": _hex},
     "ledger.charged": {
         "basis": _object,
         "vintage": _positive,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from crypto.canonical import canonical_json
 from crypto.errors import LogError
+from crypto.log import run_rules
 from crypto.log.entry import Entry
 from crypto.log.keychain import Change
 from crypto.log.kinds import check_body
@@ -25,7 +26,8 @@ RULES: Final[Mapping[str, str]] = {
     "organizations": "who acts is registered, and signs with a key that is registered and not revoked",
     "agreements": "versions follow one another; owners approve and revoke the version that stands",
     "batches": "batches are accepted from data owners under an agreement in force, with its profile",
-    "runs": "every run has an agreement in force, and every batch in it was submitted and not withdrawn",
+    "runs": "every run has an agreement in force, every batch in it was submitted and not withdrawn, and "
+    "what it took over an earlier run of such batches has left",
     "releases": "every release has a finished run, an agreement in force, and a recipient who asked",
     "ledger": "every question is charged once, the sums add up, and answers come from what was charged",
     "keys": "the log's key changes only by a statement that the key before it signed",
@@ -232,6 +234,8 @@ class Rules:
             return
         if found.batches.pop(body["batch"], None) != (entry.actor, body["manifest_sha256"]):
             self._break("batches", entry, f"batch {body['batch']} was not {entry.actor}'s to take back")
+        if entry.kind == "batch.withdrawn":
+            found.withdrawn.add(body["batch"])
 
     # -------------------------------------------------------------- runs
 
@@ -248,31 +252,17 @@ class Rules:
         found = self._in_force("runs", entry)
         if found is None:
             return
-        if body["run"] in found.started:
-            self._break("runs", entry, "a run is started twice")
-        made_for = (body["agreement_version"], body["parameters"]["profile"])
-        if made_for != (found.version, found.terms["profile"]):
-            self._break("runs", entry, "made for another version or profile than the one that stands")
-        self._inputs(entry, body, found)
-        found.started[body["run"]] = body["inputs"]
-
-    def _inputs(self, entry: Entry, body: Mapping[str, Any], found: Standing) -> None:
-        for each in body["inputs"]:
-            if found.batches.get(each["batch"]) != (each["organization"], each["manifest_sha256"]):
-                self._break("runs", entry, f"batch {each['batch']} was not submitted so, or was withdrawn")
+        for why in run_rules.started(found, body):
+            self._break("runs", entry, why)
+        found.started[body["run"]] = body
 
     def _run_finished(self, entry: Entry, body: Mapping[str, Any]) -> None:
         found = self._in_force("runs", entry)
         if found is None:
             return
-        if found.started.get(body["run"]) != body["inputs"]:
-            self._break("runs", entry, "it was not started, or with other inputs")
-        if body["run"] in found.finished:
-            self._break("runs", entry, "a run is finished twice")
-        if body["agreement_version"] != found.version:
-            self._break("runs", entry, "made for another version than the one that stands")
-        self._inputs(entry, body, found)
-        found.finished.add(body["run"])
+        for why in run_rules.finished(found, body):
+            self._break("runs", entry, why)
+        found.finished[body["run"]] = body
 
     def _run_ended(self, entry: Entry, body: Mapping[str, Any]) -> None:
         found = self._standing("runs", entry)

@@ -20,8 +20,9 @@ class Standing:
     due_by: str | None = None
     destroyed: bool = False
     batches: dict[str, tuple[str, str]] = field(default_factory=dict)  # id → organization, manifest
-    started: dict[str, Any] = field(default_factory=dict)  # run → inputs
-    finished: set[str] = field(default_factory=set)
+    withdrawn: set[str] = field(default_factory=set)  # batches
+    started: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # run → body
+    finished: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # run → body
     requested: dict[str, str] = field(default_factory=dict)  # release → who
     granted: dict[str, bytes] = field(default_factory=dict)  # release → question
     said: dict[tuple[str, bytes], set[str]] = field(default_factory=dict)  # what, of a question → by whom

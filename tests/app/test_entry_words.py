@@ -23,6 +23,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "question": QUESTION | {"where": {"county": "39061"}},
         "cells": {"withheld": 2, "published": 7},
     },
+    "run.started": {"run": "run-2", "inputs": [{}, {}], "parameters": {"since": {"run": "run-1"}}},
     "run.finished": {"run": "run-1", "quality": {"doubts": ["one"]}},
     "log.read": {"credential": "cred_1", "role": "auditor", "start": 0},
 }
@@ -63,6 +64,7 @@ def test_every_kind_has_a_group_in_the_filters_and_a_sentence_of_its_own() -> No
             GRANTED,
             "/auditor/releases/rel-1",
         ),
+        ("run.started", "Run run-2 began over 2 batches, going on from run-1", "/auditor/runs/run-2"),
         ("run.finished", "Run run-1 finished, with 1 doubt", "/auditor/runs/run-1"),
         ("log.read", "somebody read the log as auditor", "/auditor/agreements/region"),
     ],

@@ -255,7 +255,8 @@ class Region(World):
 
         persons = stored("persons", table)
         presence = stored("presence", pa.table(flags))
-        produced = {"persons": persons, "links": persons, "presence": presence, "report": REPORT}
+        produced = dict.fromkeys(("persons", "links", "learned"), persons)
+        produced |= {"presence": presence, "report": REPORT}
         run_linkage.finish(self.service, run, owner, produced)
         return run
 

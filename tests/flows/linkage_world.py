@@ -91,12 +91,14 @@ class World:
         signature = self.signers[organization].sign("agreement-revocation", document)
         sign_agreement.revoke(self.service, self.callers[organization], AGREEMENT, document, signature)
 
-    def submit(self, organization: str) -> str:
-        """Submit an agency's package through the flows; returns the batch's id."""
+    def submit(self, organization: str, supersedes: str | None = None) -> str:
+        """Submit an agency's package through the flows, also in the place of another; the batch's id."""
         folder, caller = self.packages.folders[organization], self.callers[organization]
         document = read_manifest(folder).to_document()
+        if supersedes is not None:
+            document["software"] = "cohortlink-agency/0.0.1"  # the same manifest is the same batch
         signature = self.signers[organization].sign("batch-manifest", document)
-        batch, _ = submit_batch.begin(self.service, caller, AGREEMENT, document, signature)
+        batch, _ = submit_batch.begin(self.service, caller, AGREEMENT, document, signature, supersedes)
         for file in batch["files"]:
             data = (folder / file["name"]).read_bytes()
             for number in range(file["parts"]):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.errors import ServiceError
-from app.flows import link_inputs, run_linkage, show_runs, submit_batch
+from app.flows import hold_agreement, link_inputs, run_linkage, show_runs, submit_batch
 from app.flows.run_linkage import RunLostError, RunStoppedError
 from app.flows.run_report import coarse, rate
 from app.flows.service import Service, open_service
@@ -147,6 +147,21 @@ def test_revocation_when_linking_is_done_but_not_saved_stops_the_run(sqlite_regi
     (entry,) = entries(region, "run.failed")
     assert entry.body["code"] == "AGREEMENT_REVOKED"
     assert entries(region, "run.finished") == []
+
+
+def test_suspension_when_the_run_is_under_way_stops_it_and_the_run_says_what_to_do(
+    sqlite_region: World,
+) -> None:
+    region = sqlite_region
+    run_id = start(region)
+    owner = begin(region, run_id)
+    hold_agreement.suspend(region.service, region.operator, AGREEMENT)
+    with pytest.raises(RunStoppedError) as stopped:
+        link(region, run_id, owner)
+    run_linkage.fail(region.service, run_id, owner, stopped.value.code)
+    error = show(region, run_id)["error"]
+    assert error["code"] == "AGREEMENT_SUSPENDED"
+    assert "when the suspension is lifted" in error["detail"]
 
 
 def test_withdrawal_of_a_batch_when_the_run_is_under_way_stops_it(region: World) -> None:

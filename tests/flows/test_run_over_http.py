@@ -21,6 +21,7 @@ from app.flows import link_inputs, run_linkage
 from app.flows.service import open_service
 from app.main import create_app
 from app.settings import Settings
+from app.store import runs
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, World, populate
 
 
@@ -130,6 +131,19 @@ def test_run_when_watched_over_events_ends_with_its_last_state_and_release_is_an
     assert as_csv.headers["content-type"].startswith("text/csv")
     assert "pathway,label,status,n,found,rate" in as_csv.text
     assert "persons" in command(url, key_files["partnership"], "release", "show", release["id"]).output
+
+
+def test_start_from_a_run_that_is_unknown_or_has_nothing_new_is_refused_and_says_why(
+    region: World, url: str, key_files: dict[str, Path]
+) -> None:
+    start = ("run", "start", AGREEMENT, "--since")
+    refused = command(url, key_files["operator"], *start, "run-0")
+    assert refused.exit_code == 1 and "RUN_UNKNOWN" in str(refused.exception)
+    with region.service.store.reading() as tx:
+        before = runs.latest_succeeded(tx, AGREEMENT)
+    assert before is not None
+    refused = command(url, key_files["operator"], *start, before.id)
+    assert refused.exit_code == 1 and "PAST_NOTHING_NEW" in str(refused.exception)
 
 
 def test_events_when_the_run_is_unknown_or_the_caller_may_not_are_a_problem_document(

@@ -216,7 +216,7 @@ def test_results_of_units_are_kept_while_a_run_is_open_and_removed_when_it_has_e
     late = service.plane("links").write(run_id, "unit", [b"of a worker that slept"])
     clear_units(service, run_id)
     assert late not in service.store.blobs.list("links")
-    assert len(service.store.blobs.list(f"links/{run_id}")) == 3  # links, persons, presence
+    assert len(service.store.blobs.list(f"links/{run_id}")) == 4  # links, persons, presence, learned
 
 
 def test_results_of_units_are_destroyed_with_their_run(sqlite_world: World) -> None:
