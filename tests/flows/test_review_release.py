@@ -48,6 +48,24 @@ def test_owners_see_a_release_in_review_and_recipients_after_it(sqlite_world: Wo
     assert (answer.status_code, answer.json()["code"]) == (409, "NOT_IN_REVIEW")
 
 
+def test_digest_of_a_table_is_told_to_recipients_with_the_table_and_not_before(
+    sqlite_world: World, clock: Clock
+) -> None:
+    world = sqlite_world
+    world.agree(review_days=7)
+    grant(world, "rel-1")
+
+    def told(member: Any) -> list[str | None]:
+        listed = member.get(f"/agreements/{ID}/releases").json()["releases"]
+        return [each["table_sha256"] for each in (member.get("/releases/rel-1").json(), *listed)]
+
+    # Whoever guesses the counts of a small table knows by its digest whether she is right.
+    assert told(world.partnership) == [None, None]
+    assert told(world.education)[0] == digest_of(TABLE)
+    clock.advance(days=7)
+    assert told(world.partnership) == [digest_of(TABLE)] * 2
+
+
 def test_an_objection_hides_every_answer_to_the_question_for_good(world: World, clock: Clock) -> None:
     world.agree(review_days=7)
     grant(world, "rel-1")
