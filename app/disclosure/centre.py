@@ -12,7 +12,9 @@ A goal that keeps missing is probably out of reach, and what it misses by names 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg as dense
@@ -40,6 +42,10 @@ _RELAX = 1.6
 _PER_UNIT = 60_000
 #: Rows that others imply make the normal equations singular; so much is added to each unit diagonal.
 _REGULAR = 1e-11
+#: What such a row leaves on the diagonal of a factor is below this,
+_IMPLIED = 1e-3
+#: and by so much its multiplier becomes none.
+_NEVER = 1e9
 
 
 class Metric:
@@ -75,6 +81,18 @@ class Metric:
             self._across.append(across)
         self._last = _factor(joint)
 
+    def short(self) -> Metric:
+        """Return the same in numbers of half the length: for rounds whose outcome is corrected after."""
+        made = copy(self)
+        made.scale, made._norm = self.scale.astype(np.float32), self._norm.astype(np.float32)
+        made._matrix, made._transposed = (
+            each.astype(np.float32) for each in (self._matrix, self._transposed)
+        )
+        made._factors = [_shorten(factor) for factor in self._factors]
+        made._across = [across.astype(np.float32, order="F") for across in self._across]
+        made._last = _shorten(self._last)
+        return made
+
     def solve(self, right: Floats) -> Floats:
         """Solve the normal equations for one right side or several columns of them."""
         norm = self._norm if right.ndim == 1 else self._norm[:, None]
@@ -88,7 +106,7 @@ class Metric:
         right[self._border] = last
         for rows, factor, across, part in zip(self._sides, self._factors, self._across, parts, strict=True):
             right[rows] = _backward(factor, part - across @ last)
-        return np.asarray(right / norm, np.float64)
+        return np.asarray(right / norm)
 
     def steepest(self, goal: Floats) -> Floats:
         """Directions that raise the sums in the columns of ``goal``, shape (n_columns, n_goals)."""
@@ -100,7 +118,7 @@ class Metric:
 
     def back(self, held: Floats) -> Floats:
         """Change of the columns for multipliers of the rows."""
-        change = np.asarray(self._transposed @ held, np.float64)
+        change = np.asarray(self._transposed @ held)
         change *= self.scale[:, None]
         return change
 
@@ -135,6 +153,14 @@ def _factor(normal: Floats) -> Floats:
     return np.asarray(factor, np.float64)
 
 
+def _shorten(factor: Floats) -> NDArray[Any]:
+    """A factor in numbers of half the length, in which rows that others imply count for nothing."""
+    short = factor.astype(np.float32, order="F")
+    at = np.arange(len(short))
+    short[at, at] = np.where(short[at, at] < _IMPLIED, _NEVER, short[at, at])
+    return short
+
+
 def numbers_of(matrix: sp.csr_matrix, side: Ints) -> int:
     """How many numbers a factorisation holds."""
     sides, border = _sides(matrix, side)
@@ -142,19 +168,25 @@ def numbers_of(matrix: sp.csr_matrix, side: Ints) -> int:
 
 
 def _forward(factor: Floats, right: Floats) -> Floats:
-    return np.asarray(dense.solve_triangular(factor, right, lower=True, check_finite=False), np.float64)
+    return np.asarray(dense.solve_triangular(factor, right, lower=True, check_finite=False))
 
 
 def _backward(factor: Floats, right: Floats) -> Floats:
-    return np.asarray(
-        dense.solve_triangular(factor, right, lower=True, trans=1, check_finite=False), np.float64
-    )
+    return np.asarray(dense.solve_triangular(factor, right, lower=True, trans=1, check_finite=False))
 
 
-def work_of(rows: int, columns: int, nonzeros: int, goals: int) -> int:
-    """Units of work of a factorisation and of so many solutions with it."""
-    normal = rows**3 // 3 + nonzeros**2 // max(columns, 1)
-    return int((normal + goals * (2 * rows * rows + 6 * nonzeros + 10 * columns)) // _PER_UNIT) + 1
+def centre_work(matrix: sp.csr_matrix, side: Ints) -> int:
+    """Units of work of a factorisation and a solution with it."""
+    sides, border = _sides(matrix, side)
+    joined = sum(len(rows) ** 2 * (len(rows) // 3 + len(border)) for rows in sides)
+    last = len(border) ** 2 * (len(border) // 3 + sum(map(len, sides)))
+    return int((joined + last + matrix.nnz**2 // max(matrix.shape[1], 1)) // _PER_UNIT) + 1
+
+
+def aims_work(matrix: sp.csr_matrix, side: Ints, solutions: int) -> int:
+    """Units of work of so many solutions."""
+    each = 2 * numbers_of(matrix, side) + 6 * matrix.nnz + 10 * matrix.shape[1]
+    return int(solutions * each // _PER_UNIT) + 1
 
 
 def find_centre(

@@ -25,7 +25,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from app.disclosure.blocks import block
-from app.disclosure.centre import STEPS, Range, find_centre, numbers_of, work_of
+from app.disclosure.centre import STEPS, Range, aims_work, centre_work, find_centre, numbers_of
 from app.disclosure.crowd import Crowd, draw, tight
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.worlds import Floats, Program, World
@@ -43,15 +43,16 @@ _FAILURES = 40
 _SAMPLE, _SAMPLE_SHARE = 128, 0.04
 #: Rounds of an aim: at a sample of goals, at all.
 _ROUNDS = (15, 40)
-#: Goals of a world of a crowd, at first and at least; so many are few.
-_CROWDS, _FEW = (4096, 4), 10
+#: Goals of a world of a crowd, at first and at least.
+_CROWDS = (4096, 4)
 #: The goals of a world want this part (one in so many) of all persons, at first.
 _PLENTY = 10
-#: Worlds of a crowd that are looked for together, and their rounds: with many goals each, with few.
-_BATCH, _PUSHES = 32, (100, 50)
-#: The next crowd has smaller groups of goals if fewer than this share are served.
-#: in none at all if fewer than the second.
-_PAYS = 0.4, 0.15
+#: Worlds of a crowd that are looked for together, and their rounds.
+_BATCH, _PUSHES = 32, 50
+#: The next crowd has smaller groups of goals if fewer than this share are served,
+_PAYS = 0.4
+#: a crowd ends if fewer than this.
+_ENDS = 0.15
 #: So many goals tell that.
 _SEEN = 128
 #: Newton steps from one centre to the next.
@@ -141,7 +142,9 @@ class Prover:
             if self.scouting:
                 failures = self._aim(_ROUNDS[0], _SAMPLE)
             else:
-                self._gather()
+                # Few columns are not worth a crowd.
+                if not self.goals.cap or int(self.goals.open().sum()) > _SAMPLE:
+                    self._gather()
                 patient = int(self.goals.open().sum()) <= _SAMPLE
                 failures = self._aim(_ROUNDS[1] if patient else _ROUNDS[0])
             if not self._inside:
@@ -158,16 +161,18 @@ class Prover:
             return
         crowd = Crowd(around)
         size = self._size()
-        while size >= _CROWDS[1]:
+        # Sums must be brought to an end of what they can be, exactly: a world of its own does that best.
+        least = _CROWDS[1] if self.goals.cap else 1
+        while size >= least:
             left = np.flatnonzero(self.goals.open())
             if not len(left):
                 return
             served, seen = self._pass(crowd, around, left, size)
-            if served < _PAYS[1] * seen:
-                break
-            if served < _PAYS[0] * seen:
+            if served < _PAYS * seen:
                 size //= 4
         left = np.flatnonzero(self.goals.open())
+        if not self.goals.cap:
+            return
         value = np.where(np.isfinite(self.goals.highest), self.goals.highest, -1.0)[left]
         alone = tight(around, self._columns_of_goal[left], value).sum(axis=1)
         self._pass(crowd, around, left[np.asarray(alone).ravel() > 0], 1)
@@ -182,7 +187,6 @@ class Prover:
     def _pass(self, crowd: Crowd, around: Range, chosen: NDArray[np.intp], size: int) -> tuple[int, int]:
         """Let worlds serve ``size`` goals each, while few fail; return how many were served, of how many."""
         chosen = self._random.permutation(chosen)
-        rounds = _PUSHES[0] if size >= _FEW else _PUSHES[1]
         served = seen = 0
         for first in range(0, len(chosen), size * _BATCH):
             batch = chosen[first : first + size * _BATCH]
@@ -193,11 +197,11 @@ class Prover:
                 coin = self._random.random(len(still)) < 0.5
                 value = self.goals.nearest(still, self._most[still], coin)
                 wanted = draw(around, self._columns_of_goal[still], world, value, alone=size == 1)
-                self._charge_aims(wanted.shape[1], 4 * rounds)
-                self.goals.note_all(self.goals.matrix @ crowd.worlds(wanted, rounds))
+                self._charge_aims(wanted.shape[1], 4 * _PUSHES)
+                self.goals.note_all(self.goals.matrix @ crowd.worlds(wanted, _PUSHES))
                 self._tell()
             served += len(batch) - int(self.goals.open()[batch].sum())
-            if seen >= _SEEN and served < _PAYS[1] * seen:
+            if seen >= _SEEN and served < _ENDS * seen:
                 break
         return served, seen
 
@@ -258,8 +262,7 @@ class Prover:
         # A centre of the space before is a world of this one: some steps bring it near to the new middle.
         most = _AGAIN if self._inside else STEPS
         centre, steps = find_centre(space.matrix, value, upper, start, side=space.side, steps=most)
-        rows, columns = space.matrix.shape
-        self._charge(steps * work_of(rows, columns, space.matrix.nnz, 1), centres=1)
+        self._charge(steps * centre_work(space.matrix, space.side), centres=1)
         self._inside = centre is not None
         self._stand(space.truth if centre is None else centre)
         return centre
@@ -270,8 +273,7 @@ class Prover:
         self._base = self.goals.matrix @ point
 
     def _charge_aims(self, goals: int, rounds: int) -> None:
-        rows, columns = self.space.matrix.shape
-        self._charge(work_of(rows, columns, self.space.matrix.nnz, goals * rounds // 4), aims=goals)
+        self._charge(aims_work(self.space.matrix, self.space.side, goals * rounds // 4), aims=goals)
 
     def _charge(self, units: int, *, programs: int = 0, centres: int = 0, aims: int = 0) -> None:
         if self.work.left <= 0:

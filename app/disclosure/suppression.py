@@ -15,7 +15,7 @@ that was not there, and the search ends, at worst with nothing shown but the tot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -270,8 +270,10 @@ class _Search:
         def repair(failures: Sequence[Failure]) -> Space:
             if len(failures) > 1:
                 level = next(levels, None) if prover.scouting and len(failures) > _MANY else None
+                for failure in failures:
+                    tries[failure.goal] = tries.get(failure.goal, 0) + 1
                 if level is None:
-                    self._hide_cover(failures, n=n)
+                    self._hide_cover(failures, tries, n=n)
                 else:
                     self._hide_below(level, n=n)
                 # What is hidden alone in a line is not hidden.
@@ -324,14 +326,18 @@ class _Search:
         few = (groups.depth >= _DEEP) & (least * chance < level * self.policy.min_cell)
         (self.state.n_shown if n else self.state.found_shown)[few] = False
 
-    def _hide_cover(self, failures: Sequence[Failure], *, n: bool) -> None:
-        """Hide few and cheap figures that together hold many failures; the others may come free by that."""
+    def _hide_cover(self, failures: Sequence[Failure], tries: Mapping[int, int], *, n: bool) -> None:
+        """Hide few and cheap figures that together hold many failures; the others may come free by that.
+
+        One for each, and one more each time that it fails again.
+        """
         shown = self.state.n_shown if n else self.state.found_shown
-        named = []
+        named, wanted = [], []
         for failure in failures:
             held = {figure: by for figure, by in failure.figures if figure > 0 and shown[figure]}
             whole = sum(held.values())
             named.append({figure: by / whole for figure, by in held.items()})
+            wanted.append(min(tries[failure.goal], len(held)))
         if not any(named):
             # Nothing that could be hidden is named: the finest and cheapest of what is shown goes.
             left = np.flatnonzero(shown[1:]) + 1
@@ -340,14 +346,16 @@ class _Search:
             depth = self.state.groups.depth
             shown[min(left, key=lambda group: (-depth[group], self.price[group]))] = False
             return
-        while any(named):
+        while any(wanted):
             worth: dict[int, float] = {}
-            for held in named:
-                for figure, by in held.items():
+            for held, more in zip(named, wanted, strict=True):
+                for figure, by in held.items() if more else ():
                     worth[figure] = worth.get(figure, 0.0) + by
             best = max(worth, key=lambda figure: (worth[figure] / self.price[figure], -figure))
             shown[best] = False
-            named = [held for held in named if best not in held]
+            wanted = [more - (best in held and more > 0) for held, more in zip(named, wanted, strict=True)]
+            for held in named:
+                held.pop(best, None)
 
     def _drop(self, *, n: bool) -> bool:
         """Withhold the deepest and finest table that still shows something; false if there is none."""

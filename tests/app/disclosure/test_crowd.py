@@ -9,8 +9,10 @@ import scipy.sparse as sp
 from app.disclosure import proof, suppression
 from app.disclosure.centre import Metric, Range, find_centre
 from app.disclosure.crowd import Crowd, draw, tight
+from app.disclosure.goals import Goals, Space, Work
 from app.disclosure.groups import plan_margins
 from app.disclosure.policy import Policy
+from app.disclosure.proof import Prover
 from app.disclosure.suppression import suppress
 from tests.app.disclosure.test_centre import margins
 from tests.attacks.cells import joint, published, random_cells
@@ -79,6 +81,28 @@ def test_metric_of_two_sides_solves_what_one_of_the_whole_solves() -> None:
     whole, parted = Metric(matrix, scale), Metric(matrix, scale, np.repeat([0, 1], 12))
     assert whole.free(change) == pytest.approx(parted.free(change), abs=1e-6)
     assert np.abs(matrix @ parted.free(change)).max() < 1e-6
+
+
+def test_metric_of_short_numbers_takes_rows_that_others_imply_for_nothing() -> None:
+    rng = np.random.default_rng(4)
+    matrix = sp.vstack([margins(4, 5), np.ones((1, 20))]).tocsr()
+    metric = Metric(matrix, rng.uniform(0.5, 3, 20))
+    change = rng.normal(size=(20, 3))
+    short = metric.short().free(change.astype(np.float32))
+    assert short == pytest.approx(metric.free(change), abs=1e-4)
+
+
+def test_sums_that_must_be_brought_to_their_very_end_are_served_by_crowds() -> None:
+    truth = np.tile([1.0, 2, 0, 1], 6)
+    upper = np.full(24, 3.0)
+    matrix = margins(4, 6)
+    codes = np.indices((4, 6)).reshape(2, -1).T
+    space = Space(matrix, np.arange(10), truth, upper, codes, np.zeros(24, np.int64))
+    pairs = sp.csr_matrix((np.ones(24), (np.repeat(np.arange(12), 2), np.arange(24))), shape=(12, 24))
+    goals = Goals(pairs, np.full(12, -np.inf), np.zeros(12), np.zeros(12))
+    prover = Prover(space, goals, Work(10**9), 1)
+    prover._gather()
+    assert not goals.open().any()
 
 
 def test_space_that_is_too_large_to_be_factorised_is_proven_in_blocks(
