@@ -1,4 +1,4 @@
-"""Worlds in whole numbers: what only halves of persons could reach is not proven."""
+"""Worlds in whole numbers: what only halves of persons could reach is not proven, by R2 and by R3."""
 
 from __future__ import annotations
 
@@ -96,6 +96,43 @@ def test_oracle_finds_what_small_cells_alone_give_away() -> None:
         groups = Groups(cells, plan_margins(cells.axes, 2))
         shown = np.minimum(groups.found, groups.n - groups.found) >= K
         caught += bool(pinned(Suppression(groups, groups.n >= K, shown, Work(1)), cells.n, cells.found))
+    assert caught
+
+
+def below_minimum(decided: Suppression, n: np.ndarray, found: np.ndarray) -> list[int]:
+    """Columns (found by cell, then not found) that hold K in no world of one who does not know N."""
+    told, persons = (
+        decided.groups.matrix[np.flatnonzero(shown)].toarray()
+        for shown in (decided.found_shown, decided.n_shown)
+    )
+    matrix = np.vstack([np.hstack([told, 0 * told]), np.hstack([persons, persons])])
+    value = matrix @ np.concatenate([found, n - found])
+    upper = np.full(matrix.shape[1], n.sum())
+
+    def holds(column: int) -> bool:
+        """Whether there is a world: as before, with K persons put into the column beforehand."""
+        return any(True for _ in worlds(matrix, value - K * matrix[:, column], upper))
+
+    return [column for column in range(matrix.shape[1]) if not holds(column)]
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_every_cell_may_hold_the_minimum_for_one_who_tries_every_world_without_knowing_n(seed: int) -> None:
+    cells = random_cells(seed, 28, [(2, 2), (3, 2), (2, 2, 2)][seed % 3], 0.5, 0.5)
+    decided = suppress(cells, plan_margins(cells.axes, 2), POLICY)
+    if decided.n_shown.any():
+        assert not below_minimum(decided, cells.n, cells.found)
+
+
+def test_oracle_that_does_not_know_n_finds_what_small_cells_alone_give_away() -> None:
+    caught = 0
+    for seed in range(6):
+        cells = random_cells(seed, 28, (3, 2), 0.5, 0.5)
+        groups = Groups(cells, plan_margins(cells.axes, 2))
+        shown = np.minimum(groups.found, groups.n - groups.found) >= K
+        caught += bool(
+            below_minimum(Suppression(groups, groups.n >= K, shown, Work(1)), cells.n, cells.found)
+        )
     assert caught
 
 
