@@ -27,12 +27,18 @@ class Fault:
         None never fails, and only counts.
     after : bool
         Whether the call takes effect before it fails.
+
+    Attributes
+    ----------
+    disguise : callable
+        Makes of an error of storage what the program sees of it.
     """
 
     def __init__(self, at: int | None, *, after: bool = False) -> None:
         self.at, self.after = at, after
         self.calls: list[str] = []
         self.fired = False
+        self.disguise: Callable[[OSError], Exception] = lambda error: error
 
     def around(self, name: str, effect: Callable[[], Any]) -> Any:
         number = len(self.calls)
@@ -40,7 +46,7 @@ class Fault:
         if number != self.at or self.fired:
             return effect()
         self.fired = True
-        error = ERRORS[number % len(ERRORS)]()
+        error = self.disguise(ERRORS[number % len(ERRORS)]())
         if self.after:
             effect()
         raise error
@@ -88,6 +94,9 @@ def install(store: Store, fault: Fault, *, statements: bool = False) -> Callable
         dialect.do_commit, dialect.do_execute = commit, execute  # type: ignore[method-assign]
 
     if statements:
+        # A driver tells whatever befell it in its own words. (A TimeoutError out of a statement would mean to
+        # SQLAlchemy that the program itself gave up waiting.)
+        fault.disguise = lambda error: dialect.loaded_dbapi.OperationalError(str(error))
         dialect.do_execute = lambda *call: fault.around(  # type: ignore[method-assign]
             f"sql {call[1].split()[0]}", lambda: execute(*call)
         )
