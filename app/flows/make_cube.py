@@ -175,6 +175,7 @@ def source_of_run(
     from app.outcomes.figures import Source
 
     assert (facts.name, links.name) == ("facts", "links")
+    inputs = _inputs(service, run.id, replaced)
     if run.links_path is None or run.links_sha256 is None or run.finished_at is None:
         raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.")
     try:
@@ -184,7 +185,6 @@ def source_of_run(
             flags = _table(links.read_all(run.id, [presence["path"]], sha256=presence["sha256"]))
             for name in flags.column_names:
                 persons = persons.append_column(name, flags[name])
-        inputs = _inputs(service, run.id, replaced)
         read = read_run_facts(service, facts, inputs, persons)
     except KeyError:
         raise ConflictError("RUN_OUTDATED", "The data of a run that figures were made of are gone.") from None

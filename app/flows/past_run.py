@@ -59,18 +59,18 @@ def freeze_past(
         raise ConflictError("PAST_OTHER_AGREEMENT", "The earlier run is of another agreement.")
     if run.state != RunState.SUCCEEDED or run.report is None:
         raise ConflictError("RUN_NOT_FINISHED", "Only a run that has succeeded can be gone on from.")
-    if any(run.parameters.get(name) != made_by[name] for name in ("profile", "options")):
+    if _made_by(run.parameters) != _made_by(made_by):
         raise ConflictError(
             "PAST_OTHER_TERMS", "The earlier run had another profile or other options; link from scratch."
-        )
-    if "learned" not in run.report:
-        raise ConflictError(
-            "PAST_NOT_KEPT", "The earlier run is of a version that did not keep what it learnt; from scratch."
         )
     if is_gone(tx, run):
         raise ConflictError(
             "PAST_BATCH_GONE",
             "A batch that the earlier run rests on was withdrawn or destroyed: nothing of it is carried on.",
+        )
+    if "learned" not in run.report:
+        raise ConflictError(
+            "PAST_NOT_KEPT", "The earlier run is of a version that did not keep what it learnt; from scratch."
         )
     read, now = _inputs(tx, run), {(batch.id, batch.manifest_sha256) for batch in accepted}
     if now <= read:
@@ -125,7 +125,18 @@ def past_of(run: Run) -> str | None:
 def is_gone(tx: Tx, run: Run) -> bool:
     """Whether a batch was withdrawn or destroyed that this run, or a run behind it, has read."""
     gone = {batch.id for batch in batches.of_agreement(tx, run.agreement_id, _GONE)}
-    return any(each.batch_id in gone for one in _and_behind(tx, run) for each in runs.inputs(tx, one.id))
+    return not gone.isdisjoint(batches_behind(tx, run))
+
+
+def batches_behind(tx: Tx, run: Run) -> set[str]:
+    """Batches that a run has read, or a run behind it."""
+    return {each.batch_id for one in _and_behind(tx, run) for each in runs.inputs(tx, one.id)}
+
+
+def _made_by(parameters: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What two runs must have alike; an option that is none is as one that was not known yet."""
+    options = parameters.get("options") or {}
+    return parameters.get("profile"), {name: each for name, each in options.items() if each is not None}
 
 
 def _and_behind(tx: Tx, run: Run) -> Iterator[Run]:

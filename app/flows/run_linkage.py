@@ -26,6 +26,7 @@ from app.auth import Caller, Role
 from app.errors import ConflictError, RefusedError, ServiceError
 from app.flows import link_options, past_run, seal_log
 from app.flows.agreement_terms import Terms
+from app.flows.forget_runs import shut
 from app.flows.run_report import logged_report
 from app.flows.service import Service
 from app.flows.show_runs import MAX_ATTEMPTS, run_document, unknown_run
@@ -323,6 +324,7 @@ def _end(tx: Tx, run: Run, code: str, service: Service) -> None:
     now = service.now()
     cancelled = code == "CANCELLED"
     _move(run, RunState.CANCELLED if cancelled else RunState.FAILED)
+    shut(tx, run, now)
     run.error_code, run.finished_at = code, now
     body = {**_identity(run, runs.inputs(tx, run.id)), "code": code}
     kind = "run.cancelled" if cancelled else "run.failed"

@@ -22,6 +22,7 @@ from app.errors import ConflictError, Problem, RefusedError, ServiceError, from_
 from app.flows import batch_checks
 from app.flows.batch_states import Action, State, is_own, own, part_count, plane_of, step, unknown
 from app.flows.erase_keys import erase_noted, note
+from app.flows.forget_runs import forget_runs
 from app.flows.seal_log import append, rfc3339, seal
 from app.flows.service import Service
 from app.flows.show_batches import describe, proven
@@ -283,7 +284,7 @@ def _reject(service: Service, batch_id: str, refusal: ServiceError) -> None:
 
 def withdraw(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
     """Take a batch back: from the commit on its data cannot be decrypted here, and when this returns not from
-    an old backup of the database either. Repeating it is no error."""
+    an old backup of the database either; nor can what runs found with it. Repeating it is no error."""
     now = service.now()
     with service.store.transaction("withdraw batch") as tx:
         agreements.lock(tx, own(tx, caller, batch_id).agreement_id)
@@ -294,6 +295,7 @@ def withdraw(service: Service, caller: Caller, batch_id: str) -> dict[str, Any]:
             was_accepted = batch.state in (State.ACCEPTED, State.SUPERSEDED)
             batch.state, batch.closed_at = step(batch, Action.WITHDRAW), now
             paths = _drop_data(tx, batch, now)
+            paths += forget_runs(tx, batch, now)
             if was_accepted:
                 body = {"batch": batch_id, "manifest_sha256": batch.manifest_sha256}
                 append(tx, "batch.withdrawn", batch.agreement_id, caller.organization, body, now)

@@ -53,11 +53,19 @@ def _carried_on(found: Standing, body: Mapping[str, Any]) -> Iterator[str]:
     left = {name: before.get(name) for name in ("links_sha256", "learned_sha256")}
     if left != {name: since[name] for name in left}:
         yield f"it took over other links or measures than run {since['run']} left"
-    if any(before["parameters"].get(name) != body["parameters"].get(name) for name in ("profile", "options")):
+    if _made_by(before) != _made_by(body):
         yield f"run {since['run']} had another profile or other options"
     gone = sorted(_rests_on(found, since["run"]) & found.withdrawn)
     if gone:
         yield f"it carries on what rests on batch {gone[0]}, which was withdrawn"
+
+
+def _made_by(body: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What two runs must have alike; an option that is none is as one that was not known yet."""
+    profile, options = (body["parameters"].get(name) for name in ("profile", "options"))
+    if not isinstance(options, dict):
+        return profile, options
+    return profile, {name: each for name, each in options.items() if each is not None}
 
 
 def _rests_on(found: Standing, run: str) -> set[str]:

@@ -34,8 +34,9 @@ from app.flows.service import open_service
 from app.flows.sweep_blobs import sweep_blobs
 from app.main import create_app
 from app.settings import Settings
-from app.store import log, runs
+from app.store import datakeys, log, runs
 from app.store.models import Run
+from crypto.errors import EnvelopeError
 from crypto.log.entry import Entry
 from crypto.log.rules import Rules
 from tests.flows.linkage_world import AGREEMENT, Packages, World, populate
@@ -225,10 +226,48 @@ def _offered(world: World) -> list[str]:
 def test_run_is_refused_that_would_carry_on_a_batch_that_was_withdrawn(world: World) -> None:
     second = _done(world, since=_first(world))
     assert _offered(world) == [_first(world)]
-    submit_batch.withdraw(world.service, world.callers["ohio-workforce"], world.batches["ohio-workforce"])
+    _withdraw(world, world.batches["ohio-workforce"])
     for since in (_first(world), second):
         assert _refused(world, since, allow_missing=["ohio-workforce"]) == "409 PAST_BATCH_GONE"
     assert _offered(world) == []
+
+
+def _withdraw(world: World, batch: str, organization: str = "ohio-workforce") -> None:
+    submit_batch.withdraw(world.service, world.callers[organization], batch)
+
+
+def test_withdrawal_takes_what_runs_found_with_the_batch_out_of_reach_and_out_of_backups(
+    world: World,
+) -> None:
+    service, first, links = world.service, _first(world), world.service.plane("links")
+    batch = world.batches["ohio-workforce"]
+    world.submit("ohio-workforce", supersedes=batch)
+    second = _done(world, since=first)
+    with service.store.reading() as tx:
+        wrapped = datakeys.find(tx, first, "links")
+    assert wrapped is not None
+    report = _run(world, first).report or {}
+    copies = {
+        path: b"".join(service.store.blobs.get(path)) for path in service.store.blobs.list(f"links/{first}")
+    }
+    _withdraw(world, batch)
+
+    # The first run read the batch: nothing of it is left, nor opens when blobs and row come out of a backup.
+    left = service.store.blobs.list(f"links/{first}")
+    assert [path for path in left if "/unit-" not in path] == []
+    for path, data in copies.items():
+        service.store.blobs.put(path, [data])
+    with pytest.raises(KeyError):
+        links.read_all(first, [report["learned"]["path"]])
+    with service.store.transaction() as tx:
+        datakeys.add(tx, first, "links", AGREEMENT, wrapped.key_id, wrapped.wrapped, service.now())
+    with pytest.raises(EnvelopeError):
+        links.read_all(first, [report["learned"]["path"]])
+    # The second did not, and keeps its links; what it learnt rests on the batch all the same.
+    assert _links(world, second).num_rows
+    left = service.store.blobs.list(f"links/{second}")
+    assert left and not [path for path in left if "learned-" in path]
+    assert _refused(world, second) == "409 PAST_BATCH_GONE"
 
 
 def test_run_stops_when_a_batch_behind_the_earlier_run_is_withdrawn_while_it_goes_on(world: World) -> None:
@@ -238,7 +277,7 @@ def test_run_stops_when_a_batch_behind_the_earlier_run_is_withdrawn_while_it_goe
     run_id = _start(world, since=_first(world))
     owner = run_linkage.begin(world.service, run_id, "w")
     assert owner is not None
-    submit_batch.withdraw(world.service, world.callers["ohio-workforce"], before)
+    _withdraw(world, before)
     planes = world.service.plane("encodings"), world.service.plane("links")
     with pytest.raises(RunStoppedError) as stopped:
         link_inputs.link_inputs(world.service, *planes, run_id, owner)
