@@ -150,6 +150,8 @@ def _show_preview(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from app.flows.preview_release import interval_in_words
+
     shown = Table(title=f"{found['indicator']}, {found['cohort']}: what would be published")
     for heading in (
         "k",
@@ -169,8 +171,11 @@ def _show_preview(found: dict[str, Any]) -> None:
             shown.add_row(*map(str, what), *(_cell(row[name]) for name in shares))
     Console().print(shown)
     for policy in found["policies"]:
+        where = f"k {policy['min_cell']}, depth {policy['depth']}"
+        changed = interval_in_words(policy)
+        if changed is not None:
+            typer.echo(f"{where}: {changed}")
         for table in policy["dropped"]:
-            where = f"k {policy['min_cell']}, depth {policy['depth']}"
             typer.echo(f"{where}: the table by {' × '.join(table)} could not be proven")
 
 

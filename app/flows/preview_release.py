@@ -55,7 +55,9 @@ def preview_release(
     dict
         ``agreement``, ``run``, ``indicator``, ``cohort``, ``policies``: for each ``min_cell`` and ``depth``,
         by the number of dimensions of a table, the percentage of its populated cells and of its persons whose
-        rate, and whose count at least, is published; ``dropped``: tables that were not proven.
+        rate, and whose count at least, is published; ``dropped``: tables that were not proven;
+        ``protection``: the method, what it means, and where it changes figures the ``interval`` within which
+        the counted ones lie.
 
     Raises
     ------
@@ -145,7 +147,30 @@ def _policy(
         "depth": depth,
         "tables": [_shares(groups, tables, size) for size in range(1, max(map(len, groups.margins)) + 1)],
         "dropped": [list(margin) for margin in made.dropped],
+        "protection": dict(made.documents[0]["protection"]),
     }
+
+
+def interval_in_words(policy: Mapping[str, Any]) -> str | None:
+    """How far from what was counted the counts of a policy lie; None where they are as counted.
+
+    Parameters
+    ----------
+    policy : mapping
+        One of the ``policies`` of :func:`preview_release`.
+    """
+    interval = policy["protection"].get("interval")
+    if interval is None:
+        return None
+    persons = interval["persons"]
+    if interval["certain"]:
+        return f"each count lies within {persons} persons of what was counted"
+    if policy["protection"]["method"] == "controlled_rounding":
+        return (
+            f"each count lies within {persons} persons of what was counted, or a multiple of that where sums "
+            "could not be kept otherwise"
+        )
+    return f"95 of 100 counts, found or not found, lie within {persons} persons of what was counted"
 
 
 def _shares(groups: Groups, tables: Mapping[frozenset[str], Any], size: int) -> dict[str, Any]:

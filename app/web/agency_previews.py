@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.dependencies import ServiceDep
 from app.errors import ServiceError
 from app.flows import previews
+from app.flows.preview_release import interval_in_words
 from app.flows.previews import OPEN, Preview, Previews
 from app.flows.service import Service
 from app.flows.sessions import Session
@@ -93,6 +94,7 @@ def one(request: Request, preview: str, kept: PreviewsDep, session: AgencySessio
         going=found.state in OPEN,
         title=titles().get(found.asked["indicator"], "Figures"),
         chart=_chart(found.found) if found.found else None,
+        changed=_changed(found.found) if found.found else [],
         sizes=_SIZES,
         stage=_stage(found),
     )
@@ -128,6 +130,12 @@ def _stage(preview: Preview) -> str:
     if preview.state == "QUEUED":
         return "Waiting for another preview to end"
     return spaced(preview.stage).capitalize() or "Reading the facts"
+
+
+def _changed(found: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
+    """Policies whose figures are not as counted, and how far from that they may be."""
+    told = ((policy, interval_in_words(policy)) for policy in found["policies"])
+    return [(policy, words) for policy, words in told if words is not None]
 
 
 def _chart(found: Mapping[str, Any]) -> Chart:

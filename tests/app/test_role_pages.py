@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.api.sessions import COOKIE
-from app.flows import auditor_views, sessions
+from app.disclosure.treatment import Treatment
+from app.flows import auditor_views, previews, sessions
 from app.flows.organizations import authenticate
 from app.store import runs
 from app.store.models import RunState
@@ -18,6 +20,7 @@ from app.web import operator_runs
 from app.web.pages import HERE
 from tests.world import EDUCATION, Member, World, agreement_document, make_package
 
+ID = "cincinnati-nky"
 HEADERS = {"Accept": "text/html", "Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}
 
 
@@ -162,3 +165,46 @@ def test_a_stage_in_an_event_is_text_and_no_markup() -> None:
     run = {"state": "RUNNING", "stage": "<b>", "cancel_requested": False, "done": 0, "total": 1}
     event = operator_runs.parts_of(run)
     assert event["stage"] == "Comparing &lt;b&gt;"
+
+
+def test_a_preview_says_how_far_figures_that_change_may_be_from_what_was_counted(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = {
+        "rates_of_cells": 50.0,
+        "rates_of_persons": 60.0,
+        "counts_of_cells": 50.0,
+        "counts_of_persons": 60.0,
+    }
+    treatment, tables = (
+        Treatment("differential_privacy", epsilon="1"),
+        [{"dimensions": 1, "cells": 4, **shares}],
+    )
+
+    def found(method: Treatment) -> dict[str, Any]:
+        policies = [
+            {
+                "min_cell": k,
+                "depth": 1,
+                "tables": tables,
+                "dropped": [],
+                "protection": method.to_document(2 if method is treatment else None),
+            }
+            for k in (15, 20)
+        ]
+        asked = {"indicator": "employed_q4", "cohort": "2021-22", "dimensions": ["pathway"]}
+        return {"agreement": ID, "run": "run-1", **asked, "policies": policies}
+
+    sqlite_world.agree()
+    browser = Browser(sqlite_world, sqlite_world.education)
+    for method, changed in ((treatment, 2), (Treatment(), 0)):
+        monkeypatch.setattr(previews, "preview_release", lambda *_, m=method, **__: found(m))
+        asked = {"indicator": "employed_q4", "first": "2021-22", "min_cell": "15", "depth": "1"}
+        place = browser.post(f"/agency/agreements/{ID}/preview", **asked).headers["location"]
+        deadline = time.monotonic() + 30
+        while "How to read this" not in (page := browser.get(place).text):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        told = "95 of 100 counts, found or not found, lie within 6 persons of what was counted"
+        assert page.count(told) == changed
+        assert ("Figures would be changed" in page) == bool(changed)

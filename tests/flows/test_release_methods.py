@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from typer.testing import CliRunner
 
+from app import cli_release
+from app.disclosure.treatment import Treatment
 from app.errors import RefusedError
 from app.flows import population
 from app.flows.agreement_terms import parse_terms
-from app.flows.preview_release import preview_release
+from app.flows.preview_release import interval_in_words, preview_release
 from app.flows.release_csv import to_csv
 from app.flows.replay_run import replay_run
 from app.flows.service import open_service
@@ -101,3 +104,35 @@ def test_preview_tells_owners_what_policies_would_publish_and_publishes_nothing(
         assert len(releases.ledger_of_agreement(tx, AGREEMENT)) == before
     with pytest.raises(RefusedError):
         preview_release(noisy.service, AGREEMENT, "employed_q4", COHORTS, min_cells=[5])
+
+
+@pytest.mark.parametrize(
+    ("protection", "words"),
+    [
+        (Treatment().to_document(), None),
+        (Treatment("cell_key").to_document(3), "each count lies within 8 persons of what was counted"),
+        (
+            Treatment("controlled_rounding", rounding_base=5).to_document(3),
+            "each count lies within 4 persons of what was counted, or a multiple of that where sums could not "
+            + "be kept otherwise",
+        ),
+        (
+            Treatment("differential_privacy", epsilon="0.75").to_document(3),
+            "95 of 100 counts, found or not found, lie within 12 persons of what was counted",
+        ),
+    ],
+)
+def test_preview_says_how_far_from_what_was_counted_changed_figures_may_be(
+    protection: dict[str, object], words: str | None
+) -> None:
+    assert interval_in_words({"protection": protection}) == words
+
+
+def test_preview_on_the_command_line_prints_the_interval_of_each_policy(noisy: World) -> None:
+    asked = ["preview", AGREEMENT, "--indicator", "employed_q4", "--cohort", COHORTS]
+    limits = ["--dimension", "pathway", "--min-cell", "10", "--depth", "0", "--depth", "1"]
+    told = CliRunner().invoke(cli_release.app, [*asked, *limits, "--data", str(noisy.service.settings.data)])
+    assert told.exit_code == 0, told.output
+    # Two tables share the budget that the total alone had.
+    assert "k 10, depth 0: 95 of 100 counts, found or not found, lie within 4 persons" in told.output
+    assert "k 10, depth 1: 95 of 100 counts, found or not found, lie within 8 persons" in told.output
