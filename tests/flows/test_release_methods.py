@@ -113,8 +113,10 @@ def test_preview_tells_owners_what_policies_would_publish_and_publishes_nothing(
         (Treatment("cell_key").to_document(3), "each count lies within 8 persons of what was counted"),
         (
             Treatment("controlled_rounding", rounding_base=5).to_document(3),
-            "each count lies within 4 persons of what was counted, or a multiple of that where sums could not "
-            + "be kept otherwise",
+            (
+                "each count lies within 4 persons of what was counted, "
+                "or a multiple of that where sums could not be kept otherwise"
+            ),
         ),
         (
             Treatment("differential_privacy", epsilon="0.75").to_document(3),
