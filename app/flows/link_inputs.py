@@ -93,7 +93,8 @@ def link_inputs(
         )
     watch.names = {each.batch_id: each.organization_id for each in inputs}
     past = _read_past(service, links, run)
-    result = link(sources, spec, run.parameters, progress=watch, unit=Units(links, run_id, step), past=past)
+    units = Units(links, run_id, step, watch.progressed)
+    result = link(sources, spec, run.parameters, progress=watch, unit=units, past=past)
     watch("save", 0, 1)
 
     def save() -> dict[str, Any]:
@@ -185,8 +186,17 @@ class _Watch:
         self._owner = owner
         self._stage = ""
         self._next = 0.0
+        self._in_vain = True
         #: Batch to organization: the linker names its stages by batches, which tell a reader nothing.
         self.names: dict[str, str] = {}
+
+    def progressed(self) -> None:
+        """A unit is done; said once for each attempt, since that is enough to tell it from one in vain."""
+        if self._in_vain:
+            with self._service.store.transaction("run progress") as tx:
+                if not run_ownership.forget_losses(tx, self._run_id, self._owner):
+                    raise RunLostError
+            self._in_vain = False
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()

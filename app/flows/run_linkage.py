@@ -29,7 +29,7 @@ from app.flows.agreement_terms import Terms
 from app.flows.forget_runs import shut
 from app.flows.run_report import logged_report
 from app.flows.service import Service
-from app.flows.show_runs import MAX_ATTEMPTS, run_document, unknown_run
+from app.flows.show_runs import MAX_LOSSES, run_document, unknown_run
 from app.flows.sign_agreement import Standing, in_force
 from app.store import Tx, agreements, batches, runs
 from app.store.models import Batch, BatchState, Run, RunInput, RunState
@@ -178,7 +178,9 @@ def begin(service: Service, run_id: str, worker: str) -> str | None:
         if run.state not in (RunState.QUEUED, RunState.RUNNING):
             return None
         attempt = int((run.executor or "#0").rpartition("#")[2]) + 1
-        stop = "WORKER_LOST" if attempt > MAX_ATTEMPTS else stop_code(service, tx, run)
+        # Whoever had it is dead; a unit that it finished has set this to zero.
+        run.losses += run.state == RunState.RUNNING
+        stop = "WORKER_LOST" if run.losses >= MAX_LOSSES else stop_code(service, tx, run)
         if stop is not None:
             _end(tx, run, stop, service)
         else:

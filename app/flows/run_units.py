@@ -46,10 +46,14 @@ class Units:
     run_id : str
     step : Step
         What remembers.
+    progressed : callable
+        Called when a unit is done that was not done before, and is remembered.
     """
 
-    def __init__(self, links: Plane, run_id: str, step: Step) -> None:
-        self._links, self._run_id, self._step = links, run_id, step
+    def __init__(
+        self, links: Plane, run_id: str, step: Step, progressed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._links, self._run_id, self._step, self._progressed = links, run_id, step, progressed
 
     def __call__(self, name: str, work: Callable[[], bytes]) -> bytes:
         """The result of a unit: read if it was done before, otherwise made and stored."""
@@ -62,6 +66,7 @@ class Units:
 
         kept = self._step(name, do)
         if made:
+            self._progressed()
             return made[0]
         try:
             return self._links.read_all(self._run_id, [kept["path"]], sha256=kept["sha256"])

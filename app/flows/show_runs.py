@@ -13,8 +13,8 @@ from app.flows.sign_agreement import unknown
 from app.store import Tx, agreements, runs
 from app.store.models import Run, RunState
 
-#: A run that has taken this many workers with it is given up.
-MAX_ATTEMPTS: Final = 5
+#: A run that has taken this many workers with it, and none of them finished a unit of it, is given up.
+MAX_LOSSES: Final = 5
 
 _FAILURES: Final[Mapping[str, str]] = {
     "AGREEMENT_EXPIRED": "The agreement expired before the run had ended; nothing is kept.",
@@ -34,7 +34,8 @@ _FAILURES: Final[Mapping[str, str]] = {
     "PAST_BATCH_GONE": "A batch that the earlier run rests on was withdrawn or destroyed; link from scratch.",
     "PAST_DIFFERS": "With the new batches other filters are compared than in the earlier run; from scratch.",
     "PAST_INVALID": "What the earlier run left behind cannot be gone on from; link from scratch.",
-    "WORKER_LOST": f"{MAX_ATTEMPTS} workers died over this run; look at their memory and their logs.",
+    "WORKER_LOST": f"{MAX_LOSSES} workers in a row died over this run and finished no unit of it; look at "
+    "their memory and their logs.",
 }
 
 

@@ -71,6 +71,12 @@ def report_progress(
     return _change(tx, job, mine, {"stage": stage, "done": done, "total": total}) == 1
 
 
+def forget_losses(tx: Tx, run_id: str, owner: str) -> bool:
+    """A unit of the run was finished: whoever was lost before it was not lost in vain. False as above."""
+    mine = [Run.id == run_id, Run.state == RunState.RUNNING, Run.executor == owner]
+    return _change(tx, Run, mine, {"losses": 0}) == 1
+
+
 def _change(tx: Tx, job: Job, where: Sequence[ColumnElement[bool]], values: dict[str, Any]) -> int:
     result = tx.session.execute(
         update(job).where(*where).values(**values).execution_options(synchronize_session=False)

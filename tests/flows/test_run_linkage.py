@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -203,9 +203,43 @@ def test_claim_when_two_observers_see_the_same_silence_is_won_by_one(region: Wor
 
 def test_run_when_it_has_taken_too_many_workers_with_it_is_given_up(region: World) -> None:
     run_id = start(region)
-    for number in range(run_linkage.MAX_ATTEMPTS):
+    for number in range(run_linkage.MAX_LOSSES):
         begin(region, run_id, f"w{number}")
     assert run_linkage.begin(region.service, run_id, "last") is None
+    assert show(region, run_id)["error"]["code"] == "WORKER_LOST"
+
+
+def test_run_that_loses_workers_is_not_given_up_as_long_as_units_of_it_get_done(
+    sqlite_region: World,
+) -> None:
+    region, memory = sqlite_region, dict[str, dict[str, Any]]()
+    service, run_id = region.service, start(region)
+    planes = service.plane("encodings"), service.plane("links")
+
+    def attempt(number: int, units: int) -> None:
+        """A worker that dies over the unit after so many that it finished."""
+        allowed = len(memory) + units
+
+        def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            if name not in memory:
+                if len(memory) == allowed:
+                    raise KeyboardInterrupt
+                memory[name] = work()
+            return memory[name]
+
+        owner = begin(region, run_id, f"w{number}")
+        with pytest.raises(KeyboardInterrupt):
+            link_inputs.link_inputs(service, *planes, run_id, owner, step=step)
+
+    for number in range(run_linkage.MAX_LOSSES - 1):
+        begin(region, run_id, f"in vain {number}")
+    attempt(5, units=1)
+    attempt(6, units=1)
+    for number in range(run_linkage.MAX_LOSSES - 2):
+        begin(region, run_id, f"in vain {number}")
+    # Reading what others did is no progress.
+    attempt(7, units=0)
+    assert run_linkage.begin(service, run_id, "last") is None
     assert show(region, run_id)["error"]["code"] == "WORKER_LOST"
 
 
