@@ -43,10 +43,11 @@ def digest(source: Source) -> str:
     return total.hexdigest()
 
 
-def terms(spec: LinkSpec, threshold: float, estimator: str) -> dict[str, Any]:
+def terms(spec: LinkSpec, threshold: float, estimator: str, miss: float = 0.0) -> dict[str, Any]:
     """What must be the same in two runs for one to go on from the other."""
     filters = [asdict(f) | {"levels": list(f.levels)} for f in spec.filters]
-    return {"filters": filters, "mode": spec.mode, "threshold": threshold, "estimator": estimator}
+    said = {"filters": filters, "mode": spec.mode, "threshold": threshold, "estimator": estimator}
+    return said | ({"miss": miss} if miss else {})
 
 
 def learned(

@@ -20,6 +20,7 @@ from linkage.kernels import exact_threshold
 from linkage.plan import Compared, Plan, RandomPairs, compare, find, make_plan, sample_pairs
 from linkage.records import Source, checked, common_filters, excerpt, with_union
 from linkage.result import Borrowed, PairResult, pack_result, unpack_result
+from linkage.scan.agreement import check_miss
 from linkage.scanning import Limits
 from linkage.units import Unit, at_once, prefixed
 
@@ -56,6 +57,9 @@ class Options:
         the thresholds of the scans in the report tell.
     cluster : Cluster, optional
         A Dask cluster that does the scans. The result does not depend on it.
+    miss : float
+        In [0, 1): most that a pair of diffused filters at the threshold of a scan may be missed with, where
+        others pay for being looked at in few bits first (`linkage.scan.agreement`); 0: none is missed.
     """
 
     threshold: float = 0.5
@@ -64,10 +68,11 @@ class Options:
     threads: int = 2
     memory_mb: int | None = None
     cluster: Cluster | None = None
+    miss: float = 0.0
 
     def limits(self) -> Limits:
         """The bounds on each source pair's work."""
-        return Limits(threads=self.threads, memory_mb=self.memory_mb, cluster=self.cluster)
+        return Limits(threads=self.threads, memory_mb=self.memory_mb, cluster=self.cluster, miss=self.miss)
 
     def check(self) -> None:
         """Refuse what makes no sense, see `link`."""
@@ -76,6 +81,7 @@ class Options:
             exact_threshold(self.scan_threshold)
         if self.estimator not in ("em", "recordlinkage"):
             raise LinkageError("ESTIMATOR_UNKNOWN", "The estimators are em and recordlinkage.")
+        check_miss(self.miss)
         if self.memory_mb is not None and self.memory_mb < 1:
             raise LinkageError("MEMORY_OUT_OF_RANGE", "The memory for candidates must be at least 1 MB.")
 
@@ -131,13 +137,14 @@ def link(
     Raises
     ------
     LinkageError
-        ``THRESHOLD_OUT_OF_RANGE``, ``MEMORY_OUT_OF_RANGE``, ``ESTIMATOR_UNKNOWN``, ``ESTIMATOR_FAILED``,
+        ``THRESHOLD_OUT_OF_RANGE``, ``MISS_PROBABILITY_OUT_OF_RANGE``, ``MEMORY_OUT_OF_RANGE``,
+        ``ESTIMATOR_UNKNOWN``, ``ESTIMATOR_FAILED``,
         ``NO_COMMON_FILTER``, ``PAST_DIFFERS``, and those of `linkage.records.checked`.
     """
     options = options or Options()
     options.check()
     ordered, spec = with_union(checked(sources, spec), spec)
-    about = increment.terms(spec, options.threshold, options.estimator)
+    about = increment.terms(spec, options.threshold, options.estimator, options.miss)
     every = _source_pairs(ordered, spec)
     results = _taken_over(ordered, every, past, about)
     pairs = [p for p in every if p not in results]

@@ -76,3 +76,13 @@ def test_link_with_a_threshold_that_is_none_is_refused(package: Path, tmp_path: 
     assert isinstance(done.exception, CohortlinkError)
     assert done.exception.code == "THRESHOLD_OUT_OF_RANGE"
     assert not (tmp_path / "links.parquet").exists()
+
+
+def test_link_by_settings_of_the_scan_that_are_none_is_refused(package: Path, tmp_path: Path) -> None:
+    for option, value, code in (
+        ("--scan-threshold", "1.5", "THRESHOLD_OUT_OF_RANGE"),
+        ("--miss", "1", "MISS_PROBABILITY_OUT_OF_RANGE"),
+    ):
+        done = run("link", package, "--within", option, value, "--out", tmp_path / "links.parquet")
+        assert isinstance(done.exception, CohortlinkError)
+        assert done.exception.code == code
