@@ -163,8 +163,8 @@ def link_command(
         float,
         typer.Option(
             help="Most that a pair just at the scan's threshold may be missed with, in [0, 1). Beside a "
-            "--scan-threshold of .56 or more hardened encodings are then scanned several times faster; --report "
-            "says what is missed at most."
+            "--scan-threshold of .56 or more hardened encodings are then scanned faster by far; the "
+            "--report says what is missed at most."
         ),
     ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
