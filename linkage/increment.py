@@ -118,8 +118,9 @@ class Past:
         LinkageError
             ``PAST_DIFFERS`` naming what is not the same.
         """
-        for key, value in about.items():
-            if self._known["terms"].get(key) != value:
+        then = self._known["terms"]
+        for key in sorted({*about, *then}):
+            if then.get(key) != about.get(key):
                 raise LinkageError("PAST_DIFFERS", f"The earlier run had other {key}; link from scratch.")
 
     def plan(self, spec: LinkSpec) -> Plan:

@@ -75,5 +75,10 @@ def test_link_of_a_changed_batch_compares_it_anew(sources: list[Source], first: 
 def test_link_under_other_terms_than_the_past_is_refused(sources: list[Source], first: LinkResult) -> None:
     with pytest.raises(LinkageError, match="PAST_DIFFERS"):
         link(sources[:3], SPEC, options=Options(threshold=0.9), past=first.past())
+    with pytest.raises(LinkageError, match="PAST_DIFFERS"):
+        link(sources[:3], SPEC, options=Options(miss=0.01), past=first.past())
+    missing = link(sources[:2], SPEC, options=Options(miss=0.01))
+    with pytest.raises(LinkageError, match="PAST_DIFFERS"):
+        link(sources[:3], SPEC, past=missing.past())
     with pytest.raises(LinkageError, match="PAST_INVALID"):
         Past(first.links, first.report, {})
