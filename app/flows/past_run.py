@@ -23,8 +23,8 @@ from app.store.models import Batch, BatchState, Run, RunState
 if TYPE_CHECKING:
     from linkage.increment import Past
 
-#: Earlier runs that a page offers.
-OFFERED: Final = 5
+#: Earlier runs that a page offers, of so many that it looks at.
+OFFERED, LOOKED_AT = 5, 20
 #: States of batches of which nothing may be carried on.
 _GONE: Final = (BatchState.WITHDRAWN, BatchState.DESTROYED)
 
@@ -52,7 +52,8 @@ def freeze_past(
         ``PAST_OTHER_AGREEMENT``, ``RUN_NOT_FINISHED``, ``PAST_OTHER_TERMS``, ``PAST_NOT_KEPT``,
         ``PAST_BATCH_GONE``, ``PAST_NOTHING_SHARED``, ``PAST_NOTHING_NEW``.
     """
-    run = runs.find(tx, since)
+    # PostgreSQL has no text for a NUL.
+    run = runs.find(tx, since) if "\x00" not in since else None
     if run is None:
         raise unknown_run()
     if run.agreement_id != agreement_id:
@@ -97,7 +98,7 @@ def offer_pasts(
         ``run``; ``finished_at``; ``kept`` and ``new``: numbers of batches that it read, and did not.
     """
     offered: list[dict[str, Any]] = []
-    for run in reversed(runs.of_agreement(tx, agreement_id, [RunState.SUCCEEDED])):
+    for run in runs.of_agreement(tx, agreement_id, [RunState.SUCCEEDED])[: -LOOKED_AT - 1 : -1]:
         try:
             freeze_past(tx, run.id, agreement_id, made_by, accepted)
         except ServiceError:

@@ -148,7 +148,6 @@ def test_a_run_and_its_release_repeat_bit_for_bit_and_the_log_says_so(region: Wo
         "persons",
         "links",
         "presence",
-        "learned",
         "cube",
         "release",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,9 @@ from app.store.models import Run
 from crypto.errors import EnvelopeError
 from crypto.log.entry import Entry
 from crypto.log.rules import Rules
+from tests.faults.processes import Victim
 from tests.flows.linkage_world import AGREEMENT, Packages, World, populate
+from tests.flows.test_run_units import DIES_AFTER, PATIENCE, wait, work_and_tell
 
 NEW = "riverside-bridges"
 
@@ -179,11 +182,11 @@ def test_replay_of_a_run_that_went_on_repeats_the_earlier_one_from_its_own_input
     result = replay_run(world.service, run_id)
     assert result["same"]
     what = {check["what"] for check in result["checks"]}
-    assert {"persons", "links", "learned", f"links of {_first(world)}", f"learned of {_first(world)}"} <= what
+    assert {"persons", "links", "presence", f"links of {_first(world)}"} <= what
 
 
 def test_run_is_refused_that_would_go_on_from_nothing_that_fits(world: World) -> None:
-    assert _refused(world, "run-0") == "404 RUN_UNKNOWN"
+    assert _refused(world, "run-0") == _refused(world, "\x00") == "404 RUN_UNKNOWN"
     waiting = _start(world)
     assert _refused(world, waiting) == "409 RUN_NOT_FINISHED"
     with world.service.store.transaction() as tx:
@@ -309,6 +312,29 @@ def test_run_that_dies_in_the_middle_goes_on_and_gives_the_same_bytes(world: Wor
     assert one.links_sha256 == other.links_sha256
     for name in ("links", "presence", "learned"):
         assert (one.report or {})[name]["sha256"] == (other.report or {})[name]["sha256"]
+
+
+def test_run_that_goes_on_is_taken_over_from_a_killed_worker_by_another_process(
+    world: World, tmp_path: Path
+) -> None:
+    log_file, first, second = tmp_path / "workers.log", tmp_path / "first", tmp_path / "second"
+    settings, run_id = world.service.settings, _start(world, since=_first(world))
+    one = Victim(work_and_tell, settings, log_file, str(first), DIES_AFTER)
+    one.process.join(PATIENCE)
+    assert one.process.exitcode == -signal.SIGKILL, log_file.read_text()[-3000:]
+    assert _run(world, run_id).state == "RUNNING"
+    other = Victim(work_and_tell, settings, log_file, str(second), -1)
+    try:
+        wait(lambda: _run(world, run_id).state != "RUNNING", log_file)
+    finally:
+        other.stop()
+    before, after = first.read_text().splitlines(), second.read_text().splitlines()
+    assert len(before) == DIES_AFTER and after and not set(before) & set(after)
+    assert all(world.batches[NEW] in name for name in before + after)
+    once = _run(world, _done(world, since=_first(world)))
+    taken_over = _run(world, run_id)
+    assert taken_over.links_sha256 == once.links_sha256
+    assert (taken_over.report or {})["learned"]["sha256"] == (once.report or {})["learned"]["sha256"]
 
 
 def test_run_fails_when_what_the_earlier_one_left_is_not_what_was_frozen(world: World) -> None:

@@ -32,7 +32,7 @@ DIES_AFTER = 5
 PATIENCE = 90.0
 
 
-def _work_and_tell(environ: dict[str, str], log: str, teller: int, told: str, dies_after: int) -> None:
+def work_and_tell(environ: dict[str, str], log: str, teller: int, told: str, dies_after: int) -> None:
     """A worker that writes down each unit that it does, and kills itself once so many are finished."""
     original = Units.__call__
     done = 0
@@ -77,7 +77,7 @@ def _shown(world: World, run_id: str) -> dict[str, Any]:
     return show_runs.show_run(world.service, world.operator, run_id)
 
 
-def _wait(what: Callable[[], bool], log: Path) -> None:
+def wait(what: Callable[[], bool], log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < end, log.read_text()[-3000:]
@@ -117,15 +117,15 @@ def test_a_worker_that_dies_between_units_leaves_them_done_and_its_successor_doe
     log, first, second = tmp_path / "workers.log", tmp_path / "first", tmp_path / "second"
     second.touch()
     run_id = _start(world)
-    one = Victim(_work_and_tell, settings, log, str(first), DIES_AFTER)
+    one = Victim(work_and_tell, settings, log, str(first), DIES_AFTER)
     one.process.join(PATIENCE)
     assert one.process.exitcode == -signal.SIGKILL, log.read_text()[-3000:]
     assert _shown(world, run_id)["state"] == "RUNNING"
     assert len(_unit_blobs(world.service, run_id)) == DIES_AFTER
-    other = Victim(_work_and_tell, settings, log, str(second), -1)
+    other = Victim(work_and_tell, settings, log, str(second), -1)
     try:
-        _wait(lambda: _shown(world, run_id)["state"] != "RUNNING", log)
-        _wait(lambda: _unit_blobs(world.service, run_id) == [], log)
+        wait(lambda: _shown(world, run_id)["state"] != "RUNNING", log)
+        wait(lambda: _unit_blobs(world.service, run_id) == [], log)
     finally:
         other.stop()
     shown = _shown(world, run_id)
@@ -159,7 +159,7 @@ def test_a_run_of_which_this_version_has_no_workflow_is_begun_anew(
 
     worker = Victim(work, sqlite_settings, log)
     try:
-        _wait(lambda: owner().endswith("#2"), log)
+        wait(lambda: owner().endswith("#2"), log)
     finally:
         worker.stop()
 
