@@ -33,8 +33,8 @@ SIZES: tuple[tuple[int, tuple[int, ...], int], ...] = (
     (20_000, (6, 5, 12, 8, 4), 3),
 )
 LARGE: tuple[tuple[int, tuple[int, ...], int], ...] = ((200_000, (6, 5, 12, 8, 4, 3, 2), 3),)
-#: Twice the budget that a policy has by itself.
-WORK = 2 * DEFAULT_WORK
+#: Half the budget that a policy has by itself: what is not proven by then is dropped.
+WORK = DEFAULT_WORK // 2
 HEAD = [
     "persons · codes · depth", "finest cells", "groups", "rate passes R1", "rate shown",
     "persons with a rate", "tables dropped", "aims", "programs", "processor s", "s", "MB",

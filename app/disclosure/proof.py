@@ -111,6 +111,7 @@ class Prover:
         goals.low = goals.high.copy()
         self._stand(space.truth)
         self._inside = False
+        self._steps = STEPS
         self._range: Range | None = None
         self.scouting = False
         self._most = goals.matrix @ space.upper
@@ -119,6 +120,7 @@ class Prover:
         """Go on in a larger space (some rows fewer): every world found so far is one of its worlds."""
         self.space = space
         self._range = None
+        self._steps = STEPS
 
     def settle(self, repair: Callable[[Sequence[Failure]], Space]) -> None:
         """Serve every goal; ``repair`` enlarges the space for some that cannot be served.
@@ -260,10 +262,10 @@ class Prover:
             share = space.truth.sum() / max(space.upper.sum(), 1.0)
             start = np.where(np.isfinite(upper), np.clip(share, 0.05, 0.95) * space.upper, mean)
         # A centre of the space before is a world of this one: some steps bring it near to the new middle.
-        most = _AGAIN if self._inside else STEPS
-        centre, steps = find_centre(space.matrix, value, upper, start, side=space.side, steps=most)
+        centre, steps = find_centre(space.matrix, value, upper, start, side=space.side, steps=self._steps)
         self._charge(steps * centre_work(space.matrix, space.side), centres=1)
         self._inside = centre is not None
+        self._steps = _AGAIN if self._inside else STEPS
         self._stand(space.truth if centre is None else centre)
         return centre
 

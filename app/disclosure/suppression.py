@@ -296,8 +296,8 @@ class _Search:
                 self.state.proven[step] = len(goals.high)
                 return
             except OutOfWorkError:
-                # What is not proven is not published: the deepest table goes, the rest gets some more.
-                if not self._drop(n=n):
+                # What is not proven is not published: deepest tables go, the rest gets some more.
+                if not self._drop(float(goals.open().mean()), n=n):
                     return
                 work.left = max(self.policy.work // 10, 1)
                 prover.enlarge(space())
@@ -357,16 +357,18 @@ class _Search:
             for held in named:
                 held.pop(best, None)
 
-    def _drop(self, *, n: bool) -> bool:
-        """Withhold the deepest and finest table that still shows something; false if there is none."""
+    def _drop(self, part: float, *, n: bool) -> bool:
+        """Withhold ``part`` of the deepest tables that show something, the finest; false if there is none."""
         shown = self.state.n_shown if n else self.state.found_shown
         groups = self.state.groups
         left = [i for i in range(1, len(groups.margins)) if shown[groups.margin_of == i].any()]
         if not left:
             return False
-        last = max(left, key=lambda i: (len(groups.margins[i]), int(np.sum(groups.margin_of == i)), i))
-        shown[groups.margin_of == last] = False
-        self.state.dropped.append(groups.margins[last])
+        left.sort(key=lambda i: (len(groups.margins[i]), int(np.sum(groups.margin_of == i)), i))
+        deepest = [i for i in left if len(groups.margins[i]) == len(groups.margins[left[-1]])]
+        for last in deepest[-max(1, round(part * len(deepest))) :]:
+            shown[groups.margin_of == last] = False
+            self.state.dropped.append(groups.margins[last])
         return True
 
 
