@@ -19,12 +19,14 @@ from linkage.model import (
     Floats,
     Gaps,
     Ints,
+    Near,
     Parameters,
     class_log_likelihood,
     random_shares,
     shares_of,
 )
 from linkage.patterns import Patterns, decode, encode, joint_size
+from linkage.smoothing import smoothed
 
 #: Score of a category from which it counts as agreement.
 AGREES = 0.75
@@ -63,8 +65,10 @@ def relative_classes(
     values, counts = patterns.values, patterns.candidates + patterns.others
 
     def shares(weight: Floats) -> tuple[Floats, ...]:
+        near = [gap.near for gap in gaps] or [None] * len(sizes)
         found = [
-            shares_of(values[:, g], weight, size, np.full(size, 1.0 / size)) for g, size in enumerate(sizes)
+            shares_of(values[:, g], weight, size, np.full(size, 1.0 / size), near[g])
+            for g, size in enumerate(sizes)
         ]
         return tuple(gap.even(x) for gap, x in zip(gaps, found, strict=True)) if gaps else tuple(found)
 
@@ -178,7 +182,9 @@ def views_of_strangers(levels: Sequence[FilterLevels]) -> Floats:
     return np.asarray(share / share.sum())
 
 
-def views_by_chance(patterns: Patterns, levels: Sequence[FilterLevels], size: int) -> Floats:
+def views_by_chance(
+    patterns: Patterns, levels: Sequence[FilterLevels], size: int, near: Near = None
+) -> Floats:
     """Share of each joint category of several diffused views among different persons, shape (size,).
 
     Parameters
@@ -187,6 +193,8 @@ def views_by_chance(patterns: Patterns, levels: Sequence[FilterLevels], size: in
         Pairs of different persons, views apart, in the order of ``levels``.
     size : int
         Categories of the joint comparison.
+    near : csr_array, optional
+        What they lend each other.
 
     Notes
     -----
@@ -210,6 +218,8 @@ def views_by_chance(patterns: Patterns, levels: Sequence[FilterLevels], size: in
         density = sum(number * np.exp(class_log_likelihood(cells[like], share)) for share, number in shares)
         total = max(float(everything[(missing == gap).all(axis=1)].sum()), 1.0)
         foreseen[like] = density * (total / max(float(np.sum(density)), 1e-300))
+    if near is not None:
+        counted = smoothed(counted, near)
     both = 0.5 * counted + 0.5 * foreseen + 1e-9
     return np.asarray(both / both.sum())
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from linkage.patterns import Patterns
+from linkage.smoothing import smoothed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -24,6 +27,9 @@ NO_MATCHES = "The model finds no matches."
 
 #: Shares of categories by class, comparison and category.
 Classes = tuple[tuple[Floats, ...], ...]
+
+#: How the categories of a comparison lend each other pairs (`linkage.smoothing`); None: not at all.
+Near: TypeAlias = "sparse.csr_array[Any] | None"
 
 
 @dataclass(frozen=True)
@@ -121,10 +127,12 @@ def weights(values: Ints, p: Parameters) -> Floats:
     return np.asarray((log_odds(values, p) - prior) / np.log(2.0))
 
 
-def shares_of(values: Ints, counts: Floats, size: int, pseudo: Floats) -> Floats:
+def shares_of(values: Ints, counts: Floats, size: int, pseudo: Floats, near: Near = None) -> Floats:
     """Share of each category by counts and pseudo-counts; missing ones (-1) left out. Shape (size,)."""
     known = values >= 0
     total = np.bincount(values[known], weights=counts[known], minlength=size) + pseudo
+    if near is not None:
+        total = smoothed(total, near)
     return np.asarray(total / total.sum())
 
 
@@ -138,10 +146,13 @@ class Gaps:
         Number of the gap; categories with the same parts missing have the same.
     share : ndarray of float, shape (n_gaps,)
         Share of each gap over all pairs.
+    near : csr_array or None
+        What the categories lend each other.
     """
 
     of: Ints
     share: Floats
+    near: Near = None
 
     def even(self, shares: Floats) -> Floats:
         """The shares with every gap as frequent as it is over all pairs: what is missing says nothing."""
@@ -151,19 +162,21 @@ class Gaps:
         return np.asarray(np.maximum(shares * (self.share / np.maximum(held, 1e-300))[self.of], 1e-300))
 
 
-def gaps_of(patterns: Patterns, numbers: Sequence[Ints]) -> tuple[Gaps, ...]:
+def gaps_of(patterns: Patterns, numbers: Sequence[Ints], near: Sequence[Near]) -> tuple[Gaps, ...]:
     """How frequent gaps are over all pairs.
 
     Parameters
     ----------
     numbers : sequence of ndarray of int64, each of shape (n_categories,)
         Number of the gap of each category, by comparison.
+    near : sequence of csr_array or None
+        What the categories lend each other, by comparison.
     """
     everything, out = patterns.candidates + patterns.others, []
-    for column, of in zip(patterns.values.T, numbers, strict=True):
+    for column, of, lent in zip(patterns.values.T, numbers, near, strict=True):
         known = column >= 0
         share = np.bincount(of[column[known]], weights=everything[known], minlength=int(of.max()) + 1)
-        out.append(Gaps(of, share / max(float(share.sum()), 1e-300)))
+        out.append(Gaps(of, share / max(float(share.sum()), 1e-300), lent))
     return tuple(out)
 
 
@@ -207,7 +220,8 @@ def step(
     unmatched = patterns.candidates + patterns.others - matched - related.sum(axis=0)
 
     def shares(counts: Floats, pseudo: Sequence[Floats]) -> tuple[Floats, ...]:
-        found = [shares_of(patterns.values[:, g], counts, s, pseudo[g]) for g, s in enumerate(sizes)]
+        near = [gap.near for gap in gaps] or [None] * len(sizes)
+        found = [shares_of(patterns.values[:, g], counts, s, pseudo[g], near[g]) for g, s in enumerate(sizes)]
         return tuple(gap.even(x) for gap, x in zip(gaps, found, strict=True)) if gaps else tuple(found)
 
     u = shares(unmatched, [np.full(size, u_pseudo / size) for size in sizes])

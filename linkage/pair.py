@@ -35,6 +35,9 @@ _EXPECTED = 20.0
 #: Share of pairs that are still possible from which taking out the others is not worth a new estimate.
 _WORTH_A_ROUND = 0.9
 
+#: Share of the smaller source's records with a partner, below which relatives weigh among the links.
+_FEW = 1 / 8
+
 #: Times that records whose partner has become certain are taken out.
 _ROUNDS = 3
 
@@ -131,10 +134,10 @@ def fit_pair(
         r: model.Classes = ()
         foreseen: list[float] = []
         if kin is not None and inside is not None and len(groups) >= RELATIVES_FROM:
-            own = model.gaps_of(inside, [plan.gaps(g) for g in groups])
+            own = plan.gaps_among(inside, groups)
             r, numbers = learning.relative_classes(inside, sizes, scores, own)
             foreseen = [number * compared.total / kin.total for number in numbers]
-        gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
+        gaps = plan.gaps_among(counted, groups)
         filled = int((counted.values >= 0).any(axis=0).sum())
         if kin is None and filled >= _APART_FROM and not any(plan.record_level(g) for g in groups):
             r, numbers = learning.relatives_among_all(counted, sizes, scores, gaps)
@@ -188,7 +191,7 @@ def _known_u(
         levels = [plan.levels[n] for n in group]
         if kin is not None and len(group) > 1:
             shares[g] = learning.views_by_chance(
-                kin.counted(plan, [(n,) for n in group])[0], levels, sizes[g]
+                kin.counted(plan, [(n,) for n in group])[0], levels, sizes[g], plan.near(group)
             )
         elif kin is None:
             shares[g] = learning.views_of_strangers(levels)
@@ -222,14 +225,20 @@ def refine_by_frequency(
     return odds + more, more / np.log(2.0)
 
 
-def _late_doubts(probability: Floats, records: int, known: Sequence[str]) -> list[str]:
-    """Doubts that only the links themselves raise, of sources of which the smaller has ``records``."""
+def _late_doubts(probability: Floats, records: int, known: Sequence[str], diffused: bool) -> list[str]:
+    """Doubts that only the links themselves raise, of sources of which the smaller has ``records``.
+
+    ``diffused``: records were compared by views of everything at once, which cannot tell a twin, a son who
+    bears his father's name or a relative's number from an error in the same fields.
+    """
     if not len(probability):
         return [] if model.NO_MATCHES in known else [model.NO_MATCHES]
     if float(probability.mean()) < 0.8:
         return ["Fewer than four in five links are believed to be true."]
     if float(probability.mean()) < 0.9 and len(probability) < 0.05 * records:
         return ["The links are few and weak: perhaps nobody is in both sources."]
+    if diffused and len(probability) < _FEW * records:
+        return ["Few records have a partner: more of them are relatives than their probabilities say."]
     return []
 
 
@@ -284,7 +293,7 @@ def link_pair(
             records = len(a.encodings), len(b.encodings)
             sizes = [plan.size(g) for g in groups]
             given = [plan.record_level(g) for g in groups]
-            gaps = model.gaps_of(counted, [plan.gaps(g) for g in groups])
+            gaps = plan.gaps_among(counted, groups)
             pseudo = [2.0 * m for m in fit.parameters.m]
             for _ in range(_ROUNDS):
                 odds = refine_by_certainty(
@@ -302,7 +311,9 @@ def link_pair(
     missed = believed_missed(found, probability)
     missed += beyond_comparison(float(probability.sum()) + missed, comparable)
     smaller = min(len(a.encodings), len(b.encodings))
-    fit = replace(fit, warnings=(*fit.warnings, *_late_doubts(probability[chosen], smaller, fit.warnings)))
+    diffused = any(plan.record_level(g) for g in groups)
+    late = _late_doubts(probability[chosen], smaller, fit.warnings, diffused)
+    fit = replace(fit, warnings=(*fit.warnings, *late))
     report: dict[str, object] = {
         "sources": [a.name, b.name],
         "records": [len(a.encodings), len(b.encodings)],

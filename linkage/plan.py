@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from crypto.encoding.types import FilterSpec, LinkSpec
 from linkage import candidates, comparison, patterns
 from linkage.comparison import FilterLevels
+from linkage.model import Gaps, Near, gaps_of
 from linkage.records import Source, common_filters
 from linkage.scan.stream import Progress
 from linkage.scanning import Limits
+from linkage.smoothing import neighbours
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -105,6 +107,16 @@ class Plan:
         counts = [self.levels[n].count for n in group]
         absent = patterns.decode(np.arange(patterns.joint_size(counts)), counts) < 0
         return np.asarray(np.unique(absent, axis=0, return_inverse=True)[1].ravel(), np.int64)
+
+    def near(self, group: tuple[str, ...]) -> Near:
+        """What the categories of a group lend each other: levels of diffused views are fine and noisy."""
+        if not self.record_level(group):
+            return None
+        return neighbours([self.levels[n].count for n in group], [n != ANY_KEY for n in group])
+
+    def gaps_among(self, counted: patterns.Patterns, groups: Sequence[tuple[str, ...]]) -> tuple[Gaps, ...]:
+        """How frequent gaps are over all pairs, by group."""
+        return gaps_of(counted, [self.gaps(g) for g in groups], [self.near(g) for g in groups])
 
     def merge(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
         """Compare two groups (as restricted to some filters) as one from now on, unless that is too fine."""
