@@ -31,6 +31,7 @@ from app.flows import (
 )
 from app.flows.replay_run import replay_run
 from app.flows.run_linkage import RunStoppedError
+from app.flows.run_report import coarse_report
 from app.flows.service import open_service
 from app.flows.sweep_blobs import sweep_blobs
 from app.main import create_app
@@ -368,6 +369,24 @@ def test_what_a_run_learnt_is_kept_by_the_sweep_and_destroyed_with_the_agreement
     assert certificate["derivatives"][0]["learned_sha256"] == stored["sha256"]
 
 
+@pytest.mark.parametrize(("new", "told"), [(9, {}), (10, {"zip": "0.124"})])
+def test_drift_of_fewer_new_records_than_the_minimum_cell_is_not_told(new: int, told: dict[str, str]) -> None:
+    counts = {"a": 500, "b": 500, "c": new}
+    report: dict[str, Any] = {
+        "sources": [{"name": n, "organization": n, "records": count} for n, count in counts.items()],
+        "pairs": [],
+        "persons": 900,
+        "links": 100,
+        "doubts": [],
+        "incremental": {
+            "reused": [["a", "b"]],
+            "computed": [["a", "c"], ["b", "c"]],
+            "drift": {"zip": 0.1236},
+        },
+    }
+    assert coarse_report(report, 10, since="run-1")["incremental"]["drift"] == told
+
+
 class Page:
     """Somebody who has signed in to the pages."""
 
@@ -401,4 +420,4 @@ def test_pages_offer_the_earlier_run_and_show_what_was_taken_over_and_the_drift(
     assert (page.count("<td>taken over</td>"), page.count("<td>compared</td>")) == (6, 4)
     assert "Drift by filter" in page
     scratch = Page(world, made["api_key"]).get(f"/auditor/runs/{_first(world)}")
-    assert "What was taken over" not in scratch
+    assert "Match rates by pair of sources" in scratch and "What was taken over" not in scratch

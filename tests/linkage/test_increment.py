@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from linkage import increment
 from linkage.errors import LinkageError
 from linkage.increment import Past
 from linkage.run import LinkResult, Options, Source, link
@@ -61,6 +62,18 @@ def test_link_of_a_new_batch_compares_only_it_and_tells_its_drift(
     assert len(old ^ new) <= 0.01 * len(old)
     # what was known stays as it was
     assert pairs_of(first) <= new
+
+
+def test_link_whose_new_batch_drifts_far_says_so_among_its_doubts(
+    sources: list[Source], first: LinkResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert increment.drifted({"zip": -2.5, "name": 1.9}) == [
+        "new sources: strangers compare otherwise than in the earlier run, by zip; link from scratch"
+    ]
+    monkeypatch.setattr(increment, "DRIFTED", 0.0)
+    doubts = link(sources, SPEC, past=first.past()).report["doubts"]
+    assert isinstance(doubts, list)
+    assert sum(doubt.startswith("new sources: ") for doubt in doubts) == len(SPEC.filters)
 
 
 def test_link_of_a_changed_batch_compares_it_anew(sources: list[Source], first: LinkResult) -> None:
