@@ -29,6 +29,7 @@ from app.flows import (
     show_runs,
     submit_batch,
 )
+from app.flows.past_run import freeze_past
 from app.flows.replay_run import replay_run
 from app.flows.run_linkage import RunStoppedError
 from app.flows.run_report import coarse_report
@@ -188,6 +189,8 @@ def test_replay_of_a_run_that_went_on_repeats_the_earlier_one_from_its_own_input
 
 def test_run_is_refused_that_would_go_on_from_nothing_that_fits(world: World) -> None:
     assert _refused(world, "run-0") == _refused(world, "\x00") == "404 RUN_UNKNOWN"
+    with world.service.store.reading() as tx, pytest.raises(ServiceError, match="PAST_OTHER_AGREEMENT"):
+        freeze_past(tx, _first(world), "another-region", {}, [])
     waiting = _start(world)
     assert _refused(world, waiting) == "409 RUN_NOT_FINISHED"
     with world.service.store.transaction() as tx:

@@ -14,7 +14,7 @@ from app.flows import hold_agreement, link_inputs, run_linkage, show_runs, submi
 from app.flows.run_linkage import RunLostError, RunStoppedError
 from app.flows.run_report import coarse, rate
 from app.flows.service import Service, open_service
-from app.store import batches, log, run_ownership, runs
+from app.store import batches, datakeys, log, run_ownership, runs
 from crypto.log.entry import Entry
 from linkage.errors import LinkageError
 from tests.flows.linkage_world import AGREEMENT, PARTNERSHIP, Packages, World, populate
@@ -144,6 +144,9 @@ def test_revocation_when_linking_is_done_but_not_saved_stops_the_run(sqlite_regi
     document = show(region, run_id)
     assert (document["state"], document["error"]["code"]) == ("FAILED", "AGREEMENT_REVOKED")
     assert document["persons_sha256"] is None
+    # What it had written opens no more.
+    with region.service.store.reading() as tx:
+        assert datakeys.find(tx, run_id, "links") is None
     (entry,) = entries(region, "run.failed")
     assert entry.body["code"] == "AGREEMENT_REVOKED"
     assert entries(region, "run.finished") == []
