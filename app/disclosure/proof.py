@@ -41,6 +41,8 @@ _FAILURES = 40
 #: Open goals of a large space that are looked at to tell what to hide, and the share of them that may fail
 #: before all are looked at.
 _SAMPLE, _SAMPLE_SHARE = 128, 0.04
+#: So many goals are asked of programs that aims missed before, though more was hidden for them, and as often.
+_STUBBORN = 64, 2
 #: Rounds of an aim: at a sample of goals, at all.
 _ROUNDS = (15, 40)
 #: Goals of a world of a crowd, at first and at least.
@@ -115,6 +117,7 @@ class Prover:
         self._range: Range | None = None
         self.scouting = False
         self._most = goals.matrix @ space.upper
+        self._missed = np.zeros(len(goals.high), np.int64)
 
     def enlarge(self, space: Space) -> None:
         """Go on in a larger space (some rows fewer): every world found so far is one of its worlds."""
@@ -151,10 +154,13 @@ class Prover:
                 failures = self._aim(_ROUNDS[1] if patient else _ROUNDS[0])
             if not self._inside:
                 failures = self._blocks(BLOCKS[1], least=0, most=_FAILURES)
+            elif len(failures) <= _STUBBORN[0]:
+                failures = self._ask(failures)
+            few = len(failures) <= _SAMPLE_SHARE * _SAMPLE or int(self.goals.open().sum()) <= _SAMPLE
             if failures:
                 self.space = repair(failures)
                 self._range = None
-            self.scouting = self.scouting and len(failures) > _SAMPLE_SHARE * _SAMPLE
+            self.scouting = self.scouting and not few
 
     def _gather(self) -> None:
         """Serve open goals by crowds: many goals a world at first, fewer if they are in each other's way."""
@@ -244,6 +250,20 @@ class Prover:
                     failures[int(goal)] = Failure(int(goal), self._named(aimed.held[:, at]))
             self._tell()
         return [failures[goal] for goal in sorted(failures) if self.goals.open()[goal]]
+
+    def _ask(self, failures: Sequence[Failure]) -> list[Failure]:
+        """Ask programs about goals that aims keep missing: there may be worlds at the very edge."""
+        left = []
+        for failure in failures:
+            goal = failure.goal
+            self._missed[goal] += 1
+            if self._missed[goal] > _STUBBORN[1] and self.goals.open()[goal]:
+                own = self._columns_of_goal[goal].indices
+                asked = self._try(goal, block(self.space, own, BLOCKS[1], self._random, one_side=False))
+                left += [asked] if asked is not None else []
+            else:
+                left.append(failure)
+        return [failure for failure in left if self.goals.open()[failure.goal]]
 
     def _named(self, held: Floats) -> tuple[tuple[int, float], ...]:
         # What its owner will not hide (no figure, or one that others decide about) is not named.

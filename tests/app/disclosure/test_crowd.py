@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,7 +11,7 @@ import scipy.sparse as sp
 from app.disclosure import proof, suppression
 from app.disclosure.centre import Metric, Range, find_centre
 from app.disclosure.crowd import Crowd, draw, tight
-from app.disclosure.goals import Goals, Space, Work
+from app.disclosure.goals import Failure, Goals, Space, Work
 from app.disclosure.groups import plan_margins
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
@@ -102,6 +104,38 @@ def test_sums_that_must_be_brought_to_their_very_end_are_served_by_crowds() -> N
     goals = Goals(pairs, np.full(12, -np.inf), np.zeros(12), np.zeros(12))
     prover = Prover(space, goals, Work(10**9), 1)
     prover._gather()
+    assert not goals.open().any()
+
+
+def test_goals_that_aims_keep_missing_are_asked_of_programs_before_all_is_hidden_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    truth = np.ones(24)
+    codes = np.indices((4, 6)).reshape(2, -1).T
+    space = Space(
+        margins(4, 6), np.arange(1, 11), truth, np.full(24, 9.0), codes, np.zeros(24, np.int64), 9.0
+    )
+    goals = Goals(
+        sp.identity(24, format="csr"), np.full(24, 3.0), np.full(24, np.inf), np.zeros(24), cap=True
+    )
+    monkeypatch.setattr(proof, "_EXACT_COLUMNS", 0)
+    prover = Prover(space, goals, Work(10**9), 1)
+
+    def miss(*_: object) -> list[Failure]:
+        prover._around()
+        return [Failure(int(goal), ()) for goal in np.flatnonzero(goals.open())]
+
+    repaired: list[int] = []
+
+    def repair(failures: Sequence[Failure]) -> Space:
+        repaired.append(len(failures))
+        if len(repaired) > 5:
+            pytest.fail("goals that have worlds are given up")
+        return space
+
+    monkeypatch.setattr(prover, "_aim", miss)
+    prover.settle(repair)
+    assert len(repaired) == 2
     assert not goals.open().any()
 
 
