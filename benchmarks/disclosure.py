@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from app.disclosure.groups import plan_margins
-from app.disclosure.policy import DEFAULT_WORK, Policy
+from app.disclosure.policy import Policy
 from app.disclosure.suppression import suppress
 from benchmarks import disclosure_tables
 from benchmarks.disclosure_tables import K, population
@@ -33,8 +33,6 @@ SIZES: tuple[tuple[int, tuple[int, ...], int], ...] = (
     (20_000, (6, 5, 12, 8, 4), 3),
 )
 LARGE: tuple[tuple[int, tuple[int, ...], int], ...] = ((200_000, (6, 5, 12, 8, 4, 3, 2), 3),)
-#: Half the budget that a policy has by itself: what is not proven by then is dropped.
-WORK = DEFAULT_WORK // 2
 HEAD = [
     "persons · codes · depth", "finest cells", "groups", "rate passes R1", "rate shown",
     "persons with a rate", "tables dropped", "aims", "programs", "processor s", "s", "MB",
@@ -58,7 +56,7 @@ def measure(persons: int, sizes: Sequence[int], depth: int) -> dict[str, Any]:
     """One cube in this process."""
     cells = population(persons, sizes)
     begun, clock = time.process_time(), time.perf_counter()
-    policy = Policy(K, b"a secret for benchmarks", WORK)
+    policy = Policy(K, b"a secret for benchmarks")
     decided = suppress(cells, plan_margins(cells.axes, depth), policy, _Progress(begun))
     seconds = time.process_time() - begun
     groups = decided.groups
@@ -115,9 +113,8 @@ def _write(title: str, cubes: Sequence[tuple[int, tuple[int, ...], int]], comman
     write_section(
         title,
         f"Every group is proven open by R2 and R3, k = t = {K}; *persons with a rate* is over all tables. "
-        f"The budget is {WORK:,}; by the clock with {os.environ.get('OPENBLAS_NUM_THREADS', 'all')} threads, "
-        f"at a load of {os.getloadavg()[1]:.1f} on {os.cpu_count()} processors.\n\n"
-        + table(HEAD, _rows(cubes)),
+        f"By the clock: {os.environ.get('OPENBLAS_NUM_THREADS', 'all')} threads at a load of "
+        f"{os.getloadavg()[1]:.1f} on {os.cpu_count()} processors.\n\n" + table(HEAD, _rows(cubes)),
         command=command,
         software=versions(["highspy", "numpy", "scipy"]),
     )
