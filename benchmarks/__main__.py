@@ -12,6 +12,7 @@ BENCHMARKS = (
     "linkage_quality",
     "linkage_bias",
     "linkage_scale",
+    "linkage_increment",
     "tabulation",
     "disclosure",
     "log",

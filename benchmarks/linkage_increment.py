@@ -18,7 +18,7 @@ from crypto.encoding.profile import default_profile
 from crypto.encoding.types import LinkSpec
 from linkage.run import LinkResult, Options, Source, link
 
-_SCALE, _SEED, _PROFILE = 0.1, 5, "field-level"
+_SCALE, _SEED, _PROFILE = 0.03, 5, "field-level"
 
 #: Batch, record, batch, record; batches in order.
 Link = tuple[str, str, str, str]
