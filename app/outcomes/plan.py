@@ -1,7 +1,7 @@
 """The cube of one question: every document of its plan, by the method that the parties chose.
 
-Tables of one dimension are protected as one system of rows (`publishable`); crossed ones, and whatever stands
-beside figures that are out already, as finest cells.
+Tables are protected over finest cells; those of one dimension as a system of rows (`publishable`) where
+finest cells are too many to be proven in seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.disclosure.protect import COUNT_ONLY, WITHHELD
+from app.disclosure.table import Rows
 from app.disclosure.treatment import Treatment
 from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
@@ -24,11 +25,14 @@ from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
     from app.disclosure.beside import Beside
+    from app.disclosure.finest import FinestCells
     from app.disclosure.suppression import Progress, Suppression
 
 Document = dict[str, Any]
 
-#: One-way tables are proven together with what is out over finest cells, up to so many columns.
+#: Up to so many finest cells one-way tables are one cube over them too: its proof takes seconds.
+FEW_CELLS = 400
+#: Together with what is out they are, up to so many columns.
 SMALL_UNION = 600
 
 
@@ -122,9 +126,16 @@ def plan_cube(
     if treatment.method != "suppression":
         return _otherwise(declared, plan, source, policy, treatment)
     if declared.disclosure in RATES:
-        beside, crosses = _union(plan, source, policy, published, progress), _crosses(plan, published)
-        if crosses or (beside is not None and beside.columns <= SMALL_UNION):
-            shares = _crossed(plan, source, policy, published, progress, made, beside)
+        cells = _finest(plan, source)
+        crosses = _crosses(plan, published)
+        beside = _union(plan, source, policy, published, progress, crosses=crosses)
+        alone = not any(INDICATORS[out.indicator].disclosure in RATES for out in published)
+        if (
+            crosses
+            or (alone and len(cells.n) <= FEW_CELLS)
+            or (beside is not None and beside.columns <= SMALL_UNION)
+        ):
+            shares = _crossed(plan, cells, source, policy, published, progress, made, beside)
     matches = _matches(declared, plan, shares, source, policy, published, progress, made)
     made.documents = plan_documents(
         plan.indicator,
@@ -205,9 +216,9 @@ def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, 
 
 
 def _crosses(plan: Plan, published: Sequence[Out]) -> bool:
-    """Whether tables of shares are made as one cube over finest cells.
+    """Whether tables of shares are made as one cube over finest cells, however many these are.
 
-    One-way tables are made as a system of rows, beside other indicators of the same run too where finest
+    Many one-way tables are made as a system of rows, beside other indicators of the same run too where finest
     cells are too many to be proven. That system knows others in pairs, and does not know corrections, other
     agreements, or denominators that are another's found.
     """
@@ -260,8 +271,27 @@ def _denominators(documents: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
+def _finest(plan: Plan, source: Source) -> FinestCells:
+    """The cohort by all dimensions of the plan that have rows of persons."""
+    from app.outcomes.finest import finest_cells
+
+    return finest_cells(
+        plan.indicator,
+        plan.cohort,
+        [name for name in plan.dimensions if DIMENSIONS[name].rows is not Rows.PLACES],
+        persons=source.persons,
+        facts=source.facts,
+        as_of=source.as_of,
+        owners=source.owners,
+        coverage=source.coverage,
+        code_lists=source.code_lists,
+        thresholds=source.thresholds,
+    )
+
+
 def _crossed(
     plan: Plan,
+    cells: FinestCells,
     source: Source,
     policy: Policy,
     published: Sequence[Out],
@@ -271,22 +301,8 @@ def _crossed(
 ) -> list[Document]:
     """Tables of shares as one cube; rows by place are no parts of a cohort and stay one-way, beside it."""
     from app.disclosure.cube import protect_cube
-    from app.disclosure.table import Rows
-    from app.outcomes.finest import finest_cells
 
     places = [name for name in plan.dimensions if DIMENSIONS[name].rows is Rows.PLACES]
-    cells = finest_cells(
-        plan.indicator,
-        plan.cohort,
-        [name for name in plan.dimensions if name not in places],
-        persons=source.persons,
-        facts=source.facts,
-        as_of=source.as_of,
-        owners=source.owners,
-        coverage=source.coverage,
-        code_lists=source.code_lists,
-        thresholds=source.thresholds,
-    )
     named = [table for table in plan.named if not set(table) & set(places)]
     hide = union.hide if union is not None else _nothing
     cube = protect_cube(cells, policy, plan.depth, named=named, progress=progress, beside=hide)
@@ -351,7 +367,13 @@ def _matches(
 
 
 def _union(
-    plan: Plan, source: Source, policy: Policy, published: Sequence[Out], progress: Progress
+    plan: Plan,
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    progress: Progress,
+    *,
+    crosses: bool,
 ) -> Beside | None:
     """The new cube together with every table of shares that is out; None where there is none."""
     from app.outcomes.union import union
@@ -359,7 +381,7 @@ def _union(
     try:
         return union(plan, source, policy, published, progress)
     except DisclosureError:
-        if _crosses(plan, published):
+        if crosses:
             raise
         return None
 
