@@ -45,6 +45,26 @@ def test_migrating_down_leaves_nothing_and_up_again_everything(engine: Engine) -
     assert schema.differences(engine) == []
 
 
+def test_an_old_database_with_a_run_in_it_is_upgraded_and_the_run_has_lost_no_worker(engine: Engine) -> None:
+    schema.migrate(engine, "0007")
+    rows = {
+        "organizations": "'o', 'O', CURRENT_TIMESTAMP",
+        "agreements": "'a', 'ACTIVE', 1, 'o', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP",
+    }
+    run = "'r', 'a', 1, 'o', 'RUNNING', '', 0, 0, '{}', CURRENT_TIMESTAMP"
+    names = (
+        "id, agreement_id, agreement_version, requested_by, state, stage, done, total, parameters, created_at"
+    )
+    with engine.begin() as connection:
+        for table, values in rows.items():
+            connection.execute(text(f"INSERT INTO {table} VALUES ({values})"))
+        connection.execute(text(f"INSERT INTO runs ({names}, created_at) VALUES ({run})"))
+    schema.upgrade(engine)
+    assert schema.differences(engine) == []
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT losses FROM runs")).scalars().all() == [0]
+
+
 def test_a_missing_column_is_found_as_a_difference(engine: Engine) -> None:
     schema.upgrade(engine)
     with engine.begin() as connection:
