@@ -58,7 +58,7 @@ def test_an_old_database_with_a_run_in_it_is_upgraded_and_the_run_has_lost_no_wo
     with engine.begin() as connection:
         for table, values in rows.items():
             connection.execute(text(f"INSERT INTO {table} VALUES ({values})"))
-        connection.execute(text(f"INSERT INTO runs ({names}, created_at) VALUES ({run})"))
+        connection.execute(text(f"INSERT INTO runs ({names}) VALUES ({run})"))
     schema.upgrade(engine)
     assert schema.differences(engine) == []
     with engine.connect() as connection:
