@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from app.api.limits import Limits
 from app.auth import Caller
@@ -69,6 +70,25 @@ class Body(BaseModel):
     """A request body: closed, and silent about its values."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_text(cls, given: Any) -> Any:
+        """PostgreSQL has no text for a NUL, and nothing has one for half of a character."""
+        if _holds_no_text(given):
+            raise ValueError("a text holds a NUL or half of a surrogate pair")
+        return given
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _holds_no_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value or (not value.isascii() and _SURROGATE.search(value) is not None)
+    if isinstance(value, dict):
+        return any(_holds_no_text(each) for pair in value.items() for each in pair)
+    return isinstance(value, list) and any(map(_holds_no_text, value))
 
 
 class Signed(Body):

@@ -125,6 +125,10 @@ def test_names_that_no_database_can_hold_are_absent_and_not_an_error(world: Worl
     body = {"document": {"a": "\x00"}, "signature": {"key_id": "\x00"}}
     for path in ("/agreements/cincinnati-nky/approvals", "/agreements/cincinnati-nky/batches"):
         assert world.education.post(path, body).status_code in (409, 422), path
+    for half in ("\x00", "\ud800"):
+        content = json.dumps({"document": {}, "signature": {}, "supersedes": half}).encode()
+        answer = world.education.call("POST", "/agreements/cincinnati-nky/batches", content=content)
+        assert (answer.status_code, answer.json()["code"]) == (422, "REQUEST_INVALID")
     for name in ("\x00", "a\nb", "\ud800"):
         content = json.dumps({"id": "x", "name": name}).encode()
         answer = world.operator.call("POST", "/organizations", content=content)
