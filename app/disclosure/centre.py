@@ -12,14 +12,16 @@ A goal that keeps missing is probably out of reach, and what it misses by names 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.linalg as dense
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from app.disclosure.finest import Ints
 from app.disclosure.worlds import TOLERANCE, Floats
@@ -46,6 +48,14 @@ _REGULAR = 1e-11
 _IMPLIED = 1e-3
 #: and by so much its multiplier becomes none.
 _NEVER = 1e9
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold arithmetic to one thread.
+
+    Rounding depends on how many threads share a sum, and who is served first depends on rounding.
+    """
+    return cast(AbstractContextManager[object], threadpool_limits(limits=1, user_api="blas"))
 
 
 class Metric:

@@ -25,7 +25,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from app.disclosure.blocks import block
-from app.disclosure.centre import STEPS, Range, aims_work, centre_work, find_centre, numbers_of
+from app.disclosure.centre import STEPS, Range, aims_work, centre_work, find_centre, numbers_of, one_thread
 from app.disclosure.crowd import Crowd, draw, tight
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.worlds import Floats, Program, World
@@ -133,6 +133,10 @@ class Prover:
         OutOfWorkError
             The budget is spent. Call again with more, or with a larger space.
         """
+        with one_thread():
+            self._settle(repair)
+
+    def _settle(self, repair: Callable[[Sequence[Failure]], Space]) -> None:
         if len(self.space.truth) <= _EXACT_COLUMNS:
             self._aim(_ROUNDS[1])
             self._blocks(BLOCKS[0], least=2)

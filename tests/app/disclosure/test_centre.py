@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import linprog
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from app.disclosure import proof
 from app.disclosure.centre import Range, find_centre
@@ -84,3 +85,15 @@ def test_proof_tells_what_it_took() -> None:
     assert decided.work.centres
     assert decided.work.aims
     assert decided.work.spent == POLICY.work - decided.work.left
+
+
+def test_worlds_are_looked_for_by_one_thread_so_that_rounding_is_the_same_everywhere() -> None:
+    seen: set[int] = set()
+
+    def look(*_: object) -> None:
+        seen.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+
+    cells = random_cells(1, 600, (4, 5), 0.7, 0.7)
+    with threadpool_limits(2, "blas"):
+        suppress(cells, plan_margins(cells.axes, 2), POLICY, look)
+    assert seen == {1}
