@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-#: Up to so many finest cells one-way tables are one cube over them too: its proof takes seconds.
-FEW_CELLS = 400
+#: Up to so many finest cells one-way tables are one cube over them too: its proof takes a minute at most.
+FEW_CELLS = 6_000
 #: Together with what is out they are, up to so many columns.
-SMALL_UNION = 600
+SMALL_UNION = 6_000
 
 
 @dataclass(frozen=True)
