@@ -131,36 +131,6 @@ def _seeds(values: Ints, scores: Sequence[Floats]) -> Iterator[NDArray[np.bool_]
         yield (values[:, g] >= 0) & ~column & (agree.sum(axis=0) == known - 1) & (known >= 3)
 
 
-def correlations(values: Ints, counts: Floats, scores: Sequence[Floats]) -> Floats:
-    """Correlation of every two comparisons' scores over patterns with counts; 0 where nothing varies."""
-    size = len(scores)
-    out = np.zeros((size, size))
-    for g in range(size):
-        for h in range(g + 1, size):
-            both = (values[:, g] >= 0) & (values[:, h] >= 0)
-            weight = counts[both]
-            if weight.sum() < 30:
-                continue
-            x, y = scores[g][values[both, g]], scores[h][values[both, h]]
-            x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
-            spread = float(np.sqrt((weight @ x**2) * (weight @ y**2)))
-            if spread > 1e-9 * float(weight.sum()):
-                out[g, h] = float(weight @ (x * y)) / spread
-    return out
-
-
-def dependent(
-    among_matches: Floats, among_others: Floats, limit: float = 0.5, floor: float = 0.03
-) -> list[tuple[int, int]]:
-    """Comparisons that are one piece of evidence: whoever moves changes street and town at once.
-
-    They correlate above ``limit`` among the matches, and above ``floor`` also among persons who are certainly
-    different: what agrees only in matches is evidence twice.
-    """
-    found = np.argwhere((among_matches > limit) & (among_others > floor))
-    return [(int(g), int(h)) for g, h in sorted(found.tolist(), key=lambda p: -among_matches[p[0], p[1]])]
-
-
 def by_chance(levels: FilterLevels) -> Floats:
     """Share of each level of a diffused filter among strangers by its normal law, shape (levels.count,).
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from linkage import assignment, frequency, learning, model, patterns, scoring
+from linkage import assignment, dependence, frequency, learning, model, patterns, scoring
 from linkage.errors import LinkageError
 from linkage.figures import believed_missed, beyond_comparison, comparable_share, level_shares
 from linkage.plan import ANY_KEY, Compared, Plan, scores_of
@@ -161,10 +162,13 @@ def fit_pair(
         if inside is None or not r:
             break
         matched = counted.candidates * expit(model.log_odds(counted.values, fit.parameters))
-        together = learning.dependent(
-            learning.correlations(counted.values, matched, scores),
-            learning.correlations(inside.values, inside.candidates, scores),
-        )
+        among_others = dependence.correlations(inside.values, inside.candidates, scores)
+        among = dependence.correlations(counted.values, matched, scores)
+        if not any(map(plan.record_level, groups)):
+            odds = partial(model.log_odds, p=fit.parameters)
+            apart = dependence.correlations_apart(counted, scores, among_others, odds)
+            among = np.maximum(among, apart)
+        together = dependence.dependent(among, among_others)
         if not any(plan.merge(groups[g], groups[h]) for g, h in together):
             break
     labels = ["+".join(g) for g in groups]
