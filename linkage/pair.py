@@ -39,6 +39,9 @@ _WORTH_A_ROUND = 0.9
 #: Share of the smaller source's records with a partner, below which relatives weigh among the links.
 _FEW = 1 / 8
 
+#: Believed precision from which few partners raise no doubt where fields are compared.
+_SURE = 0.97
+
 #: Times that records whose partner has become certain are taken out.
 _ROUNDS = 3
 
@@ -233,7 +236,8 @@ def _late_doubts(probability: Floats, records: int, known: Sequence[str], diffus
     """Doubts that only the links themselves raise, of sources of which the smaller has ``records``.
 
     ``diffused``: records were compared by views of everything at once, which cannot tell a twin, a son who
-    bears his father's name or a relative's number from an error in the same fields.
+    bears his father's name or a relative's number from an error in the same fields. Fields apart can, but
+    where few have a partner those few are up against all the others' relatives.
     """
     if not len(probability):
         return [] if model.NO_MATCHES in known else [model.NO_MATCHES]
@@ -241,7 +245,7 @@ def _late_doubts(probability: Floats, records: int, known: Sequence[str], diffus
         return ["Fewer than four in five links are believed to be true."]
     if float(probability.mean()) < 0.9 and len(probability) < 0.05 * records:
         return ["The links are few and weak: perhaps nobody is in both sources."]
-    if diffused and len(probability) < _FEW * records:
+    if len(probability) < _FEW * records and (diffused or float(probability.mean()) < _SURE):
         return ["Few records have a partner: more of them are relatives than their probabilities say."]
     return []
 

@@ -62,6 +62,12 @@ def test_link_of_hardened_filters_with_few_persons_in_common_takes_few_relatives
     assert doubts
 
 
+def test_link_of_schools_with_few_persons_in_common_is_doubted() -> None:
+    _, precision, believed, _, doubts = found(Wanted("", 1000, 5000, 0.05, SCHOOLS), "field-level")
+    assert precision < believed
+    assert doubts
+
+
 def test_link_of_people_many_of_whom_moved_counts_their_addresses_once() -> None:
     """Movers once fell out of the match class, which then took every part of an address for certain."""
     program = (world.SCHOOL, world.PROGRAM)
