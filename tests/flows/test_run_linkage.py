@@ -107,7 +107,8 @@ def test_of_each_agreement_the_oldest_run_is_next_and_none_while_one_is_under_wa
             return run_ownership.waiting(tx)
 
     # Of the same second the ids decide.
-    first, second = sorted([start(region), start(region)])
+    asked = [start(region), start(region)]
+    first, second = sorted(asked, key=lambda run: (show(region, run)["created_at"], run))
     assert waiting() == [first]
     begin(region, first)
     assert waiting() == []
