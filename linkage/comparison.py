@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.encoding.types import Encodings, FilterSpec
+from crypto.encoding.types import Encodings, FilterColumn, FilterSpec
 from linkage import kernels
 
 Ints = NDArray[np.int64]
@@ -74,7 +74,48 @@ def similarity(
     a: Encodings, b: Encodings, spec: FilterSpec, left: Ints, right: Ints, threads: int = 2
 ) -> Floats:
     """Similarity of each pair in one filter, NaN where either side's filter is missing, shape (n_pairs,)."""
-    column_a, column_b = a.filters[spec.name], b.filters[spec.name]
+    return _alike(a.filters[spec.name], b.filters[spec.name], spec, left, right, threads)
+
+
+def changed_places(
+    a: Encodings,
+    b: Encodings,
+    pair: tuple[FilterLevels, FilterLevels],
+    similarity: Mapping[str, Floats],
+    left: Ints,
+    right: Ints,
+    threads: int = 2,
+) -> dict[str, Floats]:
+    """The similarity of two filters, raised to their lowest level where they agree crosswise, not directly.
+
+    Given name and surname change places in one record of some hundred; made under one key, as names are,
+    their filters can be compared with each other. Under different keys nothing agrees crosswise, and nothing
+    is raised. Names that were swapped are no identical ones: they count as similar.
+
+    Parameters
+    ----------
+    pair : (FilterLevels, FilterLevels)
+        Two plain filters of the same width.
+    similarity : mapping of str to ndarray
+        The direct one, by filter.
+    """
+    one, two = pair
+    names = one.spec.name, two.spec.name
+    least = min(one.thresholds), min(two.thresholds)
+    apart = np.flatnonzero((similarity[names[0]] < least[0]) & (similarity[names[1]] < least[1]))
+    rows = left[apart], right[apart]
+    across = _alike(a.filters[names[0]], b.filters[names[1]], one.spec, *rows, threads)
+    back = _alike(a.filters[names[1]], b.filters[names[0]], two.spec, *rows, threads)
+    swapped = apart[(across >= max(least)) & (back >= max(least))]
+    raised = {name: similarity[name].copy() for name in names}
+    for name, value in zip(names, least, strict=True):
+        raised[name][swapped] = value
+    return raised
+
+
+def _alike(
+    column_a: FilterColumn, column_b: FilterColumn, spec: FilterSpec, left: Ints, right: Ints, threads: int
+) -> Floats:
     both = column_a.present[left] & column_b.present[right]
     out = np.full(len(left), np.nan)
     if both.any():

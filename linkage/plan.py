@@ -274,9 +274,25 @@ def compare(
         )
         for n in sample.similarity
     }
+    names = _names(plan, list(inside))
+    if names is not None:
+        rows = found.left, found.right
+        inside |= comparison.changed_places(a.encodings, b.encodings, names, inside, *rows, threads)
     n_b = len(b.encodings)
     fresh = ~np.isin(sample.left * n_b + sample.right, found.left * n_b + found.right)
     return Compared(found, inside, {n: v[fresh] for n, v in sample.similarity.items()}, sample.total)
+
+
+def _names(plan: Plan, held: Sequence[str]) -> tuple[FilterLevels, FilterLevels] | None:
+    """The two plain filters that come first, if they are as wide as each other: given name and surname.
+
+    None where their union is compared, which is the same for names that changed places.
+    """
+    levels = [plan.levels[n] for n in held]
+    plain = [each for each in levels if each.spec.similarity == "dice" and not each.spec.exact][:2]
+    if len(plain) < 2 or "|" in plain[0].spec.name or plain[0].spec.width != plain[1].spec.width:
+        return None
+    return plain[0], plain[1]
 
 
 def find(

@@ -98,3 +98,36 @@ def test_patterns_count_every_candidate_and_scale_the_sample() -> None:
 def test_patterns_of_too_many_filters_are_refused() -> None:
     with pytest.raises(LinkageError, match="TOO_MANY_PATTERNS"):
         patterns.encode(np.zeros((1, 30), np.int64), [9] * 30)
+
+
+def test_names_that_changed_places_are_similar_and_nothing_else_is_raised() -> None:
+    # Sparse filters of four names, so that two different ones hardly agree.
+    rng = np.random.default_rng(3)
+    names = np.packbits(rng.random((4, 512)) < 0.15, axis=1).view(np.uint64)
+
+    def source(given: list[int], surname: list[int]) -> Encodings:
+        here = np.ones(len(given), np.bool_)
+        here[-1] = False
+        refs = np.array([f"{i:032x}" for i in range(len(given))], dtype="<U32")
+        return Encodings(
+            refs,
+            {
+                "given": FilterColumn(names[given], np.ones(len(given), np.bool_)),
+                "surname": FilterColumn(names[surname], here),
+            },
+        )
+
+    # The same, swapped, one of both swapped into, strangers, swapped with one missing.
+    a = source([0, 0, 0, 0, 0], [1, 1, 1, 1, 1])
+    b = source([0, 1, 1, 2, 1], [1, 0, 2, 3, 0])
+    levels = tuple(
+        comparison.FilterLevels(FilterSpec(n, 512, "dice", (), False), (1.0, 0.9, 0.7), 0.15, 0.05)
+        for n in ("given", "surname")
+    )
+    rows = np.arange(5)
+    direct = {each.spec.name: comparison.similarity(a, b, each.spec, rows, rows) for each in levels}
+    raised = comparison.changed_places(a, b, (levels[0], levels[1]), direct, rows, rows)
+    for name in ("given", "surname"):
+        assert raised[name][1] == 0.7
+        np.testing.assert_array_equal(np.delete(raised[name], 1), np.delete(direct[name], 1))
+    assert direct["given"][1] < 0.7
