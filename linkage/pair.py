@@ -40,7 +40,7 @@ _WORTH_A_ROUND = 0.9
 _FEW = 1 / 8
 
 #: Believed precision from which few partners raise no doubt where fields are compared.
-_SURE = 0.97
+_SURE = 0.96
 
 #: Times that records whose partner has become certain are taken out.
 _ROUNDS = 3
