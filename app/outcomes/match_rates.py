@@ -14,7 +14,7 @@ from typing import Any
 from app.disclosure.errors import DisclosureError
 from app.disclosure.nested import Beside
 from app.disclosure.policy import Policy
-from app.disclosure.protect import protect
+from app.disclosure.protect import WITHHELD, protect
 from app.disclosure.table import Table
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.measures import Matched
@@ -101,6 +101,30 @@ def with_matches(
     """
     by_plan = {tuple(match["by"]): match for match in matches}
     return [_beside(document, by_plan, note) for document in documents]
+
+
+def as_withheld_as(matches: Sequence[Document], documents: Sequence[Document]) -> list[Document]:
+    """Match rates withheld in whatever row the figure itself is: rows that are withheld differ in nothing.
+
+    What is proven with more published is proven with less.
+    """
+    by_plan = {tuple(document["by"]): document for document in documents}
+    out: list[Document] = []
+    for match in matches:
+        beside = by_plan.get(tuple(match["by"]))
+        if beside is None or _keys(match) != _keys(beside):
+            out.append(match)
+            continue
+        rows = zip(match["rows"], beside["rows"], strict=True)
+        total = _closed(match["total"], beside["total"])
+        out.append({**match, "rows": [_closed(row, other) for row, other in rows], "total": total})
+    return out
+
+
+def _closed(row: Document, other: Document) -> Document:
+    if other["status"] != WITHHELD:
+        return row
+    return {**row, **dict.fromkeys(_FIGURES), "status": WITHHELD}
 
 
 def without_matches(document: Document) -> dict[str, Any]:

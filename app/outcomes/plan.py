@@ -19,7 +19,7 @@ from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
-from app.outcomes.match_rates import matched_beside, published_matches, with_matches
+from app.outcomes.match_rates import as_withheld_as, matched_beside, published_matches, with_matches
 from app.outcomes.publishable import is_by_place, one_way, plan_documents
 from app.outcomes.question import RATES
 
@@ -363,7 +363,7 @@ def _matches(
     matches, proof = crossed_matches(plan.indicator, plan.cohort, parts, layers, source, policy, progress)
     if proof:
         made.proof["match rates"] = proof
-    return matches
+    return [dict(match) for match in as_withheld_as(matches, parts)]
 
 
 def _union(

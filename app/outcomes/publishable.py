@@ -24,7 +24,14 @@ from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source, bands, contribution, flows, quantiles
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
-from app.outcomes.match_rates import OF_ALL, make_matches, matched_beside, published_matches, with_matches
+from app.outcomes.match_rates import (
+    OF_ALL,
+    as_withheld_as,
+    make_matches,
+    matched_beside,
+    published_matches,
+    with_matches,
+)
 from app.outcomes.measures import Earnings, FoundInQuarter
 from app.outcomes.tabulate import tabulate_plan
 from app.outcomes.truth import truth_rates
@@ -146,7 +153,7 @@ def _matched(
         linked, found = (
             _tables(each, cohort, groups, source) for each in (matched_beside(declared), declared)
         )
-        matches = make_matches(linked, found, documents, policy)
+        matches = as_withheld_as(make_matches(linked, found, documents, policy), documents)
     return with_matches(documents, matches)
 
 

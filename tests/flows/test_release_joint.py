@@ -86,7 +86,11 @@ def test_correction_when_planned_is_a_vintage_of_its_own_and_further_ones_are_re
         for leaf in log.leaves(tx, 0, log.size(tx)):
             rules.feed(Entry.parse(leaf))
         first = runs.of_agreement(tx, AGREEMENT)[0].id
-    assert sorted(vintages)[-3:-1] == [("employed_q4", 1), ("employed_q4", 2)]
+    # Whatever was asked before, in the same region.
+    assert sorted(each for each in vintages if each[0] == "employed_q4") == [
+        ("employed_q4", 1),
+        ("employed_q4", 2),
+    ]
     assert rules.broken == {}
     replayed = replay_run(region.service, first)
     assert [check["what"] for check in replayed["checks"] if not check["same"]] == []

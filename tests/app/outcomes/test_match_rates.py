@@ -11,6 +11,7 @@ import pytest
 from app.disclosure.policy import Policy
 from app.disclosure.treatment import Treatment
 from app.flows.release_sheets import sheets
+from app.outcomes import match_rates
 from app.outcomes.crossed_matches import crossed_matches
 from app.outcomes.figures import Source
 from app.outcomes.match_rates import NOT_GIVEN, OF_ALL, OF_SINGLE, published_matches, with_matches
@@ -213,3 +214,18 @@ def test_sheet_of_match_rates_stands_beside_a_crossed_table() -> None:
     linked = next(sheet for sheet in sheets({"table": both}) if sheet.name == "linked")
     told = {record["label"]: record["linked_rate"] for record in linked.records()}
     assert (told["Sex: Female"], told["Total"]) == ("90.0", "84.0")
+
+
+def test_match_rate_of_a_row_that_is_withheld_is_withheld_with_it() -> None:
+    shown = {"status": "count_only", "n": 41, "found": None, "rate": None}
+    match = {
+        "by": ["sex"],
+        "rows": [{"key": {"sex": each}} | shown for each in "MF"],
+        "total": {"key": {}} | shown,
+    }
+    rows = [{"key": {"sex": "M"}, "status": "withheld"}, {"key": {"sex": "F"}, "status": "count_only"}]
+    figure = {"by": ["sex"], "rows": rows, "total": {"key": {}, "status": "published"}}
+    (closed,) = match_rates.as_withheld_as([match], [figure])
+    nothing = {"status": "withheld", "n": None, "found": None, "rate": None}
+    assert closed["rows"] == [{"key": {"sex": "M"}} | nothing, {"key": {"sex": "F"}} | shown]
+    assert closed["total"] == match["total"]
