@@ -15,6 +15,7 @@ import typer
 from app import (
     cli_agreement,
     cli_doctor,
+    cli_evaluate,
     cli_keys,
     cli_link,
     cli_log,
@@ -44,7 +45,7 @@ app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_storage.app, name="storage")
 app.command("doctor")(cli_doctor.doctor)
 app.command("link")(cli_link.link_command)
-app.command("evaluate")(cli_link.evaluate_command)
+app.command("evaluate")(cli_evaluate.evaluate_command)
 app.command("thresholds")(cli_thresholds.load_command)
 
 

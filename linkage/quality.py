@@ -66,6 +66,30 @@ def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> tuple[f
     return round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6)
 
 
+def paired_difference(
+    only_first: int, only_second: int, trials: int, z: float = 1.959963984540054
+) -> tuple[float, float]:
+    """Interval of the difference of two shares of the same trials; (-1, 1) without trials.
+
+    Wald's interval after half a trial was added to each of the four outcomes (Agresti and Min, Statistics in
+    Medicine 24, 2005), which covers as stated where few trials differ, too.
+
+    Parameters
+    ----------
+    only_first, only_second : int
+        Trials that count in the first share only, in the second only.
+    trials : int
+        All trials.
+    """
+    if trials == 0:
+        return -1.0, 1.0
+    whole = trials + 2
+    first, second = only_first + 0.5, only_second + 0.5
+    difference = (first - second) / whole
+    half = z * math.sqrt(first + second - (first - second) ** 2 / whole) / whole
+    return round(max(-1.0, difference - half), 6), round(min(1.0, difference + half), 6)
+
+
 def compare_pairs(links: Iterable[Pair], truth: Iterable[Pair]) -> Quality:
     """Quality of links against the true pairs; a pair means the same in either order."""
     found = {(a, b) if a <= b else (b, a) for a, b in links}

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from app.cli_link import evaluate, name_packages, score
+from app.cli_evaluate import evaluate, rate_found, score
+from app.cli_link import name_packages
 from crypto.encoding.profile import default_profile
 from crypto.errors import CohortlinkError
 from tests.flows.linkage_world import Packages, make_packages
@@ -65,10 +66,12 @@ def test_link_and_evaluate_when_given_five_packages_find_most_pairs(region: Pack
     assert overall["f1"]["value"] > 0.8
     for figure in ("precision", "recall", "f1"):
         assert overall[figure]["low"] <= overall[figure]["value"] <= overall[figure]["high"]
-    assert (
-        "precision"
-        in run("evaluate", "--links", out, "--truth", region.scenario.truth_file, *crosswalks).output
-    )
+    for rate in result["rates"] + [rate for pair in result["pairs"] for rate in pair["rates"]]:
+        assert rate["bias"]["low"] <= rate["bias"]["value"] <= rate["bias"]["high"]
+        assert rate["bias"]["value"] == pytest.approx(rate["linked"] - rate["true"], abs=2e-5)
+    told = run("evaluate", "--links", out, "--truth", region.scenario.truth_file, *crosswalks).output
+    assert "all pairs: precision" in told
+    assert "ohio-education, share found in another batch: linked" in told
 
 
 def test_link_when_the_profile_is_absent_or_another_one_refuses(two: list[Path], tmp_path: Path) -> None:
@@ -121,6 +124,22 @@ def test_score_when_a_person_has_two_records_in_one_batch_counts_only_pairs_acro
     records = pa.table({"batch": ["a", "a", "b"], "person": [1, 1, 1], "truth": ["x", "x", "x"]})
     found = score(records)
     assert (found.true_positives, found.false_positives, found.false_negatives) == (2, 0, 0)
+
+
+def test_rate_when_counted_by_hand_counts_persons_once_and_wrong_links_as_found() -> None:
+    # x (two records in a, one linked) and y are truly in b; z is not, and is linked to y's record there.
+    records = pa.table(
+        {
+            "batch": ["a", "a", "a", "a", "b", "b"],
+            "person": pa.array([1, None, 2, 3, 1, 3], pa.int64()),
+            "truth": ["x", "x", "y", "z", "x", "y"],
+        }
+    )
+    rate = rate_found(records, "a", ["b"])
+    assert (rate["persons"], rate["linked"], rate["true"], rate["bias"]["value"]) == (3, 0.66667, 0.66667, 0)
+    assert rate["bias"]["low"] == -rate["bias"]["high"] < 0
+    nobody = rate_found(records, "c", ["a"])
+    assert (nobody["persons"], nobody["linked"], nobody["bias"]["value"]) == (0, None, None)
 
 
 def test_evaluation_when_records_are_missing_from_the_links_counts_them_as_missed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 
 import numpy as np
@@ -113,3 +114,16 @@ def test_quality_of_links_counts_pairs_in_either_order() -> None:
 def test_wilson_interval_of_a_known_share_is_the_published_one() -> None:
     assert quality.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert quality.wilson(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.1, 0.05), (0.02, 0.02), (0.3, 0.1)])
+def test_interval_of_a_paired_difference_covers_as_often_as_it_says(first: float, second: float) -> None:
+    trials, covered = 25, 0.0
+    for a in range(trials + 1):
+        for b in range(trials + 1 - a):
+            low, high = quality.paired_difference(a, b, trials)
+            ways = math.comb(trials, a) * math.comb(trials - a, b)
+            chance = ways * first**a * second**b * (1 - first - second) ** (trials - a - b)
+            covered += chance * (low <= first - second <= high)
+    assert 0.94 <= covered <= 1
+    assert quality.paired_difference(0, 0, 0) == (-1.0, 1.0)
