@@ -184,8 +184,11 @@ class Worker:
 
     def _fail(self, run_id: str, owner: str, error: Exception) -> None:
         code = run_linkage.code_of(error)
-        # The kind of error, never its message: it may quote data.
-        log.error("run failed", run=run_id, code=code, error=type(error).__name__)
+        if code == "CANCELLED":
+            log.info("run cancelled", run=run_id)
+        else:
+            # The kind of error, never its message: it may quote data.
+            log.error("run failed", run=run_id, code=code, error=type(error).__name__)
         run_linkage.fail(self._service, run_id, owner, code)
         clear_units(self._service, run_id)
 

@@ -75,7 +75,7 @@ class Body(BaseModel):
     @classmethod
     def _only_text(cls, given: Any) -> Any:
         """PostgreSQL has no text for a NUL, and nothing has one for half of a character."""
-        if _holds_no_text(given):
+        if holds_no_text(given):
             raise ValueError("a text holds a NUL or half of a surrogate pair")
         return given
 
@@ -83,12 +83,13 @@ class Body(BaseModel):
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _holds_no_text(value: Any) -> bool:
+def holds_no_text(value: Any) -> bool:
+    """Whether something in a document or a form is a text that no database has."""
     if isinstance(value, str):
         return "\x00" in value or (not value.isascii() and _SURROGATE.search(value) is not None)
     if isinstance(value, dict):
-        return any(_holds_no_text(each) for pair in value.items() for each in pair)
-    return isinstance(value, list) and any(map(_holds_no_text, value))
+        return any(holds_no_text(each) for pair in value.items() for each in pair)
+    return isinstance(value, list) and any(map(holds_no_text, value))
 
 
 class Signed(Body):

@@ -6,7 +6,7 @@ A page is a function that returns :func:`render`. Who may see it is a dependency
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,9 +16,10 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.api.dependencies import holds_no_text
 from app.api.sessions import SessionDep
 from app.auth import Role
-from app.errors import NotFoundError
+from app.errors import NotFoundError, RefusedError
 from app.flows.sessions import Session
 from app.web import names, words
 
@@ -171,13 +172,17 @@ def seen_by(*roles: Role) -> Callable[[Session], Session]:
     return check
 
 
-def posted_by(*roles: Role) -> Callable[[Session, str | None], Session]:
+def posted_by(*roles: Role) -> Callable[..., Coroutine[Any, Any, Session]]:
     """Dependency of a form's route: as :func:`seen_by`, and the form is one of this session."""
 
-    def check(session: SessionDep, csrf: Annotated[str | None, Form(max_length=200)] = None) -> Session:
+    async def check(
+        request: Request, session: SessionDep, csrf: Annotated[str | None, Form(max_length=200)] = None
+    ) -> Session:
         if session.caller.role not in roles:
             raise NotFoundError()
         session.require_csrf(csrf)
+        if holds_no_text([each for pair in (await request.form()).multi_items() for each in pair]):
+            raise RefusedError("TEXT_INVALID", "A field of the form holds characters that are no text.")
         return session
 
     return check

@@ -48,6 +48,19 @@ def test_operator_of_an_empty_installation_is_told_what_to_do_next(sqlite_world:
     assert "What to do next" not in Browser(sqlite_world, sqlite_world.operator).get("/operator").text
 
 
+def test_forms_with_characters_that_are_no_text_are_refused_and_change_nothing(world: World) -> None:
+    world.agree()
+    browser = Browser(world, world.operator)
+    answer = browser.post("/operator/organizations", organization="north", name="N\x00rth")
+    assert (answer.status_code, "TEXT_INVALID" in answer.text) == (422, True)
+    assert "north" not in browser.get("/operator/organizations").text
+    agency = Browser(world, world.education)
+    for action in ("approve", "revoke", "suspension/begin", "destruction/request"):
+        answer = agency.post(f"/agency/agreements/{ID}/{action}", text="\x00", confirmed="a\x00")
+        assert (answer.status_code, "TEXT_INVALID" in answer.text) == (422, True), action
+    assert agency.post(f"/agency/agreements/{ID}/preview", **{"\x00": "x"}).status_code == 422
+
+
 def test_health_when_a_key_is_missing_names_it_and_no_place(sqlite_world: World) -> None:
     browser = Browser(sqlite_world, sqlite_world.operator)
     path = sqlite_world.service.settings.keyring("links")
