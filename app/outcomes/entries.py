@@ -24,7 +24,13 @@ from app.outcomes.tabulate import group_columns, source_of
 
 
 def entries(
-    indicator: Indicator, cohort: str, dimensions: Sequence[str], source: Source, *, found: str = "found"
+    indicator: Indicator,
+    cohort: str,
+    dimensions: Sequence[str],
+    source: Source,
+    *,
+    found: str = "found",
+    counted: str = "counted",
 ) -> Entries:
     """Every entry of a cohort with its codes, whether it is in the denominator, and whether it was found.
 
@@ -32,8 +38,8 @@ def entries(
     ----------
     dimensions : sequence of str
         Without rows by place.
-    found : str
-        SQL of who is found, from the columns of an outcome.
+    found, counted : str
+        SQL of who is found, and of who is in the denominator, from the columns of an outcome.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def entries(
         rows: Any = frame.connection.execute(
             f"select *, row_number() over (partition by owner, completion_id order by {spells}) as spell "  # noqa: S608
             f"from (select {', '.join([*keys, *firsts, ''])} owner, completion_id, {found} as found, "
-            "counted, excluded, "
+            f"{counted} as counted, excluded, "
             "min(owner || chr(10) || completion_id) over (partition by person) as person_key "
             f"from {source_of(names)}) where not excluded order by owner, completion_id, spell",
             parameters,

@@ -27,6 +27,10 @@ Treatment = Literal["proportion", "bands", "quantiles", "flows", "contribution",
 
 #: Whoever is in some band of self-sufficiency: no indicator that is asked for, but known from the bands.
 IN_BANDS = "in_bands"
+#: Who has wages in the year that flows look at, by the year after the award; that of the first one holds the
+#: fourth quarter after every award.
+IN_FLOWS = "in_flows"
+IN_YEAR = f"{IN_FLOWS}_y1"
 
 #: How each kind of figure is made safe; shown in the documents.
 TREATMENTS: dict[Treatment, str] = {
@@ -141,7 +145,7 @@ def _employed(offset: int, title: str, in_words: str, wioa: str = "") -> Indicat
         + " Rows by state of work and by sector have the whole cohort as denominator; a person may be found "
         "in several states, and is found in one sector.",
         horizon=f"the {in_words} quarter after the last award of the cohort",
-        within=("matched", IN_BANDS) if offset == 4 else ("matched",),
+        within=("matched", IN_BANDS, IN_YEAR) if offset == 4 else ("matched",),
     )
 
 
@@ -162,7 +166,7 @@ _PRESETS: dict[Preset, str] = {
 _ATTACHED_WITHIN: dict[Preset, tuple[str, ...]] = {
     "pseo": ("attached_kystats", "matched"),
     "kystats": ("matched",),
-    "erdc": ("attached_kystats", "employed_q2", "employed_q4", "matched"),
+    "erdc": ("attached_kystats", "employed_q2", "employed_q4", "matched", IN_YEAR),
 }
 
 
@@ -240,7 +244,7 @@ _DECLARED: tuple[Indicator, ...] = (
         measure=Retained(2, 4),
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
-        within=("employed_q4", "matched"),
+        within=("employed_q4", "matched", IN_YEAR),
         of="employed_q2",
     ),
     _percentiles(1),
@@ -263,7 +267,7 @@ _DECLARED: tuple[Indicator, ...] = (
         dimensions=_OF_AWARDS,
         additivity=_ADDITIVITY,
         disclosure="bands",
-        within=("employed_q4", "matched", IN_BANDS),
+        within=("employed_q4", "matched", IN_BANDS, IN_YEAR),
     ),
     Indicator(
         id="continued_education",

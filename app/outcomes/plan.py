@@ -153,6 +153,10 @@ def plan_cube(
         from app.outcomes.union import hide_bands
 
         hide_bands(made.documents, plan, source, policy, published, progress)
+    if made.documents[0].get("flows"):
+        from app.outcomes.union import hide_flows
+
+        hide_flows(made.documents, plan, source, policy, published, progress)
     if shares is None:
         require_no_near_twin(made.documents, published, policy.min_cell)
     for document in made.documents:
@@ -220,13 +224,16 @@ def _crosses(plan: Plan, published: Sequence[Out]) -> bool:
 
     Many one-way tables are made as a system of rows, beside other indicators of the same run too where finest
     cells are too many to be proven. That system knows others in pairs, and does not know corrections, other
-    agreements, or denominators that are another's found.
+    agreements, flows, or denominators that are another's found.
     """
+    from app.outcomes.union import told_by_flows
+
     return (
         plan.depth > 1
         or bool(plan.named)
         or any(
             not out.same_agreement
+            or told_by_flows(out.documents[0])
             or out.source is not None
             or out.indicator == plan.indicator
             or INDICATORS[plan.indicator].of == out.indicator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app.disclosure.alternatives import finest
@@ -14,7 +15,7 @@ from app.disclosure.policy import Policy
 from app.disclosure.protect import WITHHELD
 from app.outcomes.entries import entries
 from app.outcomes.figures import Source
-from app.outcomes.indicators import IN_BANDS, INDICATORS, Indicator
+from app.outcomes.indicators import IN_BANDS, IN_FLOWS, IN_YEAR, INDICATORS, Indicator
 from app.outcomes.match_rates import matched_beside, published_matches
 from app.outcomes.question import RATES
 
@@ -27,10 +28,15 @@ Layer = tuple[Entries, Sequence[Mapping[str, Any]]]
 
 #: Whoever is in no band has no wages in the quarters that the bands look at.
 _NOT_FOUND = "NOT_FOUND"
+#: Whoever is in no flow has no wages in the year that the flows look at.
+_NOT_IN_DATA = "NOT_IN_DATA"
+#: Who has a main job in the window of an outcome, as flows count it.
+_HAS_JOB = "award_no in (select award_no from earned group by award_no, employer_token having sum(wages) > 0)"
+_EMPTY: Document = {"status": WITHHELD, "n": None, "share": None}
 
 
 def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
-    """Each table of shares that is out, and what else stands in it: match rates, who is in a band.
+    """Each table of shares that is out, and what else is told: match rates, who is in a band, in a flow.
 
     Match rates are counted with the figure beside which they were made, the oldest. Later figures repeat
     them, and may have another denominator, over which they could not be counted again.
@@ -39,10 +45,15 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
     matched = False
     for out in published:
         indicator = INDICATORS[out.indicator]
-        if indicator.disclosure not in RATES:
+        flows = told_by_flows(out.documents[0])
+        if indicator.disclosure not in RATES and not flows:
             continue
         names = [name for document in out.documents for name in document["by"]]
         data = source if out.source is None else out.source()
+        if flows:
+            counted = _in_flows(indicator, out.cohort, names, data)
+            layers.append((counted, _total_of(counted, flows)))
+            continue
         layers.append((entries(indicator, out.cohort, names, data), out.documents))
         matches = [] if matched else published_matches([out.documents])
         if matches:
@@ -60,7 +71,7 @@ def _in_bands(indicator: Indicator, cohort: str, names: Sequence[str], source: S
     found.indicator, found.within = IN_BANDS, ("matched",)
     if found.about is not None and found.about.vintage != "FINAL":
         # Provisional bands look at the fourth quarter alone, as the rate of employment does.
-        found.within = ("matched", "employed_q4")
+        found.within = ("matched", "employed_q4", IN_YEAR)
     return found
 
 
@@ -71,6 +82,31 @@ def _told_by_bands(document: Mapping[str, Any]) -> list[Document]:
     if missed is None or n is None:
         return []
     return [{"by": [], "rows": [], "total": {"key": {}, "n": n, "found": n - missed}}]
+
+
+def _in_flows(indicator: Indicator, cohort: str, names: Sequence[str], source: Source) -> Entries:
+    """Who of the cohort has wages in the year of an indicator's flows."""
+    as_share = replace(indicator, disclosure="proportion")
+    found = entries(as_share, cohort, names, source, found=_HAS_JOB, counted="true")
+    found.indicator, found.within = f"{IN_FLOWS}_{indicator.id.rpartition('_')[2]}", ("matched",)
+    return found
+
+
+def told_by_flows(document: Mapping[str, Any]) -> frozenset[str]:
+    """What the flows of a document tell of the whole cohort: how many it has, how many have wages.
+
+    Each share tells the whole.
+    """
+    told = {row["key"]["naics_sector"] for row in document.get("flows", ()) if row["n"] is not None}
+    return frozenset(["n", *(["found"] if _NOT_IN_DATA in told else [])]) if told else frozenset()
+
+
+def _total_of(counted: Entries, told: frozenset[str]) -> list[Document]:
+    """As a table of the total alone, with those figures that are told."""
+    first = counted.masks[frozenset()] & counted.counted
+    figures = {"n": int(first.sum()), "found": int((first & counted.found).sum())}
+    kept = {name: value if name in told else None for name, value in figures.items()}
+    return [{"by": [], "rows": [], "total": {"key": {}, **kept}}]
 
 
 def union(
@@ -106,14 +142,39 @@ def hide_bands(
     names = list(dict.fromkeys(plan.dimensions))
     counted = _in_bands(indicator, plan.cohort, names, source)
     counted_as = entries(indicator, plan.cohort, names, source)
-    assert counted.about is not None
     layers = [*published_layers(source, published), (counted_as, documents)]
+    if "found" not in _stands_beside(counted, layers, policy, progress):
+        first["bands"] = [{**row, **_EMPTY} for row in first["bands"]]
+
+
+def hide_flows(
+    documents: Sequence[Document],
+    plan: Plan,
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    progress: Progress,
+) -> None:
+    """Withhold the flows where how many there are, or have wages, gives something away beside what is out."""
+    told = told_by_flows(documents[0])
+    layers = published_layers(source, published) if told else []
+    if not layers:
+        return
+    names = list(dict.fromkeys(plan.dimensions))
+    counted = _in_flows(INDICATORS[plan.indicator], plan.cohort, names, source)
+    if not told <= _stands_beside(counted, layers, policy, progress):
+        documents[0]["flows"] = [{**row, **_EMPTY} for row in documents[0]["flows"]]
+
+
+def _stands_beside(
+    counted: Entries, layers: Sequence[Layer], policy: Policy, progress: Progress
+) -> frozenset[str]:
+    """Which figures of a total may be told beside all layers."""
+    assert counted.about is not None
     try:
         beside = Beside(layers, counted, policy, progress)
         cells = finest(counted, counted.about)
         shown = protect_cube(cells, policy, 0, progress=progress, beside=beside.hide).table(()).total
     except DisclosureError:
-        shown = None
-    if shown is None or shown.found is None:
-        empty = {"status": WITHHELD, "n": None, "share": None}
-        first["bands"] = [{**row, **empty} for row in first["bands"]]
+        return frozenset()
+    return frozenset(name for name in ("n", "found") if getattr(shown, name) is not None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.outcomes import plan
+from app.outcomes import plan, union
 from tests.attacks.region import YEAR, Analyst, Region, Someone, random_people
 
 FLOWS = "earnings_percentiles_y1"
@@ -73,5 +73,6 @@ def test_flows_are_differenced_where_protection_is_off_and_not_where_it_is_on(
     assert answers[0] is not None
     assert not moved(answers)
     monkeypatch.setattr(plan, "_require_first_of_its_kind", lambda *_: None)
+    monkeypatch.setattr(union, "told_by_flows", lambda _: frozenset())
     with Region.opened(tmp_path / "off", migrated_sqlite) as region:
         assert moved(situation(region))
