@@ -134,9 +134,16 @@ def hide_bands(
     published: Sequence[Out],
     progress: Progress,
 ) -> None:
-    """Withhold the bands of a total where how many are in one gives something away beside all tables."""
+    """Withhold the bands of a total where how many are in one gives something away beside all tables.
+
+    And where bands of these persons are out: whoever has changed from one to another is in no table, and
+    nothing proves two versions of them beside each other.
+    """
     first = documents[0]
     if not _told_by_bands(first):
+        return
+    if _bands_are_out(published):
+        first["bands"] = [{**row, **_EMPTY} for row in first["bands"]]
         return
     indicator = INDICATORS[plan.indicator]
     names = list(dict.fromkeys(plan.dimensions))
@@ -145,6 +152,10 @@ def hide_bands(
     layers = [*published_layers(source, published), (counted_as, documents)]
     if "found" not in _stands_beside(counted, layers, policy, progress):
         first["bands"] = [{**row, **_EMPTY} for row in first["bands"]]
+
+
+def _bands_are_out(published: Sequence[Out]) -> bool:
+    return any(_told_by_bands(out.documents[0]) for out in published)
 
 
 def hide_flows(
