@@ -9,6 +9,7 @@ import importlib
 BENCHMARKS = (
     "encoding_speed",
     "kernels",
+    "assignment",
     "linkage_quality",
     "linkage_bias",
     "linkage_scale",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-#: Largest component (left × right records) that is solved exactly; beyond it, greedily by weight.
-EXACT_CELLS = 4_000_000
+#: Largest component (left × right records) that is solved exactly, some ten seconds of one processor; beyond
+#: it, greedily by weight. A side of 50,000 records that all hang together says that the comparison is poor.
+EXACT_CELLS = 2_500_000_000
+#: Components up to this are solved as a full table, which takes less setting up.
+_SMALL_CELLS = 2_500
 
 
 def one_to_one(left: Ints, right: Ints, weight: Floats) -> tuple[Flags, int]:
@@ -47,16 +50,36 @@ def one_to_one(left: Ints, right: Ints, weight: Floats) -> tuple[Flags, int]:
     for pairs in np.split(contested, edges) if len(contested) else []:
         here_left, i = np.unique(rows[pairs], return_inverse=True)
         here_right, j = np.unique(columns[pairs], return_inverse=True)
-        if len(here_left) * len(here_right) > EXACT_CELLS:
+        shape = len(here_left), len(here_right)
+        if shape[0] * shape[1] > EXACT_CELLS:
             greedy += 1
             chosen[pairs[_greedy(i, j, weight[pairs])]] = True
-            continue
-        gain = np.zeros((len(here_left), len(here_right)))
-        gain[i, j] = weight[pairs]
-        taken = np.zeros(gain.shape, np.bool_)
-        taken[linear_sum_assignment(gain, maximize=True)] = True
-        chosen[pairs] = taken[i, j] & (gain[i, j] > 0)
+        elif shape[0] * shape[1] > _SMALL_CELLS:
+            chosen[pairs] = _sparse(i, j, weight[pairs], shape)
+        else:
+            chosen[pairs] = _full(i, j, weight[pairs], shape)
     return chosen, greedy
+
+
+def _full(i: Ints, j: Ints, weight: Floats, shape: tuple[int, int]) -> Flags:
+    gain = np.zeros(shape)
+    gain[i, j] = weight
+    taken = np.zeros(shape, np.bool_)
+    taken[linear_sum_assignment(gain, maximize=True)] = True
+    return taken[i, j] & (weight > 0)
+
+
+def _sparse(i: Ints, j: Ints, weight: Floats, shape: tuple[int, int]) -> Flags:
+    """The same without the cells that are no pair; a row may stay alone, in a column of its own, at no gain."""
+    rows, columns = shape
+    alone = np.arange(rows)
+    top = weight.max() + 1  # costs must not be zero, which would be no pair
+    cost = np.concatenate([top - weight, np.full(rows, top)])
+    ends = np.concatenate([i, alone]), np.concatenate([j, columns + alone])
+    partner = np.empty(rows, np.int64)
+    solved = min_weight_full_bipartite_matching(csr_matrix((cost, ends), shape=(rows, columns + rows)))
+    partner[solved[0]] = solved[1]
+    return np.asarray(partner[i] == j)
 
 
 def _greedy(i: Ints, j: Ints, weight: Floats) -> Ints:

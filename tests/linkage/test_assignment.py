@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from linkage import assignment, frequency, persons, quality, scoring
 
@@ -58,6 +59,21 @@ def test_one_to_one_on_any_small_graph_has_the_largest_total(n: int, m: int, see
     assert weight[chosen].sum() == best
     assert greedy == 0
     assert len(set(left[chosen])) == chosen.sum() == len(set(right[chosen]))
+
+
+def test_one_to_one_on_a_large_component_is_exact_where_greed_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    left, right = np.nonzero(rng.random((80, 90)) < 0.1)
+    weight = rng.integers(1, 6, len(left)).astype(float)
+    chosen, greedy = assignment.one_to_one(left, right, weight)
+    table = np.zeros((80, 90))
+    table[left, right] = weight
+    assert weight[chosen].sum() == table[linear_sum_assignment(table, maximize=True)].sum()
+    assert len(set(left[chosen])) == chosen.sum() == len(set(right[chosen]))
+    assert greedy == 0
+    monkeypatch.setattr(assignment, "EXACT_CELLS", 1)
+    by_greed, _ = assignment.one_to_one(left, right, weight)
+    assert weight[by_greed].sum() < weight[chosen].sum()
 
 
 def test_one_to_one_on_too_large_a_component_is_greedy_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
