@@ -10,6 +10,7 @@ BENCHMARKS = (
     "encoding_speed",
     "kernels",
     "assignment",
+    "linkage_candidates",
     "linkage_quality",
     "linkage_bias",
     "linkage_scale",
