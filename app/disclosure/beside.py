@@ -28,6 +28,7 @@ from app.disclosure.joint import FOUND, Entries, Joint
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
 from app.disclosure.room import Room, restate
+from app.disclosure.standardised import is_standardised, standardised_row
 from app.disclosure.suppression import Progress, Suppression
 from app.disclosure.table import Guarded
 from app.disclosure.worlds import Program
@@ -53,7 +54,18 @@ class Beside(Guarded):
     progress : callable
     """
 
-    __slots__ = ("_fixed", "_found", "_joint", "_persons", "_policy", "_price", "_progress", "statistics")
+    __slots__ = (
+        "_fixed",
+        "_found",
+        "_joint",
+        "_persons",
+        "_policy",
+        "_price",
+        "_progress",
+        "_weighted",
+        "_weighted_new",
+        "statistics",
+    )
 
     def __init__(
         self,
@@ -65,6 +77,9 @@ class Beside(Guarded):
         self._joint = Joint([*(layer for layer, _ in published), new])
         rows = [self._joint.published(at, documents) for at, (_, documents) in enumerate(published)]
         self._fixed = sp.vstack(rows).tocsr()
+        told = [at for at, (layer, documents) in enumerate(published) if documents and is_standardised(layer)]
+        self._weighted = [standardised_row(self._joint, at) for at in told]
+        self._weighted_new = [standardised_row(self._joint, len(rows))] if is_standardised(new) else []
         self._policy, self._progress = policy, progress
         self.statistics: dict[str, Any] = {
             "columns": len(self._joint.truth),
@@ -107,6 +122,9 @@ class Beside(Guarded):
             ones = np.ones(size)
             parts.append(sp.csr_matrix((ones, (self._joint.cell, np.arange(size))), shape=(cells, size)))
             figure.append(np.zeros(cells, np.int64))
+            weighted = [*self._weighted, *(self._weighted_new if new and state.found_shown.any() else [])]
+            parts += weighted
+            figure.append(np.zeros(len(weighted), np.int64))
         ceiling = float(max(self._joint.truth.sum(), 10 * self._policy.min_cell))
         codes = self._joint.places[-1].codes[self._joint.cell]
         return Space(

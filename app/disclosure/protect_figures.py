@@ -5,10 +5,8 @@ Each is published for itself, by primary rules that leave nothing to subtract:
 - percentiles carry no counts, are rounded, and what is shown of groups is chosen together (`percentiles`);
 - bands partition the total alone, each with at least k, or none is shown;
 - flows are a partition, protected as a table of persons whose outcome is never shown;
-- a contribution splits the cohort in two, each part with k of both outcomes. A further split into two such
-  parts tells nothing of splits by other things: whatever their tables leave possible stays possible (couple
-  the two independently, within those found and within those not found). Tables *by program* would be crossed
-  with it, so no agreement gets both.
+- a contribution splits the cohort in two, each part with k of both outcomes, and is proven beside all that is
+  out (`app.outcomes.contributed`). Tables *by program* would be crossed with it, so no agreement gets both.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -203,14 +204,7 @@ def contribution(cohort: str, source: Source) -> Contribution:
     """Participants of any program against the standardised others, in ``employed_q4``."""
     question = Question.of("contribution", cohort, [], source.as_of, frozenset({"contribution"}))
     with source.frame(question) as frame:
-        codes = ", ".join(f"coalesce({name}, '')" for name in STRATA)
-        answer = frame.connection.execute(
-            f"select {codes}, takes_part, count(*), count(*) filter (found) from ("  # noqa: S608
-            "  select o.*, exists (from participating p where p.person = o.person"
-            "         and p.entry_date <= quarter_end(o.exit)) as takes_part"
-            f"  from (select * from outcome qualify row_number() over (partition by person {FIRST_AWARD}) = 1"
-            "  ) o where not o.excluded) group by all"
-        ).fetchall()
+        answer = strata_of(frame, "count(*), count(*) filter (found)")
         strata: dict[tuple[str, ...], dict[bool, Cell]] = {}
         for *key, takes_part, n, found in answer:
             strata.setdefault(tuple(key), {})[takes_part] = Cell(n, found)
@@ -219,6 +213,19 @@ def contribution(cohort: str, source: Source) -> Contribution:
         population = Cell(sum(row[-2] for row in answer), sum(row[-1] for row in answer))
         about = question.describe(frame, source.coverage)
         return Contribution(about, participants, comparison, population, standardised)
+
+
+def strata_of(frame: Frame, selected: str) -> list[tuple[Any, ...]]:
+    """Stratum, whether they take part, and what is selected (SQL, a constant) of a cohort's persons."""
+    codes = ", ".join(f"coalesce({name}, '')" for name in STRATA)
+    answer: list[tuple[Any, ...]] = frame.connection.execute(
+        f"select {codes}, takes_part, {selected} from ("  # noqa: S608
+        "  select o.*, exists (from participating p where p.person = o.person"
+        "         and p.entry_date <= quarter_end(o.exit)) as takes_part"
+        f"  from (select * from outcome qualify row_number() over (partition by person {FIRST_AWARD}) = 1"
+        "  ) o where not o.excluded) group by all"
+    ).fetchall()
+    return answer
 
 
 def standardise(strata: Sequence[tuple[Cell, Cell]]) -> tuple[Cell, Cell, Fraction]:

@@ -54,7 +54,8 @@ TREATMENTS: dict[Treatment, str] = {
     ),
     "contribution": (
         "Shown only where participants and comparison group, each with and without the outcome, and whoever "
-        "has no counterpart, reach the minimum cell. Strata are never shown."
+        "has no counterpart, reach the minimum cell, and where no stratum of a few persons and no other "
+        "small group follows beside what is out. Strata are never shown."
     ),
     "beside": (
         "Not asked for by itself: shown in the rows of a table of shares, protected together with it, and "

@@ -157,6 +157,12 @@ def plan_cube(
         from app.outcomes.union import hide_flows
 
         hide_flows(made.documents, plan, source, policy, published, progress)
+    if declared.disclosure == "contribution":
+        from app.outcomes.contributed import hide_contribution
+        from app.outcomes.union import published_layers
+
+        layers = published_layers(source, published)
+        hide_contribution(made.documents, plan.cohort, source, policy, layers, progress)
     if shares is None:
         require_no_near_twin(made.documents, published, policy.min_cell)
     for document in made.documents:

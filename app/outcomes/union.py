@@ -13,6 +13,7 @@ from app.disclosure.errors import DisclosureError
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
 from app.disclosure.protect import WITHHELD
+from app.outcomes.contributed import contributed, told_by_contribution
 from app.outcomes.entries import entries
 from app.outcomes.figures import Source
 from app.outcomes.indicators import IN_BANDS, IN_FLOWS, IN_YEAR, INDICATORS, Indicator
@@ -45,11 +46,14 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
     matched = False
     for out in published:
         indicator = INDICATORS[out.indicator]
-        flows = told_by_flows(out.documents[0])
-        if indicator.disclosure not in RATES and not flows:
+        flows, takes_part = told_by_flows(out.documents[0]), _told_by_contribution(out)
+        if indicator.disclosure not in RATES and not flows and not takes_part:
             continue
         names = [name for document in out.documents for name in document["by"]]
         data = source if out.source is None else out.source()
+        if takes_part:
+            layers.append((contributed(out.cohort, data), takes_part))
+            continue
         if flows:
             counted = _in_flows(indicator, out.cohort, names, data)
             layers.append((counted, _total_of(counted, flows)))
@@ -63,6 +67,10 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
         if told:
             layers.append((_in_bands(indicator, out.cohort, names, data), told))
     return layers
+
+
+def _told_by_contribution(out: Out) -> list[Document]:
+    return told_by_contribution(out.documents[0]) if out.indicator == "contribution" else []
 
 
 def _in_bands(indicator: Indicator, cohort: str, names: Sequence[str], source: Source) -> Entries:

@@ -1,0 +1,118 @@
+"""A contribution beside what is out about its cohort: participants, counterparts and strata as one layer.
+
+Participants are a group of the cohort like any other: those of a county but for three of them tell of these
+three. And a standardised rate is a weighted sum of those found in each stratum, which may be a few persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from app.disclosure.alternatives import finest
+from app.disclosure.beside import Beside
+from app.disclosure.errors import DisclosureError
+from app.disclosure.finest import Axis
+from app.disclosure.goals import Work
+from app.disclosure.groups import Groups
+from app.disclosure.joint import Entries
+from app.disclosure.policy import Policy
+from app.disclosure.protect import WITHHELD
+from app.disclosure.standardised import COMPARED, OTHER, ROLE, ROLES, STRATUM, TAKES_PART
+from app.disclosure.suppression import Suppression
+from app.outcomes.entries import entries
+from app.outcomes.figures import Source, strata_of
+from app.outcomes.indicators import INDICATORS
+from app.outcomes.question import Question
+
+if TYPE_CHECKING:
+    from app.disclosure.suppression import Progress
+
+Document = dict[str, Any]
+Layer = tuple[Entries, Sequence[Mapping[str, Any]]]
+
+#: Larger unions take too long: then a contribution is proven by itself.
+MOST_COLUMNS = 6_000
+#: What its total tells.
+_TOLD = ("n", "found", "rate", "standardised_rate", "difference_points", "contributed_points")
+
+
+def contributed(cohort: str, source: Source) -> Entries:
+    """Everybody of a cohort by part and stratum, and who is employed.
+
+    She is counted as in the rate of employment of the cohort, and is known to be the same.
+    """
+    counted = entries(INDICATORS["employed_q4"], cohort, (), source)
+    question = Question.of("contribution", cohort, [], source.as_of, frozenset({"contribution"}))
+    with source.frame(question) as frame:
+        listed = strata_of(frame, "owner, completion_id")
+    parts = {f"{owner}\n{number}": (tuple(key), takes_part) for *key, takes_part, owner, number in listed}
+    sides = ({key for key, takes in parts.values() if takes is side} for side in (True, False))
+    both = set.intersection(*sides)
+    numbers = {key: at for at, key in enumerate(sorted({key for key, _ in parts.values()}))}
+    codes = np.zeros((len(counted.keys), 2), np.int64)
+    for at, key in enumerate(counted.keys):
+        # Whatever is no first award stands in no figure here.
+        stratum, takes_part = parts.get(key.rpartition("\n")[0], (None, False))
+        role = OTHER if stratum not in both else TAKES_PART if takes_part else COMPARED
+        codes[at] = ROLES.index(role), numbers.get(stratum or (), 0)
+    names = tuple(" / ".join(key) for key in sorted(numbers)) or ("",)
+    axes = (Axis(ROLE, ROLES, ROLES), Axis(STRATUM, names, names))
+    return Entries(
+        counted.indicator,
+        axes,
+        keys=counted.keys,
+        codes=codes,
+        masks=counted.masks,
+        found=counted.found,
+        counted=counted.counted,
+        within=counted.within,
+        persons=counted.persons,
+        about=counted.about,
+    )
+
+
+def told_by_contribution(document: Mapping[str, Any]) -> list[Document]:
+    """How many take part and were found, as a table by part; nothing where it is withheld."""
+    total = document["total"]
+    if total["found"] is None:
+        return []
+    row = {"key": {ROLE: TAKES_PART}, "n": total["n"], "found": total["found"]}
+    return [{"by": [ROLE], "rows": [row], "total": {"key": {}, "n": None, "found": None}}]
+
+
+def hide_contribution(
+    documents: Sequence[Document],
+    cohort: str,
+    source: Source,
+    policy: Policy,
+    layers: Sequence[Layer],
+    progress: Progress,
+) -> None:
+    """Withhold a contribution that tells of few, by itself or beside what is out."""
+    total = documents[0]["total"]
+    if total["found"] is None:
+        return
+    counted = contributed(cohort, source)
+    try:
+        beside = Beside([*layers, (counted, [])], counted, policy, progress)
+        if beside.columns > MOST_COLUMNS:
+            beside = Beside([(counted, [])], counted, policy, progress)
+    except DisclosureError:
+        stands = False
+    else:
+        stands = _stands(counted, beside, policy)
+    if not stands:
+        total |= dict.fromkeys(_TOLD) | {"status": WITHHELD}
+
+
+def _stands(counted: Entries, beside: Beside, policy: Policy) -> bool:
+    """Whether nothing of it has to be hidden."""
+    assert counted.about is not None
+    groups = Groups(finest(counted, counted.about), [(ROLE,)])
+    shown = np.array([ROLES[int(key[0])] == TAKES_PART for key in groups.keys[0]], np.bool_)
+    state = Suppression(groups, shown.copy(), shown.copy(), Work(policy.work))
+    beside.hide(state)
+    return bool(np.array_equal(state.found_shown, shown))
