@@ -14,6 +14,7 @@ BENCHMARKS = (
     "linkage_quality",
     "linkage_bias",
     "linkage_scale",
+    "linkage_end_to_end",
     "linkage_increment",
     "tabulation",
     "disclosure",

@@ -19,7 +19,7 @@ _SLICE = 250_000
 SMALL, STATE = (50_000, 1_000_000), (200_000, 5_000_000)
 
 
-def _memory() -> float:
+def memory() -> float:
     """Most memory that this process has held, in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
@@ -41,13 +41,13 @@ def people(n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(n: int, m: int, threads: int) -> list[str]:
     a, b = people(n, m)
-    before = _memory()
+    before = memory()
     list(dice_pairs(a[:64], b[:64], _THRESHOLD, threads=threads))  # compiled before the clock starts
     start, pairs = time.perf_counter(), 0
     for block in dice_pairs(a, b, _THRESHOLD, threads=threads):
         pairs += len(block.i)
     took = time.perf_counter() - start
-    print(f"{n:,} × {m:,}: {pairs:,} pairs in {took:.0f} s, {_memory():.2f} GB", flush=True)
+    print(f"{n:,} × {m:,}: {pairs:,} pairs in {took:.0f} s, {memory():.2f} GB", flush=True)
     return [
         f"{n:,} × {m:,}",
         f"{threads}",
@@ -55,7 +55,7 @@ def measure(n: int, m: int, threads: int) -> list[str]:
         f"{n * m / took / 1e6:,.0f}",
         f"{pairs:,}",
         f"{before:.2f} GB",
-        f"{_memory():.2f} GB",
+        f"{memory():.2f} GB",
     ]
 
 
