@@ -46,6 +46,8 @@ class Entries(Guarded):
         Indicator among whose found persons the denominator is.
     within : tuple of str
         Indicators among whose found persons this one's are.
+    among : tuple of tuple of str
+        Sets of indicators, among whose found persons taken together this one's are.
     persons : sequence of str
         Whose each entry is, by a name that lasts from run to run.
     about : Description, optional
@@ -54,6 +56,7 @@ class Entries(Guarded):
 
     __slots__ = (
         "about",
+        "among",
         "axes",
         "codes",
         "counted",
@@ -78,6 +81,7 @@ class Entries(Guarded):
         counted: Flags,
         of: str | None = None,
         within: tuple[str, ...] = (),
+        among: tuple[tuple[str, ...], ...] = (),
         persons: Sequence[str] = (),
         about: Description | None = None,
     ) -> None:
@@ -90,6 +94,7 @@ class Entries(Guarded):
         self.counted = counted
         self.of = of
         self.within = within
+        self.among = among
         self.persons = list(persons)
         self.about = about
 
@@ -197,7 +202,18 @@ class Joint(Guarded):
                     return False
                 if one.of == other.indicator and (pattern[i] > ABSENT) is not (pattern[j] == FOUND):
                     return False
+            if present[i] and pattern[i] == FOUND and not self._found_among(one, pattern, present):
+                return False
         return True
+
+    def _found_among(self, one: Entries, pattern: Sequence[int], present: Sequence[bool]) -> bool:
+        """Whether somebody found in a layer is found in one of each set, where all of the set are layers."""
+        states = {
+            other.indicator: pattern[j] for j, other in enumerate(self.layers) if present[j] and not other.of
+        }
+        return all(
+            FOUND in (states[each] for each in some) for some in one.among if states.keys() >= set(some)
+        )
 
     def groups(self, layer: int, margin: Margin) -> tuple[Ints, NDArray[np.intp]]:
         """Keys of the groups of a layer's table, and which of them a common cell is in; -1 for none."""

@@ -82,6 +82,7 @@ def entries(
         counted=np.asarray(rows["counted"], np.bool_),
         of=indicator.of,
         within=indicator.within,
+        among=indicator.among,
         persons=list(rows["person_key"]),
         about=about,
     )
