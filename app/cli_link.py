@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -201,5 +201,19 @@ def link_command(
         f"{summary['records']} records of {len(packages)} batches are {summary['persons']} persons; "
         f"{summary['persons_in_several_batches']} of them are in several batches. Written to {out}."
     )
+    pairs: Any = result.report["pairs"]
+    for pair in pairs:
+        _tell_expected(pair)
     for doubt in summary["doubts"]:
         typer.echo(f"Do not rely on this: {doubt}", err=True)
+
+
+def _tell_expected(pair: Mapping[str, Any]) -> None:
+    """What is expected of the links of two packages, and whether another threshold promises fewer errors."""
+    rows = {row["threshold"]: row for row in pair["thresholds"]}
+    own, advised = pair["threshold"], pair["advised_threshold"]
+    errors = "precision {precision:.3f} and recall {recall:.3f}"
+    told = f"{' × '.join(pair['sources'])}: expected {errors.format(**rows[own])}"
+    if advised != own and not pair["warnings"]:
+        told += f"; --threshold {advised:g} promises fewer errors, {errors.format(**rows[advised])}"
+    typer.echo(told + ".")

@@ -30,11 +30,16 @@ def start(
         str | None,
         typer.Option(help="Earlier run to go on from: only pairs with a new batch are compared."),
     ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="Probability from which two records count as one person; default: 0.5."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--watch", help="Follow the run until it ends.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Freeze the accepted batches of an agreement and link them."""
-    asked = {"allow_missing": allow_missing or []} | ({"since": since} if since else {})
+    more = {"since": since, "threshold": threshold}
+    asked = {"allow_missing": allow_missing or []} | {name: each for name, each in more.items() if each}
     with ServiceClient(url, api_key_file) as client:
         run = client.post(f"/agreements/{agreement}/runs", asked)
         if follow:

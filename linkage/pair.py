@@ -343,7 +343,8 @@ def link_pair(
         "histogram": scoring.histogram(probability, weight),
         "comparable": [round(share, 6) for share in comparable],
         "believed_missed": round(missed, 3),
-        "thresholds": scoring.thresholds_table(probability, missed),
+        "thresholds": (rows := scoring.thresholds_table(probability, missed, threshold)),
+        "advised_threshold": scoring.advised_threshold(rows, threshold),
         "components_solved_greedily": greedy,
     }
     return PairResult(

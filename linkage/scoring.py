@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,7 +90,11 @@ def histogram(probability: Floats, weight: Floats) -> dict[str, object]:
     }
 
 
-def thresholds_table(probability: Floats, missed: float) -> list[dict[str, float]]:
+#: Gain in expected F1 from which another threshold is worth a new run.
+NOTICEABLE = 0.005
+
+
+def thresholds_table(probability: Floats, missed: float, own: float = 0.5) -> list[dict[str, float]]:
     """Expected precision and recall if links were made at each of several thresholds.
 
     Parameters
@@ -97,10 +103,12 @@ def thresholds_table(probability: Floats, missed: float) -> list[dict[str, float
         Of each candidate pair, with competition taken into account.
     missed : float
         Matches believed to lie outside the candidates.
+    own : float
+        The run's own threshold, which is among them.
     """
     total = float(probability.sum()) + missed
     rows = []
-    for threshold in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99):
+    for threshold in sorted({0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, own}):
         taken = probability[probability >= threshold]
         hits = float(taken.sum())
         rows.append(
@@ -112,3 +120,23 @@ def thresholds_table(probability: Floats, missed: float) -> list[dict[str, float
             }
         )
     return rows
+
+
+def advised_threshold(rows: Sequence[Mapping[str, float]], own: float) -> float:
+    """The threshold to take: the run's own, unless another promises a noticeably better F1.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As `thresholds_table` gives them.
+    own : float
+        The run's own threshold.
+    """
+
+    def f1(row: Mapping[str, float]) -> float:
+        both = row["precision"] + row["recall"]
+        return 2 * row["precision"] * row["recall"] / both if both else 0.0
+
+    best = max(rows, key=lambda row: (f1(row), -abs(row["threshold"] - own)))
+    current = next(row for row in rows if row["threshold"] == own)
+    return best["threshold"] if f1(best) >= f1(current) + NOTICEABLE else own

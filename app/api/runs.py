@@ -27,7 +27,7 @@ ENDED: Final = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
 class RunRequest(Body):
-    """What a run may do without, and which earlier one it goes on from."""
+    """What a run may do without, which earlier one it goes on from, and from which probability it links."""
 
     allow_missing: list[Annotated[str, Field(max_length=64)]] = Field(
         default=[],
@@ -40,6 +40,12 @@ class RunRequest(Body):
         description="An earlier run that succeeded: links between batches that both runs read are taken "
         "over, and only pairs with a new batch are compared.",
     )
+    threshold: str | None = Field(
+        default=None,
+        max_length=4,
+        description="Probability from which two records count as one person, as 0.35; without it 0.5. What "
+        "other thresholds are expected to give is in the figures of quality of a run.",
+    )
 
 
 @router.post("/agreements/{agreement}/runs", status_code=202)
@@ -48,7 +54,9 @@ def start(
 ) -> dict[str, Any]:
     """Freeze the accepted batches and queue a run over them, from scratch or going on (operator)."""
     asked = body or RunRequest()
-    return run_linkage.start_run(service, caller, agreement, asked.allow_missing, asked.since)
+    return run_linkage.start_run(
+        service, caller, agreement, asked.allow_missing, asked.since, asked.threshold
+    )
 
 
 @router.get("/agreements/{agreement}/runs")

@@ -76,6 +76,7 @@ def start_run(
     agreement_id: str,
     allow_missing: Sequence[str] = (),
     since: str | None = None,
+    threshold: str | None = None,
 ) -> dict[str, Any]:
     """Freeze what is accepted and queue a run over it.
 
@@ -85,6 +86,8 @@ def start_run(
         Organizations that the agreement expects data of and that the run may do without.
     since : str, optional
         An earlier run to go on from: of two batches that both runs read, its links are taken over.
+    threshold : str, optional
+        Probability from which two records count as one person, with two places at most, as ``0.35``.
 
     Raises
     ------
@@ -93,9 +96,11 @@ def start_run(
         Codes of `in_force`; ``DATASET_MISSING``, naming the organizations; ``RUN_QUEUE_FULL``; codes of
         `past_run.freeze_past`.
     RefusedError
-        ``ALLOWANCE_UNKNOWN`` for an organization of which nothing is expected; ``TOO_FEW_BATCHES``.
+        ``ALLOWANCE_UNKNOWN`` for an organization of which nothing is expected; ``TOO_FEW_BATCHES``;
+        ``THRESHOLD_OUT_OF_RANGE``.
     """
     caller.require(Role.OPERATOR)
+    chosen = link_options.freeze_threshold(threshold)
     now = service.now()
     with service.store.transaction("start run") as tx:
         found = in_force(tx, agreement_id, now)
@@ -103,7 +108,7 @@ def start_run(
         _require_complete(found.terms, accepted, allow_missing)
         if len(runs.of_agreement(tx, agreement_id, [RunState.QUEUED])) >= MAX_QUEUED:
             raise ConflictError("RUN_QUEUE_FULL", f"{MAX_QUEUED} runs of this agreement are waiting already.")
-        parameters = _parameters(found, allow_missing)
+        parameters = _parameters(found, allow_missing, chosen)
         if since is not None:
             parameters["since"] = past_run.freeze_past(tx, since, agreement_id, parameters, accepted)
         run = runs.add(
@@ -128,15 +133,17 @@ def offered_pasts(service: Service, caller: Caller, agreement_id: str) -> list[d
         except ServiceError:
             return []
         accepted = batches.of_agreement(tx, agreement_id, [BatchState.ACCEPTED])
-        return past_run.offer_pasts(tx, agreement_id, _parameters(found, ()), accepted)
+        return past_run.offer_pasts(
+            tx, agreement_id, _parameters(found, (), link_options.freeze_threshold(None)), accepted
+        )
 
 
-def _parameters(found: Standing, allow_missing: Sequence[str]) -> dict[str, Any]:
+def _parameters(found: Standing, allow_missing: Sequence[str], threshold: str) -> dict[str, Any]:
     return {
         "profile": found.version.profile_hash,
         "allow_missing": sorted(set(allow_missing)),
         "software": SOFTWARE,
-        "options": dict(link_options.DEFAULTS),
+        "options": {**link_options.DEFAULTS, "threshold": threshold},
     }
 
 

@@ -20,6 +20,8 @@ from crypto.canonical import canonical_json, digest_of
 
 #: Of an entry's 65,535 bytes, the rest being for inputs and parameters.
 _LOGGED_BYTES: Final = 40_000
+#: Minimum cells of matches from which shares at several thresholds are told.
+_SHARES_FROM: Final = 10
 
 
 def coarse(count: int, min_cell: int) -> int:
@@ -108,7 +110,7 @@ def logged_report(report: Mapping[str, Any]) -> dict[str, Any]:
         return dict(report)
     short = {name: value for name, value in report.items() if name != "pairs"}
     pairs = [
-        {name: value for name, value in pair.items() if name not in ("histogram", "model")}
+        {name: value for name, value in pair.items() if name not in ("histogram", "model", "thresholds")}
         for pair in report["pairs"]
     ]
     short |= {"report_sha256": digest_of(report), "pairs": pairs}
@@ -121,7 +123,7 @@ def logged_report(report: Mapping[str, Any]) -> dict[str, Any]:
 def _pair(pair: Mapping[str, Any], organizations: Mapping[str, str | None], k: int) -> dict[str, Any]:
     matches, records = int(pair["matches"]), [int(n) for n in pair["records"]]
     enough = coarse(matches, k) > 0
-    expected = next((row for row in pair["thresholds"] if row["threshold"] == 0.5), None)
+    expected = next(row for row in pair["thresholds"] if row["threshold"] == pair["threshold"])
     histogram = pair["histogram"]
     return {
         "batches": list(pair["sources"]),
@@ -140,14 +142,32 @@ def _pair(pair: Mapping[str, Any], organizations: Mapping[str, str | None], k: i
         "warnings": list(pair["warnings"]),
         "prior": small(pair["prior"]) if enough else None,
         # With few matches an expected share is nearly a count.
-        "expected_precision": decimal(expected["precision"]) if enough and expected else None,
-        "expected_recall": decimal(expected["recall"]) if enough and expected else None,
+        "expected_precision": decimal(expected["precision"]) if enough else None,
+        "expected_recall": decimal(expected["recall"]) if enough else None,
+        **_thresholds(pair, matches, k),
         "histogram": {
             "probability_tenths": _bins(histogram["probability_tenths"], k),
             "weight_from": int(histogram["weight_from"]),
             "weights": _bins(histogram["weights"], k),
         },
         "model": [_comparison(each) for each in pair.get("model", ())] if enough else [],
+    }
+
+
+def _thresholds(pair: Mapping[str, Any], matches: int, k: int) -> dict[str, Any]:
+    """What other thresholds would give; nothing with few matches: shares would tell how many they are."""
+    told = matches >= _SHARES_FROM * k
+    return {
+        "threshold": decimal(pair["threshold"], 2),
+        "thresholds": [
+            {
+                "threshold": decimal(row["threshold"], 2),
+                "precision": decimal(row["precision"], 2),
+                "recall": decimal(row["recall"], 2),
+            }
+            for row in (pair["thresholds"] if told else ())
+        ],
+        "advised_threshold": decimal(pair["advised_threshold"], 2) if told else None,
     }
 
 

@@ -110,6 +110,12 @@ def drawn(quality: Any) -> dict[str, Any]:
                 "scores": run_charts.histogram_chart(
                     pair["histogram"], f"Scores, {' × '.join(map(str, pair['organizations']))}", f"s{at}"
                 ),
+                "thresholds": run_charts.threshold_chart(
+                    pair, f"Thresholds, {' × '.join(map(str, pair['organizations']))}", f"t{at}"
+                )
+                if pair.get("thresholds")
+                else None,
+                "advice": run_charts.threshold_words(pair),
                 "bins": run_charts.histogram_rows(pair["histogram"]),
             }
             for at, pair in enumerate(pairs)

@@ -91,9 +91,12 @@ def start(
     session: OperatorForm,
     without: Annotated[list[str] | None, Form(max_length=200)] = None,
     since: Annotated[str, Form(max_length=64)] = "",
+    threshold: Annotated[str, Form(max_length=10)] = "",
 ) -> Response:
     """Queue a run over what is accepted; `without` names who may be missing, `since` what it goes on from."""
-    run = run_linkage.start_run(service, session.caller, agreement, without or [], since or None)
+    run = run_linkage.start_run(
+        service, session.caller, agreement, without or [], since or None, threshold.strip()
+    )
     return go(f"/operator/runs/{run['id']}", "run-started")
 
 

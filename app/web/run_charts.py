@@ -194,6 +194,74 @@ def histogram_chart(histogram: Mapping[str, Any], title: str, name: str) -> Draw
     return _drawing("histogram", floor + 50, title, f"Candidate pairs by match weight. {said}.", parts, name)
 
 
+def threshold_chart(pair: Mapping[str, Any], title: str, name: str) -> Drawing:
+    """Expected precision and recall by threshold, with the run's own marked."""
+    rows = [tuple(float(row[x]) for x in ("threshold", "precision", "recall")) for row in pair["thresholds"]]
+    least = min([min(precision, recall) for _, precision, recall in rows], default=0.0)
+    low = min(math.floor(least * 10) / 10, 0.9)
+    left, right, floor, ceiling = 62, WIDTH - 90, 226, 30
+
+    def at(threshold: float, share: float) -> tuple[float, float]:
+        return left + (right - left) * threshold, floor - (floor - ceiling) * (share - low) / (1 - low)
+
+    parts = []
+    step = 10 if low < 0.5 else 5 if low < 0.8 else 2
+    for percent in range(round(low * 100), 101, step):
+        _, y = at(0, percent / 100)
+        parts.append(f'<line class="gridline" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text(left - 8, y + 4, f"{percent} %", "soft", "end"))
+    parts += [
+        _text(at(tenth / 10, low)[0], floor + 18, f"{tenth / 10:g}", "soft", "middle")
+        for tenth in range(0, 11, 2)
+    ]
+    parts.append(_text((left + right) / 2, floor + 40, "threshold", "soft", "middle"))
+    own = at(float(pair["threshold"]), low)[0]
+    parts.append(f'<line class="axis" x1="{own:.1f}" x2="{own:.1f}" y1="{ceiling - 8}" y2="{floor}"/>')
+    parts.append(_text(own, ceiling - 14, "this run", "soft", "middle"))
+    ends = [at(rows[-1][0], rows[-1][k])[1] for k in (1, 2)] if rows else []
+    if ends and abs(ends[0] - ends[1]) < 16:  # labels must not cover each other
+        ends = [min(ends) - 4, min(ends) + 12] if ends[0] <= ends[1] else [min(ends) + 12, min(ends) - 4]
+    for kind, column, end in zip(("precision", "recall"), (1, 2), ends, strict=False):
+        path = " ".join("{:.1f},{:.1f}".format(*at(row[0], row[column])) for row in rows)
+        parts.append(f'<polyline class="{kind}" points="{path}"/>')
+        parts.append(_text(at(rows[-1][0], low)[0] + 10, end + 4, kind, kind))
+    parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{floor}" y2="{floor}"/>')
+    said = "; ".join(
+        f"from {row['threshold']}: precision {row['precision']}, recall {row['recall']}"
+        for row in pair["thresholds"]
+    )
+    return _drawing("tradeoff", floor + 50, title, f"Lines by threshold. {said}.", parts, name)
+
+
+def threshold_words(pair: Mapping[str, Any]) -> str:
+    """Which threshold to take, and why; empty where too few matches were found to say."""
+    if not pair.get("advised_threshold"):
+        return ""
+    if pair["warnings"]:
+        return "Do not choose by these figures: the warnings above say why the model is not to be relied on."
+    rows = {row["threshold"]: row for row in pair["thresholds"]}
+    own, advised = pair["threshold"], pair["advised_threshold"]
+    even = min(rows.values(), key=lambda row: _imbalance(row, float(own)))
+    balance = (
+        f" From {even['threshold']} on about as many links are expected to be false as are missed, so that "
+        "rates are least off."
+    )
+    if own == advised:
+        return f"Stay at {own}: no other threshold promises noticeably fewer errors altogether.{balance}"
+    now, then = rows[own], rows[advised]
+    gain, price = ("recall", "precision") if float(advised) < float(own) else ("precision", "recall")
+    return (
+        f"{advised} promises fewer errors altogether: {gain} {then[gain]} instead of {now[gain]}, "
+        f"at a {price} of {then[price]} instead of {now[price]}.{balance}"
+    )
+
+
+def _imbalance(row: Mapping[str, str], own: float) -> tuple[float, float]:
+    """How far false and missed links are from each other; of equals the one nearest to the run's own."""
+    threshold, precision, recall = (float(row[name]) for name in ("threshold", "precision", "recall"))
+    return round(abs(precision - recall), 3), abs(threshold - own)
+
+
 def rates_chart(pairs: Sequence[Mapping[str, Any]], title: str, name: str) -> Drawing:
     """Bars of match rates by pair of organizations, as they stand."""
     left, right, y = 330, WIDTH - 60, 8.0

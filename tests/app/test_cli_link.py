@@ -47,6 +47,8 @@ def test_link_and_evaluate_when_given_five_packages_find_most_pairs(region: Pack
     linked = run("link", *region.folders.values(), "--out", out, "--json")
     assert linked.exit_code == 0, linked.output
     summary = json.loads(linked.stdout)
+    told = run("link", *region.folders.values(), "--out", out).output
+    assert told.count("expected precision") == len(region.folders) * (len(region.folders) - 1) // 2
     table = pq.read_table(out)
     assert table.column_names == ["person", "batch", "record_ref", "probability"]
     assert summary["records"] == table.num_rows

@@ -11,6 +11,8 @@ from app.web.run_charts import (
     histogram_chart,
     histogram_rows,
     rates_chart,
+    threshold_chart,
+    threshold_words,
     weights_chart,
 )
 
@@ -68,3 +70,37 @@ def test_bars_are_as_long_as_the_rates_are_high() -> None:
     tracks = [float(each) for each in re.findall(r'class="track"[^>]* width="([\d.]+)"', svg)]
     bars = [float(each) for each in re.findall(r'class="for"[^>]* width="([\d.]+)"', svg)]
     assert bars == [tracks[0] * 0.5, tracks[0] * 0.25]
+
+
+def thresholds(advised: str, warnings: list[str] | None = None) -> dict[str, Any]:
+    shares = {"0.20": ("0.91", "0.97"), "0.50": ("0.98", "0.93"), "0.90": ("1.00", "0.80")}
+    return {
+        "threshold": "0.50",
+        "advised_threshold": advised,
+        "warnings": warnings or [],
+        "thresholds": [{"threshold": t, "precision": p, "recall": r} for t, (p, r) in shares.items()],
+    }
+
+
+def test_the_advice_says_what_another_threshold_gives_and_takes() -> None:
+    assert threshold_words(thresholds("0.50")).startswith("Stay at 0.50")
+    assert threshold_words(thresholds("0.50")).endswith(
+        "From 0.50 on about as many links are expected to be false "
+        "as are missed, so that rates are least off."
+    )
+    lower, higher = threshold_words(thresholds("0.20")), threshold_words(thresholds("0.90"))
+    assert "recall 0.97 instead of 0.93, at a precision of 0.91 instead of 0.98" in lower
+    assert "precision 1.00 instead of 0.98, at a recall of 0.80 instead of 0.93" in higher
+    assert threshold_words(thresholds("0.20", ["no"])).startswith("Do not choose")
+    assert threshold_words({"warnings": []}) == ""
+
+
+def test_a_chart_of_thresholds_draws_both_lines_and_marks_the_runs_own() -> None:
+    drawing = threshold_chart(thresholds("0.50"), "Thresholds", "t0")
+    svg = str(drawing.inline)
+    assert svg.count("<polyline") == 2 and "this run" in svg
+    assert "from 0.20: precision 0.91, recall 0.97" in drawing.text
+    lines = re.findall(r'<polyline class="(\w+)" points="([^"]+)"', svg)
+    heights = {kind: [float(at.split(",")[1]) for at in points.split()] for kind, points in lines}
+    assert heights["precision"] == sorted(heights["precision"], reverse=True)
+    assert heights["recall"] == sorted(heights["recall"])

@@ -110,11 +110,13 @@ def test_a_run_shows_the_figures_of_the_interface_as_charts_and_tables(visit: Vi
     visitor = visit("auditor")
     page = visitor.open(f"/auditor/runs/{run}")
     visitor.shoot("auditor-run", height=1040)
-    visitor.shoot("auditor-run-pair", height=1320, start="details.pair")
+    visitor.shoot("auditor-run-pair", height=1720, start="details.pair")
     best = max(quality["pairs"], key=lambda pair: float(pair["match_rate"] or -1))
     expect(page.get_by_role("img", name="Match rates by pair of organizations")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Match weights")).first).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Scores")).first).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("^Thresholds")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("^Stay at 0.50|promises fewer errors")).first).to_be_visible()
     page.get_by_text("The same as a table: m, u and weight").first.click()
     table = page.get_by_role("table", name=re.compile("Shares by level")).first
     cells = [row.split("\t") for row in table.locator("tbody").inner_text().splitlines()]

@@ -79,6 +79,24 @@ def test_start_when_an_organization_has_submitted_nothing_names_it_and_can_do_wi
         }
 
 
+def test_start_with_a_threshold_freezes_it_in_one_spelling_and_refuses_what_is_none(
+    sqlite_region: World,
+) -> None:
+    def threshold(given: str | None) -> str:
+        run = run_linkage.start_run(sqlite_region.service, sqlite_region.operator, AGREEMENT, threshold=given)
+        run_linkage.cancel_run(sqlite_region.service, sqlite_region.operator, run["id"])
+        with sqlite_region.service.store.reading() as tx:
+            found = runs.find(tx, run["id"])
+        assert found is not None
+        return str(found.parameters["options"]["threshold"])
+
+    assert [threshold(given) for given in (None, "", ".5", "0.50", "0.35")] == ["0.5"] * 4 + ["0.35"]
+    for none in ("0", "1", "0.00", "0,5", "5e-1", "0.345", "-0.5", "nan", "\u0660.5", "0.5 "):
+        with pytest.raises(ServiceError) as refused:
+            threshold(none)
+        assert refused.value.code == "THRESHOLD_OUT_OF_RANGE", none
+
+
 def test_start_when_called_by_a_partnership_is_forbidden(sqlite_region: World) -> None:
     with pytest.raises(ServiceError) as refused:
         run_linkage.start_run(sqlite_region.service, sqlite_region.partnership, AGREEMENT)
@@ -265,6 +283,10 @@ def test_linker_when_the_key_of_the_facts_is_not_there_does_its_work(sqlite_regi
         counts += pair["histogram"]["probability_tenths"] + pair["histogram"]["weights"]
         assert [count for count in counts if count % 10] == []
         assert len(pair["comparable"]) == 2
+        assert pair["threshold"] == "0.50"
+        # Shares are told where there are many matches, and to two places.
+        assert bool(pair["thresholds"]) == (pair["advised_threshold"] is not None) == (pair["matches"] >= 100)
+        assert all(re.fullmatch(r"[01]\.\d\d", each) for row in pair["thresholds"] for each in row.values())
         assert all(share is None or re.fullmatch(r"[01]\.\d\d", share) for share in pair["comparable"])
     assert all(not re.search(r"\d", doubt.partition(": ")[2]) for doubt in quality["doubts"])
     assert [w for pair in quality["pairs"] for w in pair["warnings"]] == [

@@ -8,6 +8,7 @@ import pytest
 from crypto.encoding.types import Encodings, FilterColumn, FilterSpec, LinkSpec
 from linkage.quality import compare_pairs
 from linkage.run import LinkResult, Options, Source, link
+from linkage.scoring import advised_threshold, thresholds_table
 from tests.linkage.synthetic import World, field_level_spec, make_world
 
 PAIR = ("edu-oh", "ui-oh")
@@ -50,6 +51,17 @@ def test_foreseen_precision_and_recall_are_near_the_measured(world: World, resul
     assert abs(foreseen["precision"] - measured.precision) < 0.02
     assert abs(foreseen["recall"] - measured.recall) < 0.03
     assert result.report["doubts"] == []
+
+
+def test_another_threshold_is_advised_only_if_it_promises_noticeably_fewer_errors() -> None:
+    sure, likely, unlikely = np.full(300, 0.99), np.full(600, 0.45), np.full(300, 0.02)
+    probability = np.concatenate([sure, likely, unlikely])
+    rows = thresholds_table(probability, 0.0)
+    assert advised_threshold(rows, 0.5) == 0.4  # of the likely ones nearly every second is true
+    assert advised_threshold(thresholds_table(np.concatenate([sure, unlikely]), 0.0), 0.5) == 0.5
+    own = thresholds_table(probability, 5.0, own=0.45)
+    assert advised_threshold(own, 0.45) == 0.45
+    assert advised_threshold(thresholds_table(np.zeros(0), 0.0), 0.5) == 0.5
 
 
 def source(name: str, words: np.ndarray) -> Source:
