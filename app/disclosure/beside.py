@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from app.disclosure.contained import tells_of_few
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space
 from app.disclosure.joint import FOUND, Entries, Joint
 from app.disclosure.policy import Policy
@@ -133,7 +134,7 @@ class Beside(Guarded):
             self._joint.truth,
             np.full(size, ceiling),
             codes,
-            np.zeros(size, np.int64),
+            self._joint.cell if known else np.zeros(size, np.int64),
             ceiling,
         )
 
@@ -193,11 +194,13 @@ class Beside(Guarded):
         restated: frozenset[int] = frozenset()
 
         def repair(failures: Sequence[Failure]) -> Space:
+            # A world of this space is one still when more is hidden.
+            room = Room(self._space(state, known=known), state.work)
             for failure in failures:
                 if self._says_nothing_new(state):
                     # What is left stands in what is out, so every goal has the room that it had.
                     raise _NothingNewError
-                if failure.goal in restated and self._has_room(state, goals, failure.goal, known=known):
+                if _is_open(goals, failure.goal, room):
                     continue
                 tries[failure.goal] = tries.get(failure.goal, 0) + 1
                 count = 2 ** max(0, tries[failure.goal] - _ONE_BY_ONE)
@@ -207,6 +210,8 @@ class Beside(Guarded):
         try:
             before = self._space(state, known=known, new=False)
             restated = restate(before, goals, state.work, seed, tell)
+            if not known:
+                self._hide_contained(state, restated)
             Prover(self._space(state, known=known), goals, state.work, seed, tell).settle(repair)
         except _NothingNewError:
             pass
@@ -220,18 +225,22 @@ class Beside(Guarded):
             "repairs": sum(tries.values()),
         }
 
+    def _hide_contained(self, state: Suppression, restated: frozenset[int]) -> None:
+        """Hide what no program need be asked about: figures that differ from published ones by few."""
+        k, truth = self._policy.min_cell, self._joint.truth
+        spared = np.zeros(len(truth), np.bool_)
+        spared[sorted(restated)] = True
+        for sums, shown in ((self._persons, state.n_shown), (self._found, state.found_shown)):
+            at = np.flatnonzero(shown)
+            shown[at[tells_of_few(sums[at], self._fixed, truth, k, spared)]] = False
+            state.found_shown &= state.n_shown
+
     def _says_nothing_new(self, state: Suppression) -> bool:
         """Whether each figure of the new cube that is still shown is published already."""
         if state.found_shown.any():
             return False
         told = {_name(self._fixed[i]) for i in range(self._fixed.shape[0])}
         return all(_name(self._persons[i]) in told for i in np.flatnonzero(state.n_shown))
-
-    def _has_room(self, state: Suppression, goals: Goals, goal: int, *, known: bool) -> bool:
-        """Whether a goal that asks for its ends is open after all: near its ends, proofs are not exact."""
-        least, most = Room(self._space(state, known=known), state.work).ends(goals.matrix[goal])
-        goals.note(np.array([goal, goal]), np.array([float(least), float(most)]))
-        return not goals.open()[goal]
 
     def _candidates(self, state: Suppression, goals: Goals, failure: Failure, *, known: bool) -> list[int]:
         """Figures of the new cube that hold a goal, at its upper or lower end."""
@@ -272,6 +281,13 @@ class Beside(Guarded):
             state.found_shown[group] = False
             if figure % 2:
                 state.n_shown[group] = False
+
+
+def _is_open(goals: Goals, goal: int, room: Room) -> bool:
+    """Whether a goal is open after all: at the ends of what there is room for, proofs are not exact."""
+    least, most = room.ends(goals.matrix[goal])
+    goals.note(np.array([goal, goal]), np.array([float(least), float(most)]))
+    return not goals.open()[goal]
 
 
 def _name(row: sp.csr_matrix) -> bytes:

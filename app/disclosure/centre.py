@@ -62,7 +62,8 @@ class Metric:
     """Directions within ``A d = 0`` that are steepest where lengths are measured by ``scale``.
 
     Rows that touch columns of one side alone are eliminated side by side, the rows that join sides after
-    them: found and not found hang together by few rows.
+    them: found and not found hang together by few rows. Where each side has but one such row (a cell of which
+    the denominator is known), these are eliminated together: they have no column in common.
 
     Parameters
     ----------
@@ -77,16 +78,16 @@ class Metric:
         self._matrix, self._transposed = matrix, matrix.T.tocsr()
         self._norm = np.sqrt(matrix.multiply(matrix) @ scale)
         scaled = (sp.diags_array(1 / self._norm) @ matrix @ sp.diags_array(np.sqrt(scale))).tocsr()
-        self._sides, self._border = _sides(matrix, side)
+        self._sides, self._border, apart = _sides(matrix, side)
         border = scaled[self._border]
         joint = (border @ border.T).toarray()
-        self._factors, self._across = [], []
+        self._factors: list[NDArray[Any] | None] = []
+        self._across = []
         for rows in self._sides:
             own = scaled[rows]
-            self._factors.append(_factor((own @ own.T).toarray()))
-            across = dense.solve_triangular(
-                self._factors[-1], (own @ border.T).toarray(), lower=True, check_finite=False
-            )
+            # Rows are scaled to length 1, so those that are apart need no factor.
+            self._factors.append(None if apart else _factor((own @ own.T).toarray()))
+            across = _forward(self._factors[-1], (own @ border.T).toarray())
             joint -= across.T @ across
             self._across.append(across)
         self._last = _factor(joint)
@@ -98,7 +99,7 @@ class Metric:
         made._matrix, made._transposed = (
             each.astype(np.float32) for each in (self._matrix, self._transposed)
         )
-        made._factors = [_shorten(factor) for factor in self._factors]
+        made._factors = [None if factor is None else _shorten(factor) for factor in self._factors]
         made._across = [across.astype(np.float32, order="F") for across in self._across]
         made._last = _shorten(self._last)
         return made
@@ -137,19 +138,22 @@ class Metric:
         return np.asarray(np.abs(held) * self._norm[:, None], np.float64)
 
 
-def _sides(matrix: sp.csr_matrix, side: Ints | None) -> tuple[list[NDArray[np.intp]], NDArray[np.intp]]:
-    """Rows of one side each, and those that touch several."""
+def _sides(matrix: sp.csr_matrix, side: Ints | None) -> tuple[list[NDArray[np.intp]], NDArray[np.intp], bool]:
+    """Rows of one side each, and those that touch several; whether the former have no column in common."""
     rows = np.arange(matrix.shape[0])
     if side is None or not len(rows):
-        return [], rows
+        return [], rows, False
     low, high = side.max(initial=0) + np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     row = np.repeat(rows, np.diff(matrix.indptr))
     np.minimum.at(low, row, side[matrix.indices])
     np.maximum.at(high, row, side[matrix.indices])
-    own = [np.flatnonzero((low == at) & (high == at)) for at in np.unique(side)]
+    inside = low == high
+    if len(np.unique(low[inside])) == inside.sum() > 2:
+        return [np.flatnonzero(inside)], np.flatnonzero(~inside), True
+    own = [np.flatnonzero(inside & (low == at)) for at in np.unique(side)]
     if len(own) < 2:
-        return [], rows
-    return [part for part in own if len(part)], np.flatnonzero(low < high)
+        return [], rows, False
+    return [part for part in own if len(part)], np.flatnonzero(~inside), False
 
 
 def _factor(normal: Floats) -> Floats:
@@ -173,22 +177,28 @@ def _shorten(factor: Floats) -> NDArray[Any]:
 
 def numbers_of(matrix: sp.csr_matrix, side: Ints) -> int:
     """How many numbers a factorisation holds."""
-    sides, border = _sides(matrix, side)
-    return len(border) ** 2 + sum(len(rows) * (len(rows) + len(border)) for rows in sides)
+    sides, border, apart = _sides(matrix, side)
+    return len(border) ** 2 + sum(len(rows) * ((not apart) * len(rows) + len(border)) for rows in sides)
 
 
-def _forward(factor: Floats, right: Floats) -> Floats:
+def _forward(factor: NDArray[Any] | None, right: Floats) -> Floats:
+    if factor is None:
+        return right
     return np.asarray(dense.solve_triangular(factor, right, lower=True, check_finite=False))
 
 
-def _backward(factor: Floats, right: Floats) -> Floats:
+def _backward(factor: NDArray[Any] | None, right: Floats) -> Floats:
+    if factor is None:
+        return right
     return np.asarray(dense.solve_triangular(factor, right, lower=True, trans=1, check_finite=False))
 
 
 def centre_work(matrix: sp.csr_matrix, side: Ints) -> int:
     """Units of work of a factorisation and a solution with it."""
-    sides, border = _sides(matrix, side)
-    joined = sum(len(rows) ** 2 * (len(rows) // 3 + len(border)) for rows in sides)
+    sides, border, apart = _sides(matrix, side)
+    joined = sum(
+        len(rows) * (len(border) if apart else len(rows) * (len(rows) // 3 + len(border))) for rows in sides
+    )
     last = len(border) ** 2 * (len(border) // 3 + sum(map(len, sides)))
     return int((joined + last + matrix.nnz**2 // max(matrix.shape[1], 1)) // _PER_UNIT) + 1
 

@@ -26,6 +26,8 @@ _MARGIN = 0.02
 _STEP = 0.15
 #: Goals are wanted further than they need, as a share of the way: moving a world back inside costs some.
 _BEYOND = 0.2
+#: A row of so few columns is short: those of one cell, by what was found of it.
+_SHORT = 16
 #: Over-relaxation.
 _RELAX = 1.6
 #: A column that is to be at its bound is put there if it is this near, in persons;
@@ -47,7 +49,8 @@ def draw(
         In which world a goal is to be served.
     value : array, shape (n_goals,)
     alone : bool
-        Whether each goal has a world of its own: then what must be empty for it is.
+        Whether each goal has a world of its own: then whatever must be empty for it is. Else only what shares
+        a short row with it, where it is in nobody's way.
 
     Returns
     -------
@@ -67,24 +70,28 @@ def draw(
     down = np.where(share <= -1, 0.0, centre[column] * (1 + share))
     wanted = np.full((len(centre), int(world.max()) + 1), np.nan)
     wanted[column, world[goal]] = np.where(share > 0, np.minimum(up, upper[column]), down)
-    for at, others in _exhausted(around, sums, value) if alone else ():
+    longest = len(centre) if alone else _SHORT
+    for at, others in _exhausted(around, sums, value, longest) if alone or np.isinf(upper).any() else ():
         wanted[np.setdiff1d(others, sums[at].indices), world[at]] = 0.0
     return wanted
 
 
-def tight(around: Range, sums: sp.csr_matrix, value: Floats) -> sp.csr_matrix:
-    """Which published sums a goal of one column must have for itself, shape (n_goals, n_rows)."""
-    small = np.flatnonzero(around.value <= value.max(initial=0.0) + TOLERANCE)
-    single = np.diff(sums.indptr) == 1
+def tight(around: Range, sums: sp.csr_matrix, value: Floats, longest: int | None = None) -> sp.csr_matrix:
+    """Which published sums a goal must have for itself, since it lies in them, shape (n_goals, n_rows)."""
+    few = np.diff(around.matrix.indptr) <= (around.matrix.shape[1] if longest is None else longest)
+    small = np.flatnonzero(few & (around.value <= value.max(initial=0.0) + TOLERANCE))
+    size = np.diff(sums.indptr)
     hits = (sums @ around.matrix[small].T).tocoo()
-    keep = single[hits.row] & (around.value[small[hits.col]] <= value[hits.row] + TOLERANCE)
+    keep = (hits.data == size[hits.row]) & (around.value[small[hits.col]] <= value[hits.row] + TOLERANCE)
     shape = sums.shape[0], around.matrix.shape[0]
     return sp.csr_matrix((np.ones(keep.sum()), (hits.row[keep], small[hits.col[keep]])), shape=shape)
 
 
-def _exhausted(around: Range, sums: sp.csr_matrix, value: Floats) -> Iterator[tuple[int, NDArray[np.int32]]]:
+def _exhausted(
+    around: Range, sums: sp.csr_matrix, value: Floats, longest: int
+) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Columns that must be empty for a goal, since it needs all of a published sum."""
-    held = tight(around, sums, value).tocoo()
+    held = tight(around, sums, value, longest).tocoo()
     for at, row in zip(held.row, held.col, strict=True):
         yield int(at), around.matrix.indices[around.matrix.indptr[row] : around.matrix.indptr[row + 1]]
 

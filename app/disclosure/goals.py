@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from app.disclosure.finest import Ints
 from app.disclosure.worlds import TOLERANCE, Floats
 
+#: Sums of so many columns are looked for in published ones, to tell what they can be at most.
+_FEW = 16
 #: Goals, and a value for each that some world is to give it.
 Aims = tuple[NDArray[np.intp], Floats]
 
@@ -47,6 +49,15 @@ class Space:
     side: Ints
     unbounded: float = np.inf
 
+    def most(self, sums: sp.csr_matrix) -> Floats:
+        """What sums of columns can be at most, by the bounds of columns and the rows that they lie in."""
+        most = np.asarray(sums @ self.upper, np.float64)
+        few = np.flatnonzero(np.diff(sums.indptr) <= _FEW)
+        inside = (sums[few] @ self.matrix.T).tocoo()
+        whole = inside.data == np.diff(sums.indptr)[few[inside.row]]
+        np.minimum.at(most, few[inside.row[whole]], (self.matrix @ self.truth)[inside.col[whole]])
+        return most
+
 
 @dataclass(eq=False)
 class Goals:
@@ -74,9 +85,9 @@ class Goals:
     low: Floats = field(default_factory=lambda: np.zeros(0))
 
     def note(self, goals: NDArray[np.intp], reached: Floats) -> None:
-        """Take what a world reaches of some goals into account."""
-        self.high[goals] = np.maximum(self.high[goals], reached)
-        self.low[goals] = np.minimum(self.low[goals], reached)
+        """Take what worlds reach of some goals into account; a goal may be there twice."""
+        np.maximum.at(self.high, goals, reached)
+        np.minimum.at(self.low, goals, reached)
 
     def note_all(self, reached: Floats) -> None:
         """Take worlds into account, by what every goal reaches in each, shape (n_goals, n_worlds)."""

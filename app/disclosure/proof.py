@@ -116,7 +116,7 @@ class Prover:
         self._steps = STEPS
         self._range: Range | None = None
         self.scouting = False
-        self._most = goals.matrix @ space.upper
+        self._most = space.most(self._columns_of_goal)
         self._missed = np.zeros(len(goals.high), np.int64)
 
     def enlarge(self, space: Space) -> None:
@@ -224,7 +224,7 @@ class Prover:
             value = space.matrix @ space.truth
             upper = np.where(space.upper < space.unbounded, space.upper, np.inf)
             centre = self._find_centre(value, upper)
-            self._most = self.goals.matrix @ space.upper
+            self._most = space.most(self._columns_of_goal)
             if centre is not None:
                 self._range = Range(space.matrix, value, upper, centre, space.side)
         return self._range

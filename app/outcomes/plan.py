@@ -1,7 +1,7 @@
 """The cube of one question: every document of its plan, by the method that the parties chose.
 
-Tables are protected over finest cells; those of one dimension as a system of rows (`publishable`) where
-finest cells are too many to be proven in seconds.
+Tables of shares are protected over finest cells, whatever they cross, together with all that is out about the
+same persons; what cannot be proven within the budget is withheld.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.disclosure.protect import COUNT_ONLY, WITHHELD
 from app.disclosure.table import Rows
@@ -24,16 +23,10 @@ from app.outcomes.publishable import is_by_place, one_way, plan_documents
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
-    from app.disclosure.beside import Beside
     from app.disclosure.finest import FinestCells
     from app.disclosure.suppression import Progress, Suppression
 
 Document = dict[str, Any]
-
-#: Up to so many finest cells one-way tables are one cube over them too: its proof takes a minute at most.
-FEW_CELLS = 6_000
-#: Together with what is out they are, up to so many columns.
-SMALL_UNION = 6_000
 
 
 @dataclass(frozen=True)
@@ -126,16 +119,7 @@ def plan_cube(
     if treatment.method != "suppression":
         return _otherwise(declared, plan, source, policy, treatment)
     if declared.disclosure in RATES:
-        cells = _finest(plan, source)
-        crosses = _crosses(plan, published)
-        beside = _union(plan, source, policy, published, progress, crosses=crosses)
-        alone = not any(INDICATORS[out.indicator].disclosure in RATES for out in published)
-        if (
-            crosses
-            or (alone and len(cells.n) <= FEW_CELLS)
-            or (beside is not None and beside.columns <= SMALL_UNION)
-        ):
-            shares = _crossed(plan, cells, source, policy, published, progress, made, beside)
+        shares = _shares(plan, source, policy, published, progress, made)
     matches = _matches(declared, plan, shares, source, policy, published, progress, made)
     made.documents = plan_documents(
         plan.indicator,
@@ -163,8 +147,6 @@ def plan_cube(
 
         layers = published_layers(source, published)
         hide_contribution(made.documents, plan.cohort, source, policy, layers, progress)
-    if shares is None:
-        require_no_near_twin(made.documents, published, policy.min_cell)
     for document in made.documents:
         document["protection"] = treatment.to_document()
     if made.dropped:
@@ -225,65 +207,6 @@ def _otherwise(declared: Indicator, plan: Plan, source: Source, policy: Policy, 
     return Made([{**document, **told} for document in documents])
 
 
-def _crosses(plan: Plan, published: Sequence[Out]) -> bool:
-    """Whether tables of shares are made as one cube over finest cells, however many these are.
-
-    Many one-way tables are made as a system of rows, beside other indicators of the same run too where finest
-    cells are too many to be proven. That system knows others in pairs, and does not know corrections, other
-    agreements, flows, or denominators that are another's found.
-    """
-    from app.outcomes.union import told_by_flows
-
-    return (
-        plan.depth > 1
-        or bool(plan.named)
-        or any(
-            not out.same_agreement
-            or told_by_flows(out.documents[0])
-            or out.source is not None
-            or out.indicator == plan.indicator
-            or INDICATORS[plan.indicator].of == out.indicator
-            or INDICATORS[out.indicator].of == plan.indicator
-            for out in published
-        )
-    )
-
-
-def require_no_near_twin(
-    documents: Sequence[Mapping[str, Any]], published: Sequence[Out], min_cell: int
-) -> None:
-    """Refuse a further indicator of a cohort whose denominators differ by a few persons from another's.
-
-    Indicators of one cohort count the same persons but for those excluded between their reference quarters;
-    the difference of two published denominators is the number of these. Stricter than it need be, and the
-    refusal tells that some such difference exists.
-
-    Raises
-    ------
-    OutcomesError
-        ``NOT_IN_PLAN``.
-    """
-    new = _denominators(documents)
-    for out in published:
-        old = _denominators(out.documents)
-        if any(0 < abs(new[key] - old[key]) < min_cell for key in new.keys() & old.keys()):
-            raise OutcomesError(
-                "NOT_IN_PLAN",
-                f"{out.indicator} of this cohort is published, and the denominators of the two could be "
-                "subtracted.",
-            )
-
-
-def _denominators(documents: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Published N by table and row."""
-    return {
-        f"{table['by']} {sorted(row['key'].items())}": row["n"]
-        for table in documents
-        for row in [*table["rows"], table["total"]]
-        if row["n"] is not None
-    }
-
-
 def _finest(plan: Plan, source: Source) -> FinestCells:
     """The cohort by all dimensions of the plan that have rows of persons."""
     from app.outcomes.finest import finest_cells
@@ -302,19 +225,22 @@ def _finest(plan: Plan, source: Source) -> FinestCells:
     )
 
 
-def _crossed(
+def _shares(
     plan: Plan,
-    cells: FinestCells,
     source: Source,
     policy: Policy,
     published: Sequence[Out],
     progress: Progress,
     made: Made,
-    union: Beside | None,
 ) -> list[Document]:
-    """Tables of shares as one cube; rows by place are no parts of a cohort and stay one-way, beside it."""
-    from app.disclosure.cube import protect_cube
+    """Tables of shares as one cube, beside all that is out.
 
+    Rows by place are no parts of a cohort and stay by themselves, beside its total.
+    """
+    from app.disclosure.cube import protect_cube
+    from app.outcomes.union import union as union_of
+
+    cells, union = _finest(plan, source), union_of(plan, source, policy, published, progress)
     places = [name for name in plan.dimensions if DIMENSIONS[name].rows is Rows.PLACES]
     named = [table for table in plan.named if not set(table) & set(places)]
     hide = union.hide if union is not None else _nothing
@@ -377,26 +303,6 @@ def _matches(
     if proof:
         made.proof["match rates"] = proof
     return [dict(match) for match in as_withheld_as(matches, parts)]
-
-
-def _union(
-    plan: Plan,
-    source: Source,
-    policy: Policy,
-    published: Sequence[Out],
-    progress: Progress,
-    *,
-    crosses: bool,
-) -> Beside | None:
-    """The new cube together with every table of shares that is out; None where there is none."""
-    from app.outcomes.union import union
-
-    try:
-        return union(plan, source, policy, published, progress)
-    except DisclosureError:
-        if crosses:
-            raise
-        return None
 
 
 def _nothing(state: Suppression) -> None:

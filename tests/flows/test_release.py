@@ -15,8 +15,6 @@ from app.flows import link_inputs, publish_release, run_linkage
 from app.flows.publish_release import Question
 from app.flows.release_csv import to_csv
 from app.flows.service import Service, open_service
-from app.outcomes.errors import OutcomesError
-from app.outcomes.plan import Out, require_no_near_twin
 from app.settings import Settings
 from app.store import log, releases
 from crypto.log.entry import Entry
@@ -194,15 +192,3 @@ def test_csv_when_a_code_looks_like_a_formula_makes_it_inert(linked: World) -> N
     row = release["table"]["rows"][0] | {"key": {"pathway": "=1+1"}}
     changed = release | {"table": release["table"] | {"rows": [row]}}
     assert "'=1+1," in to_csv(changed)
-
-
-def test_second_indicator_when_its_denominators_differ_by_a_few_persons_is_refused() -> None:
-    def documents(n: int | None) -> list[dict[str, Any]]:
-        return [{"by": [], "rows": [], "total": {"key": {}, "n": n}}]
-
-    published = Out("employed_q4", COHORTS, documents(100), None, same_agreement=True)
-    for n in (None, 100, 90, 110):
-        require_no_near_twin(documents(n), [published], 10)
-    for n in (99, 91, 109):
-        with pytest.raises(OutcomesError):
-            require_no_near_twin(documents(n), [published], 10)
