@@ -68,6 +68,7 @@ def examine(data: Path | None) -> Iterator[Finding]:
     yield Finding("configuration", True, f"data {settings.data}, {database}, blobs by {blobs}")
     yield _looked("disk", lambda: _disk(settings), "Free or add space before agencies submit.")
     yield _looked("key files", lambda: _key_files(settings), "chmod 700 on the key folder, 600 on its files.")
+    yield _looked("comparison", _scans, "Reinstall: the compiler (numba) does not load.")
     if settings.embedded and not Path(settings.database_url.removeprefix("sqlite:///")).exists():
         # To open it would be to make it, and whoever mistyped a folder would be told that all is well.
         yield Finding("database", True, "none yet: made at the first start")
@@ -84,6 +85,12 @@ def _looked(name: str, look: Callable[[], str], advice: str) -> Finding:
     except Exception as error:  # noqa: BLE001 (a check reports whatever is wrong)
         # The kind only: a driver's message may hold the address and the password of the database.
         return Finding(name, False, f"{type(error).__name__}.", advice)
+
+
+def _scans() -> str:
+    from linkage.scan.backends import in_words
+
+    return in_words()
 
 
 def _disk(settings: Settings) -> str:

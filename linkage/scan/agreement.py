@@ -31,7 +31,7 @@ from linkage.errors import LinkageError
 from linkage.scan.backends import BACKENDS, Backend, select
 from linkage.scan.compiled import compiled
 from linkage.scan.inputs import both_sides, exact_fraction, silent
-from linkage.scan.kernels import Side, Words
+from linkage.scan.shapes import Side, Words
 from linkage.scan.sketch import NEVER, pack, padded, popcounts, sample_pairs
 from linkage.scan.stream import Job, PairBlock, Progress, prepare, stream
 

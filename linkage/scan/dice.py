@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linkage.scan.backends import Backend, select
 from linkage.scan.inputs import both_sides, exact_fraction, silent
-from linkage.scan.kernels import Side, Words
+from linkage.scan.projection import choose_projection, project
+from linkage.scan.shapes import Ints, Side, Words
 from linkage.scan.sketch import (
     choose_fold,
     dice_limits,
@@ -21,6 +23,9 @@ from linkage.scan.sketch import (
 from linkage.scan.stream import Job, PairBlock, Progress, prepare, stream
 
 _TWIN_ROWS = 64
+
+#: Packed sketches of one side, and a limit for each.
+Sketched = tuple[NDArray[np.uint32], Ints]
 
 
 def dice_pairs(
@@ -47,7 +52,7 @@ def dice_pairs(
         Threads at work, at least 1.
     progress : callable, optional
         Called with ("compile", done, 1) when a kernel is compiled, and with ("scan", pairs done, pairs).
-    backend : {"auto", "avx512", "avx2", "plain"}
+    backend : {"auto", "amx", "avx512", "avx2", "plain"}
 
     Yields
     ------
@@ -60,8 +65,8 @@ def dice_pairs(
         ``THRESHOLD_OUT_OF_RANGE``, ``FILTER_SHAPE``, ``FILTER_WIDTH``, ``BACKEND_UNAVAILABLE``; when called,
         not when first iterated.
     """
-    exact, chosen = exact_fraction(threshold), select(backend)
-    left, right = both_sides(a, b)
+    exact, (left, right) = exact_fraction(threshold), both_sides(a, b)
+    chosen = select(backend, (len(left), len(right)))
     return _dice_blocks(left, right, exact, max(1, threads), progress or silent, chosen)
 
 
@@ -73,16 +78,36 @@ def _dice_blocks(
     prepare(chosen, progress)
     a_size, b_size = popcounts(a), popcounts(b)
     a_limit, b_limit = dice_side_limits(a_size, threshold, 0), dice_side_limits(b_size, threshold, 1)
-    depth = choose_fold(a, b, a_limit, b_limit, chosen.cost, chosen.rows * chosen.columns)
+    sketches = _projections if chosen.projects else _folds
+    (a_sketch, a_own), (b_sketch, b_own) = sketches(a, b, a_limit, b_limit, chosen)
     job = Job(
         chosen,
-        Side(a, a_size, pack(a, depth, chosen.rows), padded(a_limit, chosen.rows)),
-        Side(b, b_size, pack(b, depth, chosen.columns), padded(b_limit, chosen.columns)),
+        Side(a, a_size, a_sketch, a_own),
+        Side(b, b_size, b_sketch, b_own),
         dice_limits(64 * a.shape[1], threshold),
     )
     for found in stream(job, threads, progress):
         common = (a_size[found.i] + b_size[found.j] - found.distance) >> 1
         yield PairBlock(found.i, found.j, common)
+
+
+def _folds(a: Words, b: Words, a_limit: Ints, b_limit: Ints, chosen: Backend) -> tuple[Sketched, Sketched]:
+    depth = choose_fold(a, b, a_limit, b_limit, chosen.cost, chosen.rows * chosen.columns)
+    return (
+        (pack(a, depth, chosen.rows), padded(a_limit, chosen.rows)),
+        (pack(b, depth, chosen.columns), padded(b_limit, chosen.columns)),
+    )
+
+
+def _projections(
+    a: Words, b: Words, a_limit: Ints, b_limit: Ints, chosen: Backend
+) -> tuple[Sketched, Sketched]:
+    tile = chosen.rows * chosen.columns
+    projection = choose_projection(a, b, a_limit, b_limit, chosen.cost, tile)
+    return (
+        project(a, a_limit, projection, chosen.rows, left=True),
+        project(b, b_limit, projection, chosen.columns, left=False),
+    )
 
 
 def dice_pairs_twin(a: Words, b: Words, threshold: Fraction | str | float) -> PairBlock:

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from linkage.errors import LinkageError
-from linkage.scan.kernels import Words
+from linkage.scan.shapes import Words
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -27,20 +27,16 @@ tile in a file of its own could be changed, and the old code would go on running
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba import types
 from numba.core import cgutils as numba_cgutils
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from linkage.scan.compiled import compiled, popcount
-
-Words = NDArray[np.uint64]
-Marks = NDArray[np.int64]
-Ints = NDArray[np.int32]
+from linkage.scan.shapes import OVERFLOW, Ints, Marks, Piece, Room, Side, Survivors
 
 #: Numba declares it in part only.
 cgutils: Any = numba_cgutils
@@ -54,7 +50,7 @@ NARROW_ROWS, NARROW_VECTORS, NARROW_LANES = 2, 4, 8
 _WORDS_BEFORE_BYTE_OVERFLOW = 31
 
 
-class _Emitter:
+class Emitter:
     """The pieces of one tile of ``rows`` x (``vectors`` * ``lanes``) pairs."""
 
     def __init__(self, builder: Any, rows: int, vectors: int, lanes: int) -> None:
@@ -163,7 +159,7 @@ def _tile(rows: int, vectors: int, lanes: int, distances: Callable[..., list[Any
                 return context.make_array(sig.args[position])(context, builder, args[position]).data
 
             group, panel, depth = args[2], args[5], args[6]
-            emit = _Emitter(builder, rows, vectors, lanes)
+            emit = Emitter(builder, rows, vectors, lanes)
             a = builder.gep(data(0), [builder.mul(builder.mul(group, depth), _I64(rows))])
             b = builder.gep(data(3), [builder.mul(builder.mul(panel, depth), _I64(columns))])
             a_limit = builder.gep(data(1), [builder.mul(group, _I64(rows))])
@@ -198,8 +194,8 @@ def _tile(rows: int, vectors: int, lanes: int, distances: Callable[..., list[Any
     return intrinsic(tile)
 
 
-wide_tile = _tile(WIDE_ROWS, WIDE_VECTORS, WIDE_LANES, _Emitter.distances_by_lanes)
-narrow_tile = _tile(NARROW_ROWS, NARROW_VECTORS, NARROW_LANES, _Emitter.distances_by_bytes)
+wide_tile = _tile(WIDE_ROWS, WIDE_VECTORS, WIDE_LANES, Emitter.distances_by_lanes)
+narrow_tile = _tile(NARROW_ROWS, NARROW_VECTORS, NARROW_LANES, Emitter.distances_by_bytes)
 
 
 #: Columns of a panel of `scan_plain`; its groups are single rows.
@@ -207,57 +203,9 @@ PLAIN_COLUMNS = 64
 WIDE_COLUMNS = WIDE_VECTORS * WIDE_LANES
 NARROW_COLUMNS = NARROW_VECTORS * NARROW_LANES
 
-#: What a scan returns instead of a count when its buffers are too small.
-OVERFLOW = -1
-
-
-class Side(NamedTuple):
-    """One side of a scan.
-
-    Attributes
-    ----------
-    words : uint64, shape (n, n_words)
-        The filters, for the full count.
-    size : int32, shape (n,)
-        Set bits: an index into ``limits``, added to the other side's.
-    sketch : uint32, shape (blocks, depth, records per block)
-        `linkage.scan.sketch.pack`: groups of rows on the left, panels of columns on the right.
-    limit : int32, shape (blocks * records per block,)
-        A pair whose sketches are further apart than both sides' limits together is no match.
-    """
-
-    words: Words
-    size: Ints
-    sketch: NDArray[np.uint32]
-    limit: Ints
-
-
-class Piece(NamedTuple):
-    """Rows [row, row_stop) of the left side with panels [panel, panel_stop) of the right."""
-
-    row: int
-    row_stop: int
-    panel: int
-    panel_stop: int
-
-
-class Survivors(NamedTuple):
-    """Pairs that passed the sketch and wait for their full count, int32, shape (room,)."""
-
-    i: Ints
-    j: Ints
-
-
-class Room(NamedTuple):
-    """Where a scan writes: row, column and full Hamming distance of each match, int32, shape (capacity,)."""
-
-    i: Ints
-    j: Ints
-    distance: Ints
-
 
 @compiled
-def _verify(a: Side, b: Side, limits: Ints, survivors: Survivors, waiting: int, count: int, out: Room) -> int:
+def verify(a: Side, b: Side, limits: Ints, survivors: Survivors, waiting: int, count: int, out: Room) -> int:
     """Count the waiting survivors in full and append those that match; the new count, or OVERFLOW.
 
     Survivors wait for each other because their filters are cold: in a loop of their own, the processor
@@ -277,7 +225,7 @@ def _verify(a: Side, b: Side, limits: Ints, survivors: Survivors, waiting: int, 
 
 
 @compiled
-def _mark(survivors: Survivors, waiting: int, marks: Marks, piece: Piece, row: int, column: int) -> int:
+def mark(survivors: Survivors, waiting: int, marks: Marks, piece: Piece, row: int, column: int) -> int:
     """Note what a tile marked from ``row`` and ``column`` on; how many wait then.
 
     Rows outside the piece only fill the group up, and belong to another piece.
@@ -302,13 +250,13 @@ def scan_wide(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivors
     for panel in range(piece.panel, piece.panel_stop):
         for group in range(piece.row // WIDE_ROWS, (piece.row_stop + WIDE_ROWS - 1) // WIDE_ROWS):
             if wide_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, marks):
-                waiting = _mark(survivors, waiting, marks, piece, group * WIDE_ROWS, panel * WIDE_COLUMNS)
+                waiting = mark(survivors, waiting, marks, piece, group * WIDE_ROWS, panel * WIDE_COLUMNS)
                 if waiting > full:
-                    count = _verify(a, b, limits, survivors, waiting, count, out)
+                    count = verify(a, b, limits, survivors, waiting, count, out)
                     if count == OVERFLOW:
                         return OVERFLOW
                     waiting = 0
-    return _verify(a, b, limits, survivors, waiting, count, out)
+    return verify(a, b, limits, survivors, waiting, count, out)
 
 
 @compiled
@@ -320,13 +268,13 @@ def scan_narrow(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivo
     for panel in range(piece.panel, piece.panel_stop):
         for group in range(piece.row // NARROW_ROWS, (piece.row_stop + NARROW_ROWS - 1) // NARROW_ROWS):
             if narrow_tile(a.sketch, a.limit, group, b.sketch, b.limit, panel, depth, marks):
-                waiting = _mark(survivors, waiting, marks, piece, group * NARROW_ROWS, panel * NARROW_COLUMNS)
+                waiting = mark(survivors, waiting, marks, piece, group * NARROW_ROWS, panel * NARROW_COLUMNS)
                 if waiting > full:
-                    count = _verify(a, b, limits, survivors, waiting, count, out)
+                    count = verify(a, b, limits, survivors, waiting, count, out)
                     if count == OVERFLOW:
                         return OVERFLOW
                     waiting = 0
-    return _verify(a, b, limits, survivors, waiting, count, out)
+    return verify(a, b, limits, survivors, waiting, count, out)
 
 
 @compiled
@@ -364,24 +312,8 @@ def scan_plain(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivor
                     survivors.i[waiting], survivors.j[waiting] = i, j
                     waiting += 1
             if waiting > full:
-                count = _verify(a, b, limits, survivors, waiting, count, out)
+                count = verify(a, b, limits, survivors, waiting, count, out)
                 if count == OVERFLOW:
                     return OVERFLOW
                 waiting = 0
-    return _verify(a, b, limits, survivors, waiting, count, out)
-
-
-@compiled
-def order_by_row(
-    piece: Piece, found: Room, i: NDArray[np.int64], j: NDArray[np.int64], distance: Ints
-) -> None:
-    """Copy what a scan wrote, stably counting-sorted by row: ascending (i, j) afterwards."""
-    starts = np.zeros(piece.row_stop - piece.row + 1, np.int64)
-    for p in range(found.i.shape[0]):
-        starts[found.i[p] - piece.row + 1] += 1
-    for row in range(1, piece.row_stop - piece.row):
-        starts[row] += starts[row - 1]
-    for p in range(found.i.shape[0]):
-        row = found.i[p] - piece.row
-        i[starts[row]], j[starts[row]], distance[starts[row]] = found.i[p], found.j[p], found.distance[p]
-        starts[row] += 1
+    return verify(a, b, limits, survivors, waiting, count, out)

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkage.scan.backends import Backend
-from linkage.scan.compiled import is_ready
-from linkage.scan.kernels import OVERFLOW, Ints, Piece, Room, Side, Survivors, order_by_row
+from linkage.scan.compiled import compiled, is_ready
+from linkage.scan.shapes import OVERFLOW, Ints, Piece, Room, Side, Survivors
 from linkage.scan.sketch import pack, padded, popcounts
 
 #: Called with (stage, done, total).
@@ -85,6 +85,22 @@ def _pieces(job: Job) -> Iterator[Piece]:
         yield Piece(start, min(start + rows, n), 0, panels)
 
 
+@compiled
+def _order_by_row(
+    piece: Piece, found: Room, i: NDArray[np.int64], j: NDArray[np.int64], distance: Ints
+) -> None:
+    """Copy what a scan wrote, stably counting-sorted by row: ascending (i, j) afterwards."""
+    starts = np.zeros(piece.row_stop - piece.row + 1, np.int64)
+    for p in range(found.i.shape[0]):
+        starts[found.i[p] - piece.row + 1] += 1
+    for row in range(1, piece.row_stop - piece.row):
+        starts[row] += starts[row - 1]
+    for p in range(found.i.shape[0]):
+        row = found.i[p] - piece.row
+        i[starts[row]], j[starts[row]], distance[starts[row]] = found.i[p], found.j[p], found.distance[p]
+        starts[row] += 1
+
+
 class _Desk:
     """A thread's own scratch."""
 
@@ -99,7 +115,7 @@ def _scan(job: Job, piece: Piece, desk: _Desk) -> Found | None:
     if count == OVERFLOW:
         return None
     found = Found(np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int32))
-    order_by_row(piece, Room(*(column[:count] for column in desk.room)), *found)
+    _order_by_row(piece, Room(*(column[:count] for column in desk.room)), *found)
     return found
 
 

@@ -61,6 +61,8 @@ def test_migrate_doctor_and_log_answer(
     assert examined["ok"] is True
     names = {item["name"] for item in examined["checks"]}
     assert names >= {"configuration", "disk", "key files", "clock", "database", "migrations", "storage"}
+    scans = next(item["seen"] for item in examined["checks"] if item["name"] == "comparison")
+    assert "plain" in scans and ("no amx: " in scans or scans.startswith("amx, "))
     assert run(monkeypatch, "log", "key", "--data", data) == 0
     assert capsys.readouterr().out.startswith("cohortlink.invalid/log+")
     assert run(monkeypatch, "log", "seal", "--data", data, "--json") == 0

@@ -14,9 +14,9 @@ from scipy.stats import hypergeom
 from linkage.errors import LinkageError
 from linkage.scan import PairBlock, SubsetTest, agreement_pairs, agreement_pairs_twin, choose_subset
 from linkage.scan.agreement import gather_bits, largest_distance, subset_cutoff
-from linkage.scan.backends import BACKENDS, processor_features
+from linkage.scan.backends import BACKENDS, unavailable
 
-HERE = [name for name, backend in BACKENDS.items() if backend.needs <= processor_features()]
+HERE = [name for name, b in BACKENDS.items() if not b.projects and unavailable(b) is None]
 each_backend = pytest.mark.parametrize("backend", HERE)
 
 
