@@ -46,6 +46,9 @@ class Contestants:
 
         return scan
 
+    def amx(self, threshold: str, threads: int) -> Callable[[], Pairs]:
+        return self._ours(threshold, threads, "amx")
+
     def avx512(self, threshold: str, threads: int) -> Callable[[], Pairs]:
         return self._ours(threshold, threads, "avx512")
 

@@ -21,7 +21,7 @@ from benchmarks.filters import Words, diffused_filters, people_filters
 from benchmarks.results import PEERS, table, versions, write_section
 from linkage.scan import agreement_pairs, choose_subset
 from linkage.scan.agreement import largest_distance
-from linkage.scan.backends import BACKENDS, processor_features
+from linkage.scan.backends import BACKENDS, unavailable
 
 ROWS, COLUMNS = 5_000, 100_000
 THRESHOLDS = ("0.7", "0.8", "0.85", "0.9")
@@ -36,6 +36,7 @@ _AVX2_ONLY = {
     "+sse,+sse2,+sse3,+sse4.1,+sse4.2,+ssse3,+xsave",
 }
 _LABELS = {
+    "amx": "Cohortlink, AMX tiles",
     "avx512": "Cohortlink, AVX-512 VPOPCNTDQ",
     "avx2": "Cohortlink, AVX2 alone",
     "plain": "Cohortlink, plain Numba",
@@ -108,8 +109,9 @@ def dice(folder: Path) -> None:
     np.save(folder / "b.npy", b)
     ours, older = Worker(sys.executable, folder), Worker(sys.executable, folder, _AVX2_ONLY)
     peers = Worker(str(PEERS), folder)
-    wide = BACKENDS["avx512"].needs <= processor_features()
-    every_round = [*([(ours, "avx512")] if wide else []), (older, "avx2"), (peers, "anonlink")]
+    wide, no_tiles = unavailable(BACKENDS["avx512"]) is None, unavailable(BACKENDS["amx"])
+    here = [name for name, runs in (("amx", no_tiles is None), ("avx512", wide)) if runs]
+    every_round = [*((ours, name) for name in here), (older, "avx2"), (peers, "anonlink")]
     once = [(ours, "plain"), (peers, "numkong"), (peers, "faiss")]
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     notes = []
@@ -148,6 +150,8 @@ def dice(folder: Path) -> None:
             cells.append(f"{_speed(ROWS * COLUMNS, median(times)):,.0f} ({ratio:.1f} ×)")
         if any(cells[1:]):
             rows.append(cells)
+        elif name == "amx":
+            rows.append([f"{label}: not available: {no_tiles}", *("" for _ in THRESHOLDS)])
     fill = 100 * np.bitwise_count(b).sum() / (64 * b.size)
     text = f"""{ROWS:,} × {COLUMNS:,} filters of 1024 bits, {fill:.0f} % set (bigrams of names, dates of
 birth, ZIP). Million pairs a second on one core (× anonlink), by processor time, so that neighbours on the
