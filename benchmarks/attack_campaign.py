@@ -16,14 +16,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.disclosure.errors import DisclosureError
+from app.disclosure.finest import FinestCells
 from app.disclosure.policy import Policy
+from benchmarks.figure_attacks import GAMES
 from benchmarks.results import table, versions, write_section
 from tests.attacks.adversary import FOUND, MISSED, Layer, System, one_layer
 from tests.attacks.adversary import small as small_rows
-from tests.attacks.cells import K, joint, published, random_cells, small, unprotected
+from tests.attacks.cells import K, axis, joint, published, random_cells, small, unprotected
 from tests.attacks.layers import CHANGES, fits, published_layers, random_layers
+from tests.attacks.populations import ABOUT
 
 SIZES = ((2, 3, 4), (3, 3, 3), (5, 6), (2, 2, 2, 3), (4, 5, 3), (12, 4))
+#: Of one-way tables: who is in the second is nearly told by the first.
+NEARLY = ((4, 4, 2), (6, 5), (5, 4, 3), (8, 7))
 #: Of populations with several cubes: each pattern of each finest cell is a column of the attacker's.
 FEWER = ((2, 3), (3, 3), (2, 2, 2), (5,))
 RATES = (0.03, 0.3, 0.6, 0.75, 0.9, 0.97)
@@ -32,6 +37,11 @@ ATTACKS = {
     "one cube: joint programs, denominators not known": "unknown",
     "one cube: joint programs, every denominator known": "known",
     "one cube: whole numbers (without overlapping rows)": "whole",
+    "one-way tables alone, two of them nearly alike: denominators not known": "rows unknown",
+    "one-way tables alone, two of them nearly alike: every denominator known": "rows known",
+    "rows by place: subtraction, joint programs over sets of places": "places",
+    "percentiles: groups that differ by few persons or one employer": "percentiles",
+    "flows: what is left of the total, few employers": "flows",
     "several cubes: joint programs, denominators not known": "layers unknown",
     "several cubes: joint programs, every denominator known": "layers known",
 }
@@ -67,6 +77,30 @@ class Campaign:
                 for documents in (open_ones, protected)
             )
             self._note("whole", name, bool(bare), whole)
+
+    def one_way(self) -> None:
+        """A population of which one-way tables alone are published."""
+        rng = self.rng
+        own, sizes = int(rng.integers(2**32)), NEARLY[rng.integers(len(NEARLY))]
+        persons, rate, tied = (
+            int(rng.integers(30, 900)),
+            float(rng.choice(RATES)),
+            rng.choice([0.8, 0.95, 1.0]),
+        )
+        cells = _nearly_alike(own, persons, sizes, rate, float(tied))
+        open_ones, protected = unprotected(cells, 1, small_hidden=True), published(cells, 1, _policy(own))
+        name = f"one-way, {own} {persons} {sizes} {rate} {tied}"
+        self._published([protected])
+        for attack, know_n in (("rows unknown", False), ("rows known", True)):
+            hits = joint(cells, protected, know_n=know_n) + small(protected)
+            self._note(attack, name, bool(joint(cells, open_ones, know_n=know_n)), hits)
+
+    def figures(self) -> None:
+        """Rows by place, percentiles and flows, one of each."""
+        for attack, game in GAMES.items():
+            own = int(self.rng.integers(2**32))
+            bare, hits = game(np.random.default_rng(own), _policy(own))
+            self._note(attack, f"{attack}, {own}", bool(bare), hits)
 
     def several_cubes(self) -> None:
         """A population with two or three cubes: vintages, and indicators."""
@@ -105,6 +139,18 @@ class Campaign:
         self.counts["published"] += sum(row["status"] == "published" for row in rows)
 
 
+def _nearly_alike(own: int, persons: int, sizes: Sequence[int], rate: float, tied: float) -> FinestCells:
+    """Finest cells whose second code follows from the first for a share ``tied`` of persons."""
+    rng = np.random.default_rng(own)
+    codes = np.column_stack([rng.choice(size, persons, p=rng.dirichlet(np.ones(size))) for size in sizes])
+    home = rng.integers(sizes[1], size=sizes[0])
+    codes[:, 1] = np.where(rng.random(persons) < tied, home[codes[:, 0]], codes[:, 1])
+    keys, at, n = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    found = np.bincount(at.reshape(-1), weights=rng.random(persons) < rate).astype(np.int64)
+    axes = tuple(axis(f"d{number}", size) for number, size in enumerate(sizes))
+    return FinestCells(ABOUT, axes, keys, n, found)
+
+
 def _policy(own: int) -> Policy:
     return Policy(K, f"campaign {own} of the adversary".encode())
 
@@ -129,7 +175,8 @@ def run(populations: int = 2000, seed: int = 1, minutes: int = 600) -> None:
     for number in range(populations):
         if time.monotonic() > end:
             break
-        campaign.several_cubes() if number % 3 == 2 else campaign.one_cube()
+        (campaign.one_cube, campaign.one_way, campaign.several_cubes)[number % 3]()
+        campaign.figures()
         played += 1
         if played % 25 == 0:
             print(f"{played}/{populations} {dict(counts)}", flush=True)
@@ -139,8 +186,9 @@ def run(populations: int = 2000, seed: int = 1, minutes: int = 600) -> None:
     ]
     write_section(
         "Disclosure: the adversary's campaign",
-        f"{played:,} random populations (seed {seed}). With one cube: up to 900 persons, all tables to\n"
-        "depth 1–3, an overlapping dimension in half of them. With several cubes (every third population):\n"
+        f"{played:,} random populations (seed {seed}). A third has one cube: up to 900 persons, all tables\n"
+        "to depth 1–3, an overlapping dimension in half of them; a third one-way tables alone, two of which\n"
+        "are nearly the same groups; a third several cubes:\n"
         "up to 540 persons, two or three vintages or indicators, each made beside those before. She\n"
         f"knows which finest cells are empty. Populations in which she recovered anything below {K}:\n\n"
         + table(["attack", "populations", "unprotected twin", "whole protection"], rows)

@@ -1,0 +1,153 @@
+"""Random rows by place, percentiles and flows, and what the adversary reads of them.
+
+Each game returns what she recovered from the twin without the rules that look beyond a single row, and from
+what is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
+
+from app.disclosure.figures import FlowCell, Flows, QuantileCell, Quantiles
+from app.disclosure.policy import Policy
+from app.disclosure.protect import protect
+from app.disclosure.protect_figures import protect_flows, protect_quantiles
+from app.disclosure.table import Employers, Table
+from tests.attacks.cells import K
+from tests.attacks.populations import ABOUT, places, primary_only
+from tests.attacks.test_single_table import elsewhere
+
+Random = np.random.Generator
+Recovered = tuple[list[str], list[str]]
+
+
+def by_place(rng: Random, policy: Policy) -> Recovered:
+    """Whoever was found in some places and not in others, by subtraction and by joint programs."""
+    persons, rows = int(rng.integers(20, 600)), int(rng.integers(2, 6))
+    found = rng.random(persons) < rng.choice([0.3, 0.7, 0.95])
+    where = rng.random((persons, rows)) < rng.choice([0.02, 0.1, 0.5], rows)
+    where[:, 0] |= ~where.any(axis=1)
+    table = places(where, found)
+    whole = Table(ABOUT, (), keys=(), labels=(), cells=(), total=table.total)
+    document = protect([whole, table], policy).table(("place",)).to_document()
+    atoms = np.unique(where[found], axis=0)
+    bare = primary_only(table, K)
+    return tuple(elsewhere([one]) + _atoms(one, atoms) for one in (bare, document))  # type: ignore[return-value]
+
+
+def _atoms(document: Mapping[str, Any], atoms: np.ndarray) -> list[str]:
+    """Sets of places, known to be somebody's, that she shows to be fewer persons' than k."""
+    left, right = [], []
+    if document["total"]["found"] is not None:
+        left.append(np.ones(len(atoms)))
+        right.append(document["total"]["found"])
+    for at, row in enumerate(document["rows"]):
+        if row["found"] is not None and atoms[:, at].any():
+            left.append(atoms[:, at].astype(float))
+            right.append(row["found"])
+    hits = []
+    for at in range(len(atoms)) if left else ():
+        solved = linprog(-np.eye(len(atoms))[at], A_eq=np.array(left), b_eq=right, bounds=(0, 1e5))
+        if solved.status == 0 and -solved.fun < K - 1e-6:
+            hits.append(f"places {np.flatnonzero(atoms[at])}: at most {-solved.fun:.0f}")
+    return hits
+
+
+def percentiles(rng: Random, policy: Policy) -> Recovered:
+    """Groups that differ by few persons or by one employer's, among those whose median is shown."""
+    persons = int(rng.integers(40, 300))
+    wages, works = rng.integers(1000, 9000, persons), rng.random(persons) < 0.7
+    payer = rng.choice(8, persons, p=rng.dirichlet(np.full(8, 0.4)))
+    split = [rng.choice(size, persons, p=rng.dirichlet(np.ones(size))) for size in (2, 4)]
+    # The second table is nearly the first, further divided.
+    tied = rng.random(persons) < rng.choice([0.5, 0.95, 1.0])
+    split[1] = np.where(tied, split[0], split[1])
+
+    def cell(group: np.ndarray) -> QuantileCell:
+        members = np.flatnonzero(group & works)
+        if not len(members):
+            return QuantileCell.empty()
+        middle = Decimal(int(np.sort(wages[members])[len(members) // 2]))
+        below, above = int((wages[members] < middle).sum()), int((wages[members] > middle).sum())
+        paid = {f"e{e}": Decimal(int(wages[members][payer[members] == e].sum())) for e in payer[members]}
+        others = int(group.sum()) - len(members)
+        return QuantileCell(len(members), others, {"p50": (middle, below, above)}, members, paid)
+
+    total = cell(np.ones(persons, np.bool_))
+    tables = [
+        [cell(np.ones(persons, np.bool_) & (codes == code)) for code in range(codes.max() + 1)]
+        for codes in split
+    ]
+    groups = [total, *(each for cells in tables for each in cells)]
+    figures = [_quantiles(total, cells, f"d{at}") for at, cells in enumerate(tables)]
+    made = [figure.to_document() for figure in protect_quantiles(figures, policy)]
+    together = [made[0]["total"], *(row for document in made for row in document["rows"])]
+    alone = [
+        protect_quantiles([_quantiles(each, [], "")], policy)[0].to_document()["total"] for each in groups
+    ]
+    return tuple(  # type: ignore[return-value]
+        _stepped([each for each, row in zip(groups, rows, strict=True) if row["p50"] is not None])
+        for rows in (alone, together)
+    )
+
+
+def _quantiles(total: QuantileCell, cells: Sequence[QuantileCell], name: str) -> Quantiles:
+    keys = tuple((str(at),) for at in range(len(cells)))
+    labels = tuple(code for (code,) in keys)
+    by = (name,) if cells else ()
+    return Quantiles(ABOUT, by, names=("p50",), keys=keys, labels=labels, cells=tuple(cells), total=total)
+
+
+def _stepped(shown: Sequence[QuantileCell]) -> list[str]:
+    hits = []
+    for one, other in combinations(shown, 2):
+        mine, yours = set(one.members.tolist()), set(other.members.tolist())
+        if 0 < len(mine ^ yours) < K:
+            hits.append(f"medians of groups that differ by {len(mine ^ yours)}")
+        for large, small, inner, outer in ((mine, yours, other, one), (yours, mine, one, other)):
+            if small < large:
+                rest = {name: paid - inner.paid.get(name, Decimal(0)) for name, paid in outer.paid.items()}
+                if not Employers.of({name: paid for name, paid in rest.items() if paid}).protected:
+                    hits.append("medians of groups that differ by one employer's persons")
+    return hits
+
+
+def flows(rng: Random, policy: Policy) -> Recovered:
+    """Small flows, those of one employer, and what the shown ones leave of the total."""
+    cells = []
+    for at in range(int(rng.integers(2, 8))):
+        persons, employers = int(rng.integers(1, 60)), int(rng.integers(1, 7))
+        paid = (rng.dirichlet(np.full(employers, 0.5)) * 1e6).astype(int) + 1
+        cells.append(FlowCell(persons, {f"e{at}.{e}": Decimal(int(paid[e])) for e in range(employers)}))
+    keys, none = tuple((f"s{at}", "39") for at in range(len(cells))), int(rng.integers(0, 60))
+    figure = Flows(ABOUT, keys, tuple(sector for sector, _ in keys), tuple(cells), none)
+    document = protect_flows(figure, policy).to_document()
+    counts = [*(cell.n for cell in cells), 0, none]
+    bare = {"rows": [{"n": n if n >= K else None} for n in counts], "total": {"n": sum(counts)}}
+    return _left(bare, cells), _left(document, cells)
+
+
+def _left(document: Mapping[str, Any], cells: Sequence[FlowCell]) -> list[str]:
+    rows = [row["n"] for row in document["rows"]]
+    hits = [f"a flow of {n}" for n in rows if n is not None and n < K]
+    if document["total"]["n"] is not None and 0 < document["total"]["n"] - sum(n or 0 for n in rows) < K:
+        hits.append("what the shown flows leave of the total")
+    hits += [
+        "a flow of one employer"
+        for n, cell in zip(rows, cells, strict=False)
+        if n is not None and not cell.employers.protected
+    ]
+    return hits
+
+
+GAMES: Mapping[str, Callable[[Random, Policy], Recovered]] = {
+    "places": by_place,
+    "percentiles": percentiles,
+    "flows": flows,
+}
