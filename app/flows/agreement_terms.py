@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import Problem, RefusedError
 from app.flows.disclosure_terms import Disclosure
-from app.flows.periods import Period, covers, read_periods
+from app.flows.periods import Period, covers, meets, read_periods
 from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
 from crypto.canonical import canonical_json
@@ -167,6 +167,14 @@ class Terms:
         if wanted is None:
             return fields and permitted is None
         return fields and all(covers(permitted, period) for period in wanted)
+
+    def submitters(self, period: Period) -> frozenset[str]:
+        """Who may submit awards of some month of a period."""
+        return frozenset(
+            item.organization
+            for item in self.document.datasets
+            if item.kind == "completion" and meets(read_periods(item.periods), period)
+        )
 
     def submits(self, organization: str) -> bool:
         """Whether the organization may submit anything at all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,17 @@ import pyarrow.parquet as pq
 from app.disclosure.errors import DisclosureError
 from app.errors import ConflictError, RefusedError
 from app.flows import load_thresholds
+from app.flows.agreement_terms import parse_terms
 from app.flows.cube_basis import Basis, logged_basis
 from app.flows.facts_of_run import read_run_facts
+from app.flows.periods import Period
 from app.flows.release_question import permitted_dimensions
 from app.flows.run_linkage import SOFTWARE
 from app.flows.service import Service
 from app.flows.sign_agreement import Standing
+from app.outcomes.cohort import Cohort
 from app.outcomes.errors import OutcomesError
-from app.store import Plane, batches, runs
+from app.store import Plane, agreements, batches, runs
 from app.store.models import Batch, BatchState, LedgerEntry, Run
 
 if TYPE_CHECKING:
@@ -110,7 +113,13 @@ def make_cube(
     try:
         made = plan_cube(
             plan,
-            replace(source, coverage=coverage_terms(cohort, run.id, basis, published)),
+            replace(
+                source,
+                coverage=replace(
+                    coverage_terms(cohort, run.id, basis, published),
+                    submitters=_submitters(service, run.agreement_id, basis.agreement_version, cohort),
+                ),
+            ),
             basis.thaw(service.release_secret()),
             Treatment.thaw(basis.treatment),
             quality=(run.report or {}).get("quality"),
@@ -144,6 +153,20 @@ def coverage_terms(cohort: str, run_id: str, basis: Basis, published: Sequence[L
             shares = Coverage("", told["encodable"], told["strong_identifier"])
             return CoverageTerms(step, shares, of_before=entry.run_id != run_id)
     return CoverageTerms(step, Coverage("") if out else None)
+
+
+def _submitters(
+    service: Service, agreement_id: str, number: int, cohort: str
+) -> Mapping[int, frozenset[str]]:
+    """Who submits awards by a version of an agreement, by the first year of each cohort year."""
+    with service.store.reading("version of agreement") as tx:
+        version = agreements.version(tx, agreement_id, number)
+    assert version is not None
+    terms, years = parse_terms(version.document), Cohort.parse(cohort)
+    return {
+        year: terms.submitters(Period.of_cohort(years.of_year(year)))
+        for year in range(years.first, years.last + 1)
+    }
 
 
 def _thresholds(service: Service, digest: str | None) -> Thresholds | None:

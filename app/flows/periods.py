@@ -64,6 +64,11 @@ def read_periods(texts: Sequence[str]) -> tuple[Period, ...] | None:
     return tuple(joined)
 
 
+def meets(periods: tuple[Period, ...] | None, wanted: Period) -> bool:
+    """Whether some month that is wanted is permitted."""
+    return periods is None or any(each.first <= wanted.last and wanted.first <= each.last for each in periods)
+
+
 def covers(periods: tuple[Period, ...] | None, wanted: Period) -> bool:
     """Whether every month that is wanted is permitted."""
     return periods is None or any(each.first <= wanted.first and wanted.last <= each.last for each in periods)

@@ -9,7 +9,7 @@ agreement repeats them, so that no two can be subtracted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.disclosure.table import Coverage
@@ -51,11 +51,15 @@ class CoverageTerms:
         What is out about the cohort already, to be repeated.
     of_before : bool
         Whether that was told of another run or under another agreement.
+    submitters : mapping of int to frozenset of str, optional
+        By the year in which a cohort year begins: who submits its awards by the agreement. Of those whose
+        batches are there only these are named as contributors.
     """
 
     step: int = STEP
     told: Coverage | None = None
     of_before: bool = False
+    submitters: Mapping[int, frozenset[str]] | None = None
 
 
 def coverage_note(

@@ -135,8 +135,8 @@ class Frame:
     covered : Covered
         How many persons have an award in the cohort, and what was encoded of them.
     contributors : mapping of int to frozenset of str
-        By the year in which a cohort year begins: organizations that report its awards, states that report
-        wages in each of its reference quarters.
+        By the year in which a cohort year begins: organizations that submit awards, of whatever year, and
+        states that report wages in each of its reference quarters.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -187,17 +187,13 @@ def build_frame(
     _derive(connection, measure, cohort, loaded, by_sector=by_sector)
     schools = _column(connection, "select distinct institution_id from completion")
     providers = _column(connection, "select distinct provider_id from participation")
+    # Whoever submits awards is named, however many are of the cohort: not to be named would tell of few.
+    submitters = frozenset(owners.get(batch, batch) for batch, _ in facts.get("completion", ()))
     contributors = {
-        year: _award_owners(connection, year) | _reporting(reported, cohort.of_year(year).references(measure))
+        year: submitters | _reporting(reported, cohort.of_year(year).references(measure))
         for year in range(cohort.first, cohort.last + 1)
     }
     return Frame(connection, states, schools, providers, _covered(connection), contributors)
-
-
-def _award_owners(connection: duckdb.DuckDBPyConnection, year: int) -> frozenset[str]:
-    # Fewer persons than the least minimum cell may not show, not even by an organization's presence.
-    query = "select owner from award where year = $year group by owner having count(distinct person) >= 10"
-    return frozenset(row[0] for row in connection.execute(query, {"year": year}).fetchall())
 
 
 def _covered(connection: duckdb.DuckDBPyConnection) -> Covered:

@@ -95,6 +95,14 @@ class Question:
         final = _is_final(self.cohort, self.measure, self.as_of)
         if isinstance(self.measure, SelfSufficient):
             final = self.measure.last > self.measure.first
+        contributors = frame.contributors
+        if coverage is not None and coverage.submitters is not None:
+            contributors = {
+                year: frozenset(
+                    name for name in named if name.startswith("wages-") or name in coverage.submitters[year]
+                )
+                for year, named in contributors.items()
+            }
         return Description(
             indicator=self.indicator.id,
             title=self.indicator.title,
@@ -103,7 +111,7 @@ class Question:
             vintage="FINAL" if final else "PRELIMINARY",
             coverage=coverage_note(self.measure, frame.states, frame.covered, coverage),
             notes=tuple(self._notes(thresholds)),
-            contributors=tuple(sorted(frozenset().union(*frame.contributors.values()))),
+            contributors=tuple(sorted(frozenset().union(*contributors.values()))),
             breaks=tuple(
                 name
                 for name, before, year in zip(
@@ -112,7 +120,7 @@ class Question:
                     range(self.cohort.first + 1, self.cohort.last + 1),
                     strict=True,
                 )
-                if frame.contributors[before] != frame.contributors[year]
+                if contributors[before] != contributors[year]
             ),
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from app.outcomes.coverage import CoverageTerms
 from app.outcomes.derived import trend
 from app.outcomes.errors import OutcomesError
 from app.outcomes.tabulate import tabulate
@@ -267,13 +268,23 @@ def test_question_is_refused_until_the_day_after_its_last_reference_quarter() ->
     assert tabulate("employed_q4", "2021-22", (), **given, as_of=date(2023, 7, 1)).total.n == 1
 
 
-@pytest.mark.parametrize(("persons_", "told"), [(9, ()), (10, ("edu-1",))])
-def test_organization_of_fewer_awards_than_the_least_minimum_cell_is_no_contributor(
-    persons_: int, told: tuple[str, ...]
+@pytest.mark.parametrize("persons_", [0, 1, 9, 10])
+def test_organization_that_submits_is_a_contributor_however_many_awards_are_of_the_cohort(
+    persons_: int,
 ) -> None:
-    people = [f"p{i}" for i in range(persons_)]
-    given = source(people, [completion(person) for person in people], [])
-    assert tabulate("employed_q4", "2021-22", (), **given, as_of=AS_OF).about.contributors == told
+    people = [f"p{i}" for i in range(12)]
+    dates = ["2022-05-15" if at < persons_ else "2019-05-15" for at in range(12)]
+    given = source(people, [completion(p, award_date=day) for p, day in zip(people, dates, strict=True)], [])
+    assert tabulate("employed_q4", "2021-22", (), **given, as_of=AS_OF).about.contributors == ("edu-1",)
+
+
+def test_organization_whose_awards_an_agreement_permits_of_other_years_is_no_contributor_of_this_one() -> (
+    None
+):
+    given = source(["p"], [completion("p")], [])
+    terms = CoverageTerms(submitters={2020: frozenset(), 2021: frozenset({"edu-1"})})
+    about = tabulate("employed_q4", "2020-21..2021-22", (), **given, as_of=AS_OF, coverage=terms).about
+    assert (about.contributors, about.breaks) == (("edu-1",), ("2021-22",))
 
 
 def test_threshold_table_with_a_row_twice_or_of_two_sources_is_refused() -> None:
