@@ -44,6 +44,8 @@ class Entries(Guarded):
     found, counted : array of bool, shape (n,)
     of : str, optional
         Indicator among whose found persons the denominator is.
+    of_within : tuple of str
+        Further indicators among whose found persons the denominator is.
     within : tuple of str
         Indicators among whose found persons this one's are.
     among : tuple of tuple of str
@@ -65,6 +67,7 @@ class Entries(Guarded):
         "keys",
         "masks",
         "of",
+        "of_within",
         "persons",
         "within",
     )
@@ -80,6 +83,7 @@ class Entries(Guarded):
         found: Flags,
         counted: Flags,
         of: str | None = None,
+        of_within: tuple[str, ...] = (),
         within: tuple[str, ...] = (),
         among: tuple[tuple[str, ...], ...] = (),
         persons: Sequence[str] = (),
@@ -93,6 +97,7 @@ class Entries(Guarded):
         self.found = found & counted
         self.counted = counted
         self.of = of
+        self.of_within = of_within
         self.within = within
         self.among = among
         self.persons = list(persons)
@@ -199,6 +204,8 @@ class Joint(Guarded):
                 if one.indicator == other.indicator and pattern[i] != pattern[j]:
                     return False
                 if other.indicator in one.within and pattern[i] == FOUND != pattern[j]:
+                    return False
+                if other.indicator in one.of_within and pattern[i] > ABSENT and pattern[j] != FOUND:
                     return False
                 if one.of == other.indicator and (pattern[i] > ABSENT) is not (pattern[j] == FOUND):
                     return False

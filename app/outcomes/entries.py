@@ -18,7 +18,7 @@ from app.disclosure.table import Rows
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.figures import Source
 from app.outcomes.finest import axes_of, firsts_of
-from app.outcomes.indicators import Indicator
+from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.question import Question
 from app.outcomes.tabulate import group_columns, source_of
 
@@ -81,6 +81,7 @@ def entries(
         found=np.asarray(rows["found"], np.bool_),
         counted=np.asarray(rows["counted"], np.bool_),
         of=indicator.of,
+        of_within=INDICATORS[indicator.of].within if indicator.of else (),
         within=indicator.within,
         among=indicator.among,
         persons=list(rows["person_key"]),

@@ -38,10 +38,8 @@ def graduates(year: int, *, excluded: int = 0, early: int = 0) -> list[Someone]:
 
 #: By cohort: which is asked first, and who tells the two apart.
 COHORTS: dict[str, tuple[tuple[str, str], list[Someone]]] = {
-    "2018-19": ((FLOWS, RATE), graduates(2019, excluded=3)),
-    "2019-20": ((RATE, FLOWS), graduates(2020, excluded=3)),
     "2020-21": ((FLOWS, RATE), graduates(2021, early=4)),
-    "2021-22": ((RATE, FLOWS), graduates(2022, early=4)),
+    "2021-22": ((RATE, FLOWS), graduates(2022, excluded=3)),
 }
 
 
