@@ -16,7 +16,7 @@ from app.disclosure.rounding import per_cent
 from app.disclosure.suppression import Suppression
 from app.disclosure.table import Cell
 from app.flows import population, release_question
-from app.outcomes import plan
+from app.outcomes import union
 
 
 def show_everything(patch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,6 @@ def hide_small_cells_alone(patch: pytest.MonkeyPatch) -> None:
 
 def forget_what_is_out(patch: pytest.MonkeyPatch) -> None:
     """Every cube by itself: nothing is protected beside what is published, and cohorts may overlap."""
-    patch.setattr(plan, "_union", lambda *_, **__: None)
-    patch.setattr(plan, "require_no_near_twin", lambda *_: None)
+    patch.setattr(union, "union", lambda *_: None)
     patch.setattr(population, "require_one_method", lambda *_: None)
     patch.setattr(release_question, "overlap", lambda *_: False)
