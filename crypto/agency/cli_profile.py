@@ -93,11 +93,15 @@ def _entropy(item: Mapping[str, Any]) -> str:
 def profile_check(
     people: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per person.")],
     profile: Annotated[str, typer.Option(metavar="FILE|FAMILY")] = "record-hardened",
+    stronger: Annotated[
+        Path | None,
+        typer.Option(help="New file: the profile that would pass, if this one leaks too much."),
+    ] = None,
     delimiter: Delimiter = ",",
     encoding: Encoding = "utf-8",
     as_json: Json = False,
 ) -> None:
-    """Try a profile on your own data: fill rates, distinct values, leakage. Nothing is written or sent."""
+    """Try a profile on your own data: fill rates, distinct values, leakage. Nothing is sent."""
 
     def work() -> Mapping[str, Any]:
         from crypto.agency.profile_cmd import check_profile, find_profile
@@ -105,7 +109,12 @@ def profile_check(
 
         with open_progress(silent=as_json) as progress:
             return check_profile(
-                find_profile(profile), people, delimiter=delimiter, encoding=encoding, progress=progress
+                find_profile(profile),
+                people,
+                delimiter=delimiter,
+                encoding=encoding,
+                stronger_out=stronger,
+                progress=progress,
             )
 
     def show(result: Mapping[str, Any]) -> None:
@@ -130,5 +139,7 @@ def profile_check(
         table(f"filters, on {result['sample']} rows", heads, rows)
         for line in result["warnings"]:
             warn(line)
+        if result["stronger"] and result["stronger"]["file"]:
+            say(f"stronger profile written to {result['stronger']['file']}: propose it to the parties")
 
     run(as_json, work, show)

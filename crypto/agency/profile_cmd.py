@@ -12,6 +12,7 @@ import numpy as np
 from crypto.agency import report
 from crypto.agency.progress import Progress, silent
 from crypto.agency.survey import Survey, count_filled
+from crypto.encoding import risk
 from crypto.encoding.encode import Encoder, prepare, source_columns
 from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import Profile, default_profile
@@ -35,6 +36,12 @@ def new_profile(family: str, out: Path, schema: Path | None = None) -> dict[str,
         ``FAMILY_UNKNOWN``, ``PROFILE_EXISTS``, ``SCHEMA_MISSING``, and those of ``clk_schema``.
     """
     profile = default_profile(family) if schema is None else _of_schema(schema)
+    _write(profile, out)
+    return {"file": str(out), **summary(profile)}
+
+
+def _write(profile: Profile, out: Path) -> None:
+    """Make a new file of a profile; nothing is overwritten."""
     text = json.dumps(profile.to_document(), indent=2) + "\n"
     try:
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -44,7 +51,6 @@ def new_profile(family: str, out: Path, schema: Path | None = None) -> dict[str,
         raise ProfileError("PROFILE_UNWRITABLE", f"{out} cannot be written: {error.strerror}") from None
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(text)
-    return {"file": str(out), **summary(profile)}
 
 
 def _of_schema(path: Path) -> Profile:
@@ -69,15 +75,29 @@ def check_profile(
     *,
     delimiter: str = ",",
     encoding: str = "utf-8",
+    stronger_out: Path | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Try a profile on a file of persons, under a throw-away key; nothing is written.
+    """Try a profile on a file of persons, under a throw-away key; nothing is written but ``stronger_out``.
+
+    Parameters
+    ----------
+    stronger_out : Path, optional
+        New file for the stronger profile, if one is needed.
 
     Returns
     -------
     dict
         Fields (fill rate, distinct values, unusable cells), filters (share of persons, mean fill,
-        leak-SNR), the risk rating of the family and warnings.
+        leak-SNR), the risk rating of the family, the profile that would not leak too much on this file
+        (``stronger``) and warnings.
+
+    Raises
+    ------
+    InputError
+        ``NO_PERSONS``, and those of reading.
+    ProfileError
+        ``PROFILE_CLKHASH``, ``PROFILE_EXISTS``, ``PROFILE_UNWRITABLE``.
     """
     if profile.clk_schema is not None:
         raise ProfileError("PROFILE_CLKHASH", "the profile is clkhash's; `clk` says what it makes of a file")
@@ -100,11 +120,21 @@ def check_profile(
     present = {name: int(found.sum()) for name, (_, found) in encoder.encode(index).filters.items()}
     filters = report.filter_report(profile, encoder, sample, present, sample.rows)
     fields = survey.fields(filled, survey.rows)
+    leaks = risk.assess(encoder, profile, index)
+    other, told = report.stronger_report(profile, sample, leaks)
+    if other is not None and told is not None and stronger_out is not None:
+        _write(other, stronger_out)
+        told["file"] = str(stronger_out)
     return {
         **summary(profile),
         "rows": survey.rows,
         "sample": sample.rows,
         "fields": fields,
         "filters": filters,
-        "warnings": report.warnings(fields, filters, sample.rows),
+        "leak_snr": round(risk.together(leaks), 4),
+        "stronger": told,
+        "warnings": [
+            *report.warnings(fields, filters, sample.rows),
+            *report.leak_warnings(leaks, told, sample.rows),
+        ],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from crypto.encoding import risk
 from crypto.encoding.encode import Encoder, Prepared
 from crypto.encoding.profile import Profile
+from crypto.encoding.stronger import found_again, stronger
 
 #: Persons on whom fill and leak-SNR are measured.
 SAMPLE: Final = 2_000
@@ -94,6 +95,59 @@ def warnings(fields: list[dict[str, Any]], filters: list[dict[str, Any]], sample
                 )
             )
     return found
+
+
+def stronger_report(
+    profile: Profile, people: Prepared, leaks: Mapping[str, risk.Leak]
+) -> tuple[Profile | None, dict[str, Any] | None]:
+    """The profile that would leak no more than allowed on these persons, and what it would cost.
+
+    Returns
+    -------
+    (Profile or None, dict or None)
+        Both None where the profile itself is good enough, or the persons are too few to tell. Of the dict,
+        ``t`` is None if no t is enough; ``found`` tells for one, two and three wrong columns of a record how
+        many persons would still be told from strangers.
+    """
+    if people.rows < LEAST_PERSONS_FOR_LEAK or risk.together(leaks) <= risk.MOST_LEAK_SNR:
+        return None, None
+    other = stronger(profile, leaks)
+    if other is None:
+        return None, {"t": None, "leak_snr": None, "fingerprint": None, "found": [], "file": None}
+    t = {item.name: item.hardening.t for item in other.filters if item.hardening}
+    changed = {name: new for name, new in t.items() if name in leaks and leaks[name].t != new}
+    leak = float(np.sqrt(sum(each.by_t[t[name] - 1] ** 2 for name, each in leaks.items())))
+    shares = found_again(people, {"now": profile, "stronger": other})
+    return other, {
+        "t": changed,
+        "leak_snr": round(leak, 4),
+        "fingerprint": other.fingerprint,
+        "found": [{name: round(share, 4) for name, share in each.items()} for each in shares],
+        "file": None,
+    }
+
+
+def leak_warnings(leaks: Mapping[str, risk.Leak], told: Mapping[str, Any] | None, sample: int) -> list[str]:
+    """Why `encode` would refuse the file, and what the parties can agree on instead."""
+    if told is None:
+        return []
+    few = "" if sample >= risk.LEAST_PERSONS else f" (not refused below {risk.LEAST_PERSONS:,} persons)"
+    leak = f"{risk.together(leaks):.3f}, above {risk.MOST_LEAK_SNR}{few}"
+    words = f"all filters together have a leak-SNR of {leak}"
+    if told["t"] is None:
+        return [f"{words}; no t is enough: the parties must agree on more persons in one file"]
+    with_t = ", ".join(f"{name} t = {t}" for name, t in told["t"].items())
+    cost = "; ".join(
+        f"with {damaged} wrong {_columns(damaged)} {each['now']:.1%} of your persons are told from strangers "
+        f"now, {each['stronger']:.1%} then"
+        for damaged, each in enumerate(told["found"], 1)
+    )
+    then = f"with {with_t} it would be {told['leak_snr']:.3f}"
+    return [f"{words}; {then}. What that costs where a record has no identity number: {cost}"]
+
+
+def _columns(number: int) -> str:
+    return "column" if number == 1 else "columns"
 
 
 def _field_warnings(fields: list[dict[str, Any]]) -> list[str]:

@@ -170,7 +170,8 @@ def refuse_leakage(leaks: Mapping[str, Leak], bound: float = MOST_LEAK_SNR) -> N
         "LEAK_TOO_HIGH",
         f"on these persons the profile's encodings have a leak-SNR of {together(leaks):.3f}, above {bound}: "
         f"who knows some of them could learn others. The parties must agree on a stronger profile "
-        f"({'; '.join(words)}), or on more persons in one file",
+        f"({'; '.join(words)}), or on more persons in one file; `profile check --stronger FILE` writes it "
+        "and tells what it costs",
     )
 
 
