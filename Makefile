@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo-data
 SCALE  ?= 1
 
-.PHONY: demo serve test lint faults screenshots bench bench-attacks bench-disclosure attack lock clean
+.PHONY: demo serve test lint tiles faults screenshots bench bench-attacks bench-disclosure attack lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -32,6 +32,11 @@ lint: $(VENV)/.installed
 # The environment of the peers is for the tests that hold ours to theirs; the identity provider for bearer tokens.
 test: lint .venv-bench/.installed tests/idp/node_modules/.package-lock.json
 	@$(BIN)/pytest -n 2
+
+# The scan on AMX tiles, its machine code run by an emulator.
+tiles: $(VENV)/.installed
+	@tests/linkage/emulator/bochs.sh
+	@$(BIN)/pytest -q tests/linkage/test_scan_matrix.py
 
 tests/idp/node_modules/.package-lock.json: tests/idp/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/idp && npm ci --silent --no-audit --no-fund; \

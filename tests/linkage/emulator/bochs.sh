@@ -8,7 +8,9 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{lists/partial,archives/partial,parts,preferences}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
-echo "deb [arch=amd64 signed-by=$keys] http://deb.debian.org/debian trixie main" > "$work/sources.list"
+# From where this machine has its own packages.
+from="$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/*$' | head -n 1)"
+echo "deb [arch=amd64 signed-by=$keys] $from trixie main" > "$work/sources.list"
 : > "$work/status"
 options=(
   -qq -o APT::Architecture=amd64 -o APT::Architectures::=amd64 -o APT::Sandbox::User=
