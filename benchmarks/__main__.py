@@ -9,6 +9,7 @@ import importlib
 BENCHMARKS = (
     "encoding_speed",
     "kernels",
+    "kernel_tiles",
     "assignment",
     "linkage_candidates",
     "linkage_quality",

@@ -105,8 +105,8 @@ def _projections(
     tile = chosen.rows * chosen.columns
     projection = choose_projection(a, b, a_limit, b_limit, chosen.cost, tile)
     return (
-        project(a, a_limit, projection, chosen.rows, left=True),
-        project(b, b_limit, projection, chosen.columns, left=False),
+        project(a, a_limit, projection, chosen.rows, chosen.multiply, left=True),
+        project(b, b_limit, projection, chosen.columns, chosen.multiply, left=False),
     )
 
 

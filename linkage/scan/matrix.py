@@ -2,7 +2,8 @@
 
 One instruction (TDPBUUD) adds 16 x 16 products of 64 numbers each in 16 cycles. The sketches are projections
 whose scalar product bounds the distance of their filters (`linkage.scan.projection`); four tiles of products
-go through memory, since vector registers cannot read a tile, and are held against the limits there.
+go through memory, since vector registers cannot read a tile, and are held against the limits there. The
+projections themselves are products, too.
 
 A thread gives its tiles their shape and lets go of them within each piece, whoever it works for next.
 """
@@ -17,9 +18,9 @@ from numba import types
 from numba.extending import intrinsic as numba_intrinsic
 from numpy.typing import NDArray
 
-from linkage.scan.compiled import compiled
+from linkage.scan.compiled import compiled, popcount
 from linkage.scan.kernels import WIDE_LANES, Emitter, cgutils, mark, verify
-from linkage.scan.shapes import OVERFLOW, Ints, Piece, Room, Side, Survivors
+from linkage.scan.shapes import OVERFLOW, Ints, Piece, Room, Side, Survivors, Words
 
 #: What kernels.py was when this was written: Numba's cache sees changes of this file only, and what it keeps
 #: holds code of that file, so whoever changes that one changes this line too.
@@ -27,6 +28,9 @@ MADE_WITH = "351e3861d15d43bb"
 
 #: Numba types it as what it decorates, which takes one argument more.
 intrinsic: Any = numba_intrinsic
+
+#: Each byte with its bits spread over eight bytes, the lowest first.
+_SPREAD = np.array([sum((n >> bit & 1) << 8 * bit for bit in range(8)) for n in range(256)], np.uint64)
 
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 
@@ -85,6 +89,21 @@ def _multiply(builder: Any, a: Any, b: Any, depth: Any, products: Any) -> None:
 
 
 @intrinsic
+def matrix_products(typing_context, rows, columns, panel, depth, out):  # type: ignore[no-untyped-def]
+    """Scalar products of 32 packed rows with a panel of packed columns into ``out``, shape (32, 32)."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def data(position: int) -> Any:
+            return context.make_array(signature.args[position])(context, builder, args[position]).data
+
+        offset = builder.mul(args[2], builder.mul(args[3], _I64(MATRIX_COLUMNS)))
+        _multiply(builder, data(0), builder.gep(data(1), [offset]), args[3], data(4))
+        return _I32(0)
+
+    return types.int32(rows, columns, panel, depth, out), codegen
+
+
+@intrinsic
 def matrix_tile(  # type: ignore[no-untyped-def]
     typing_context, a_sketch, a_limit, group, b_sketch, b_limit, panel, depth, masks
 ):
@@ -132,6 +151,34 @@ def matrix_tile(  # type: ignore[no-untyped-def]
 
 
 @compiled
+def project_matrix(words: Words, columns: NDArray[np.uint32], out: Ints) -> None:
+    """``out``, shape (n, d): the products of each filter's bits with d packed columns, less 128 for each bit.
+
+    The columns are numbers from -127 to 127 with 128 added (`linkage.scan.projection.pack_columns`).
+    """
+    n, depth = words.shape[0], columns.shape[1]
+    rows = np.zeros((words.shape[1], MATRIX_ROWS, 8), np.uint64)
+    products, sizes = np.zeros((MATRIX_ROWS, MATRIX_COLUMNS), np.int32), np.zeros(MATRIX_ROWS, np.int32)
+    begin_tiles()
+    for first in range(0, n, MATRIX_ROWS):
+        here = min(n - first, MATRIX_ROWS)
+        for record in range(here):
+            sizes[record] = 0
+            for word in range(words.shape[1]):
+                value = words[first + record, word]
+                sizes[record] += popcount(value)
+                for byte in range(8):
+                    rows[word, record, byte] = _SPREAD[(value >> np.uint64(8 * byte)) & np.uint64(255)]
+        for panel in range(columns.shape[0]):
+            matrix_products(rows, columns, panel, depth, products)
+            for record in range(here):
+                for column in range(MATRIX_COLUMNS):
+                    product = products[record, column] - 128 * sizes[record]
+                    out[first + record, panel * MATRIX_COLUMNS + column] = product
+    end_tiles()
+
+
+@compiled
 def scan_matrix(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivors, out: Room) -> int:
     """`scan_plain` with AMX tiles."""
     marks = np.zeros(MATRIX_ROWS, np.int64)
@@ -150,6 +197,12 @@ def scan_matrix(a: Side, b: Side, limits: Ints, piece: Piece, survivors: Survivo
                     waiting = 0
     end_tiles()
     return verify(a, b, limits, survivors, waiting, count, out)
+
+
+def project_matrix_twin(words: Words, columns: NDArray[np.uint32], out: Ints) -> None:
+    """NumPy twin of `project_matrix`."""
+    x = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, bitorder="little").astype(np.int64)
+    out[:] = x @ (_numbers(columns, False).T - 128)
 
 
 def _numbers(tiles: NDArray[np.uint32], left: bool) -> NDArray[np.int64]:

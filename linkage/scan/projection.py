@@ -30,6 +30,7 @@ Products stay below 2^28, since 255^2 times 4096 numbers do; T is held above -2^
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isqrt
 from typing import Any, NamedTuple
 
@@ -40,19 +41,22 @@ from linkage.scan.compiled import compiled
 from linkage.scan.shapes import Ints, Words
 from linkage.scan.sketch import NEVER, Cost, padded, sample_pairs
 
+#: Writes the projections of some filters.
+Multiply = Callable[[Words, NDArray[np.uint32], Ints], None]
+
 Bytes = NDArray[np.uint8]
 Whole = NDArray[np.int64]
 
 _LARGEST = 127
 _TOP = 255
 #: Numbers of a sketch: whole rows of a tile. More than the last would let products grow beyond `_NOTHING`.
-_DIRECTIONS = (64, 128, 192, 256)
+_DIRECTIONS = (64, 128, 192, 256, 384)
 _MOST_NUMBERS = 4096
 _NOTHING = -(1 << 28)
-_SAMPLED_PAIRS, _TRAINING_PAIRS = 8192, 2048
+_FEWEST_PAIRS, _MOST_PAIRS, _TRAINING_PAIRS = 512, 8192, 2048
 _FAR = 1 << 40  # a remainder that bounds nothing any more
 _PARTS = 2048  # records that are projected in one go
-_EXACT = 1 << 22  # numbers of this size, multiplied and summed over 256, are exact in a double
+_EXACT = 1 << 22  # numbers of this size, multiplied and summed over 512, are exact in a double
 
 
 class Projection(NamedTuple):
@@ -124,13 +128,15 @@ def _projected(words: Words, matrix: NDArray[np.int8] | None) -> Any:
 
 @compiled
 def _round_into(projected: Any, start: Whole, step: int, numbers: Bytes, sums: Whole) -> None:
-    half = step // 2
+    # By a reciprocal, since any number will do: the remainder is what tells how far it is off.
+    per_step, low, high = np.float32(1 / step), np.float32(0), np.float32(255)
     for record in range(projected.shape[0]):
-        total, square, remainder = 0, 0, 0
+        total, square, remainder = np.int64(0), np.int64(0), np.int64(0)
         for k in range(projected.shape[1]):
-            offset = np.int64(projected[record, k]) - start[k]
-            number = min(max((offset + half) // step, 0), 255)
-            rest = offset - step * number
+            offset = np.int32(projected[record, k]) - np.int32(start[k])
+            near = np.float32(offset) * per_step + np.float32(0.5)
+            number = np.int32(min(max(near, low), high))
+            rest = np.int64(offset - np.int32(step) * number)
             numbers[record, k] = number
             total += number
             square += number * number
@@ -155,7 +161,8 @@ def sketch_twin(words: Words, projection: Projection) -> Sketches:
     """NumPy twin of `sketch`, in whole numbers throughout."""
     x = bits(words).astype(np.int64)
     offset = (x if projection.matrix is None else x @ projection.matrix.T.astype(np.int64)) - projection.start
-    numbers = np.clip((offset + projection.step // 2) // projection.step, 0, _TOP)
+    near = offset.astype(np.float32) * np.float32(1 / projection.step) + np.float32(0.5)
+    numbers = np.clip(near, 0, _TOP).astype(np.int64)
     sums = (numbers, numbers**2, (offset - projection.step * numbers) ** 2)
     return Sketches(numbers.astype(np.uint8), *(each.sum(axis=1) for each in sums))
 
@@ -201,15 +208,28 @@ def _filled(numbers: Bytes, side: int) -> Bytes:
 
 
 def project(
-    words: Words, limits: Ints, projection: Projection, side: int, *, left: bool
+    words: Words, limits: Ints, projection: Projection, side: int, multiply: Multiply | None, *, left: bool
 ) -> tuple[NDArray[np.uint32], Ints]:
-    """Packed sketches and padded limits of one side, as `linkage.scan.shapes.Side` holds them."""
+    """Packed sketches and padded limits of one side, as `linkage.scan.shapes.Side` holds them.
+
+    ``multiply`` is `linkage.scan.matrix.project_matrix` where it can run.
+    """
+    columns = None
+    if multiply is not None and projection.matrix is not None:
+        # pack_columns takes what it packs from 255, which leaves 128 + A. Modulo 256, as bytes are.
+        columns = pack_columns(np.subtract(_LARGEST, projection.matrix).view(np.uint8), side)
     pack = pack_rows if left else pack_columns
     depth = len(projection.start) // 4
     packed = np.empty((-(-len(words) // side), depth, side), dtype=np.uint32)
     own = np.empty(len(words), dtype=np.int32)
     for start in range(0, len(words), _PARTS):
-        part = sketch(words[start : start + _PARTS], projection)
+        some = words[start : start + _PARTS]
+        if multiply is not None and columns is not None:
+            projected = np.empty((len(some), len(projection.start)), dtype=np.int32)
+            multiply(some, columns, projected)
+            part = rounded(projected, projection)
+        else:
+            part = sketch(some, projection)
         blocks = pack(part.numbers, side)
         packed[start // side : start // side + len(blocks)] = blocks
         own[start : start + _PARTS] = side_limits(part, limits[start : start + _PARTS], projection, left=left)
@@ -224,7 +244,7 @@ def directions(difference: NDArray[np.float32], count: int) -> NDArray[np.int8]:
     picks = np.random.default_rng(19_010_101)
     basis = picks.standard_normal((difference.shape[1], min(count + 16, difference.shape[1])))
     basis = basis.astype(np.float32)
-    for _ in range(3):
+    for _ in range(2):
         basis = np.linalg.qr(difference.T @ (difference @ basis))[0]
     seen = difference @ basis
     _, turned = np.linalg.eigh(seen.T @ seen)  # ascending
@@ -252,7 +272,9 @@ def choose_projection(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Co
     Tried are several counts of directions, and the bits themselves.
     """
     width = 64 * a.shape[1]
-    i, j = sample_pairs(len(a), len(b), min(_SAMPLED_PAIRS, 4 * (len(a) + len(b))))
+    # The more pairs there are, the more it pays to look before.
+    wanted = max(_FEWEST_PAIRS, isqrt(len(a) * len(b)) // 16)
+    i, j = sample_pairs(len(a), len(b), min(wanted, _MOST_PAIRS))
     left, right, limits = a[i], b[j], (a_limit[i], b_limit[j])
     reach = float(np.median(np.maximum(limits[0], 0) + np.maximum(limits[1], 0)))
     best, least = unit_projection(width), np.inf

@@ -127,6 +127,8 @@ def prepare(backend: Backend, progress: Progress) -> None:
     words = np.ones((1, 1), dtype=np.uint64)
     words.flags.writeable = False  # as the callers' filters are: Numba compiles for each kind of array
     size = popcounts(words)
+    if backend.multiply is not None:
+        backend.multiply(words, np.zeros((1, 16, backend.columns), np.uint32), np.zeros((1, 32), np.int32))
     a = Side(words, size, pack(words, 1, backend.rows), padded(size, backend.rows))
     b = Side(words, size, pack(words, 1, backend.columns), padded(size, backend.columns))
     _scan(Job(backend, a, b, np.zeros(3, np.int32)), Piece(0, 0, 0, 0), _Desk())

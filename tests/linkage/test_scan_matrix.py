@@ -10,6 +10,7 @@ import hashlib
 import platform
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from hypothesis import strategies as st
 from linkage.errors import LinkageError
 from linkage.scan import agreement_pairs, dice_pairs, dice_pairs_twin, kernels, matrix, permission, stream
 from linkage.scan import backends as backends_module
-from linkage.scan.backends import BACKENDS, Backend, in_words, select, unavailable
+from linkage.scan.backends import BACKENDS, in_words, select, unavailable
 from linkage.scan.projection import (
     Projection,
     bits,
     certified_gain,
     choose_projection,
     directions,
+    pack_columns,
     project,
     side_limits,
     sketch,
@@ -41,6 +43,10 @@ from tests.linkage.emulator import machine
 from tests.linkage.test_scan import WIDTHS, assert_same, filters, joined, related
 
 AMX = BACKENDS["amx"]
+#: The backend as a machine with tiles has it, but for the machine code.
+TWIN = replace(
+    AMX, name="twin", scan=matrix.scan_matrix_twin, needs=frozenset(), multiply=matrix.project_matrix_twin
+)
 THRESHOLDS = ("0.3", "0.7", "0.8", "0.85", "0.9", "1", "2/3")
 some = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 each_width = pytest.mark.parametrize("width", [512, 1024, 2048])
@@ -48,9 +54,8 @@ each_width = pytest.mark.parametrize("width", [512, 1024, 2048])
 
 @pytest.fixture
 def twin(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The backend as a machine with tiles has it, but for the machine code."""
-    scan = Backend("twin", matrix.scan_matrix_twin, AMX.rows, AMX.columns, frozenset(), AMX.cost, True)
-    monkeypatch.setitem(BACKENDS, "twin", scan)
+    """The name under which `TWIN` can be asked for."""
+    monkeypatch.setitem(BACKENDS, "twin", TWIN)
     monkeypatch.setattr(permission, "refusal", lambda: None)
     return "twin"
 
@@ -199,8 +204,7 @@ def test_dice_pairs_on_twin_tiles_any_filters_equals_the_definition(
 ) -> None:
     a, b = related(np.random.default_rng(seed), n, m, width)
     with pytest.MonkeyPatch.context() as patch:
-        scan = Backend("twin", matrix.scan_matrix_twin, AMX.rows, AMX.columns, frozenset(), AMX.cost, True)
-        patch.setitem(BACKENDS, "twin", scan)
+        patch.setitem(BACKENDS, "twin", TWIN)
         patch.setattr(permission, "refusal", lambda: None)
         found = joined(dice_pairs(a, b, Fraction(threshold), backend="twin"))
     assert_same(found, dice_pairs_twin(a, b, Fraction(threshold)))
@@ -298,17 +302,16 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_machine_code_for_a_processor_with_tiles_uses_all_eight_and_lets_go_of_them(code: Path) -> None:
     text = (code / "scan.s").read_text()
-    scan = text[text.index("scan_matrix") :]
 
     def count(instruction: str) -> int:
-        return len(re.findall(rf"^\s+{instruction}\s", scan + " ", re.MULTILINE))
+        return len(re.findall(rf"^\s+{instruction}\s", text + "\n", re.MULTILINE))
 
-    assert count("ldtilecfg") == 1
-    assert count("tdpbuud") >= 4 and count("tdpbuud") % 4 == 0
+    assert count("ldtilecfg") == 2  # the scan, and the projection
+    assert count("tdpbuud") >= 8 and count("tdpbuud") % 4 == 0
     assert count("tileloadd") == count("tdpbuud")  # four loads for four products of 256 pairs each
-    assert count("tilestored") == count("tilezero") == 4
-    assert count("tilerelease") >= 2  # where the scan ends, and where there is no room
-    assert set(re.findall(r"%tmm\d", scan)) == {f"%tmm{n}" for n in range(8)}
+    assert count("tilestored") == count("tilezero") == 8
+    assert count("tilerelease") >= 3  # where either ends, and where there is no room
+    assert set(re.findall(r"%tmm\d", text)) == {f"%tmm{n}" for n in range(8)}
 
 
 @pytest.fixture(scope="module")
@@ -324,8 +327,8 @@ def program(code: Path) -> Path:
 def sides(a: Any, b: Any, t: Fraction, projection: Projection) -> tuple[Side, Side, Any]:
     """What a scan reads."""
     limits = dice_side_limits(popcounts(a), t, 0), dice_side_limits(popcounts(b), t, 1)
-    left = project(a, limits[0], projection, AMX.rows, left=True)
-    right = project(b, limits[1], projection, AMX.columns, left=False)
+    left = project(a, limits[0], projection, AMX.rows, None, left=True)
+    right = project(b, limits[1], projection, AMX.columns, None, left=False)
     return Side(a, popcounts(a), *left), Side(b, popcounts(b), *right), dice_limits(64 * a.shape[1], t)
 
 
@@ -368,3 +371,23 @@ def test_machine_code_on_an_emulated_machine_with_tiles_equals_its_twin_bit_for_
         assert ours.count == theirs.count
         for column, expected in zip(ours[1:], theirs[1:], strict=True):
             np.testing.assert_array_equal(column, expected)
+
+
+def test_machine_code_of_the_projection_on_an_emulated_machine_equals_its_twin_bit_for_bit(
+    program: Path,
+) -> None:
+    cases, wanted = [], []
+    for width, n, count in ((64, 1, 64), (512, 70, 64), (1024, 33, 128), (2048, 32, 64)):
+        rng = np.random.default_rng(width)
+        matrix_ = rng.integers(-127, 128, (count, width)).astype(np.int8)
+        matrix_[0], matrix_[1] = 127, -127
+        words = filters(rng, n, width)
+        words[0] = 2**64 - 1
+        columns = pack_columns((127 - matrix_).view(np.uint8), AMX.columns)
+        cases.append(machine.Projecting(words, columns))
+        wanted.append(bits(words).astype(np.int64) @ matrix_.T.astype(np.int64))
+        out = np.zeros((n, count), np.int32)
+        matrix.project_matrix_twin(words, columns, out)
+        np.testing.assert_array_equal(out, wanted[-1])
+    for ours, theirs in zip(machine.run(program, cases), wanted, strict=True):
+        np.testing.assert_array_equal(ours.i, theirs.ravel())

@@ -14,7 +14,7 @@ from numba import carray, cfunc, types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from linkage.scan.matrix import MATRIX_COLUMNS, MATRIX_ROWS, scan_matrix
+from linkage.scan.matrix import MATRIX_COLUMNS, MATRIX_ROWS, project_matrix, scan_matrix
 from linkage.scan.shapes import Piece, Room, Side, Survivors
 
 ENVIRONMENT = {"NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": ""}
@@ -34,6 +34,9 @@ def _pointer_to(kind: Any) -> Any:
 def compile_scan() -> tuple[bytes, str]:
     """The object file and its assembly; the function's one argument is the address of a case, 64-bit numbers.
 
+    It is a scan or, where the number after all others is 1, a projection: of n records onto m panels, written
+    to the first address of the room; what is returned is how many numbers were.
+
     They are: records of both sides, words of a filter, words of a sketch; the piece; lengths of the limits,
     of the survivors and of the room; then addresses, in the order of the arrays below.
     """
@@ -41,8 +44,13 @@ def compile_scan() -> tuple[bytes, str]:
 
     @cfunc(types.int64(types.CPointer(types.int64)))
     def scan(address: Any) -> Any:
-        s = carray(address, (25,))
+        s = carray(address, (26,))
         n, m, words, depth = s[0], s[1], s[2], s[3]
+        if s[25] == 1:
+            columns = carray(u32(s[17]), (m, depth, MATRIX_COLUMNS))
+            out = carray(i32(s[22]), (n, m * MATRIX_COLUMNS))
+            project_matrix(carray(u64(s[11]), (n, words)), columns, out)
+            return n * m * MATRIX_COLUMNS
         groups, panels = (n + MATRIX_ROWS - 1) // MATRIX_ROWS, (m + MATRIX_COLUMNS - 1) // MATRIX_COLUMNS
         a = Side(
             carray(u64(s[11]), (n, words)),

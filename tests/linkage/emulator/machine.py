@@ -24,6 +24,7 @@ FETCHED = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "co
 _PROGRAM, _DATA, _SCRATCH = 0x200000, 0x1000000, 0x900000
 _WAITING = 4096
 _BLOCK = 8 << 20
+_CASE = 26 * 8
 
 _SETTINGS = """\
 cpu: model=sapphire_rapids, ips=50000000, reset_on_triple_fault=0
@@ -54,8 +55,15 @@ class Case(NamedTuple):
     capacity: int
 
 
+class Projecting(NamedTuple):
+    """Filters, and packed columns that they are projected onto."""
+
+    words: Any
+    columns: Any
+
+
 class Found(NamedTuple):
-    """What the scan returned, and what it wrote."""
+    """What the scan returned, and what it wrote; of a projection, the numbers stand for all three."""
 
     count: int
     i: Any
@@ -106,10 +114,10 @@ def link_program(folder: Path) -> None:
     _run(folder, "objcopy", "-O", "binary", "-R", ".rom", "-R", ".eh_frame", "guest.elf", "program.bin")
 
 
-def lay_out(cases: Sequence[Case]) -> bytes:
+def lay_out(cases: Sequence[Case | Projecting]) -> bytes:
     """Memory from `_DATA` on: the table of cases, the cases, their arrays."""
     table = 8 * (1 + len(cases))
-    arrays = bytearray(table + 200 * len(cases))
+    arrays = bytearray(table + _CASE * len(cases))
     entries, shapes = [len(cases)], b""
 
     def place(array: Any) -> int:
@@ -117,19 +125,28 @@ def lay_out(cases: Sequence[Case]) -> bytes:
         arrays.extend(np.ascontiguousarray(array).tobytes())
         return _DATA + len(arrays) - array.nbytes
 
-    for number, (a, b, limits, piece, capacity) in enumerate(cases):
-        entries.append(_DATA + table + 200 * number)
-        sizes = [len(a.words), len(b.words), a.words.shape[1], a.sketch.shape[1], *piece]
-        held = [place(array) for side in (a, b) for array in side]
-        rooms = [_SCRATCH + 4 * at for at in (0, _WAITING, *(2 * _WAITING + k * capacity for k in range(3)))]
-        case = [*sizes, len(limits), _WAITING, capacity, *held, place(limits), *rooms]
-        shapes += np.array(case, dtype=np.int64).tobytes()
+    for number, case in enumerate(cases):
+        entries.append(_DATA + table + _CASE * number)
+        numbers = np.zeros(_CASE // 8, dtype=np.int64)
+        if isinstance(case, Projecting):
+            panels, depth, _ = case.columns.shape
+            numbers[:4] = *case.words.shape[:1], panels, case.words.shape[1], depth
+            numbers[[11, 17]] = place(case.words), place(case.columns)
+            numbers[22:] = _SCRATCH, _SCRATCH, _SCRATCH, 1
+        else:
+            a, b, limits, piece, capacity = case
+            numbers[:8] = len(a.words), len(b.words), a.words.shape[1], a.sketch.shape[1], *piece
+            numbers[8:11] = len(limits), _WAITING, capacity
+            numbers[11:20] = [place(array) for array in (*a, *b, limits)]
+            at = (0, _WAITING, *(2 * _WAITING + k * capacity for k in range(3)))
+            numbers[20:25] = [_SCRATCH + 4 * start for start in at]
+        shapes += numbers.tobytes()
     arrays[: table + len(shapes)] = np.array(entries, dtype=np.int64).tobytes() + shapes
     assert len(arrays) <= _BLOCK  # an image that reaches into a second block of memory is loaded wrongly
     return bytes(arrays) + bytes(-len(arrays) % 512)
 
 
-def run(folder: Path, cases: Sequence[Case], seconds: float = 300.0) -> list[Found]:
+def run(folder: Path, cases: Sequence[Case | Projecting], seconds: float = 300.0) -> list[Found]:
     """What the machine finds for each case."""
     (folder / "data.bin").write_bytes(lay_out(cases))
     settings = _SETTINGS.format(folder=folder, program=_PROGRAM, data=_DATA)
