@@ -40,7 +40,7 @@ TREATMENTS: dict[Treatment, str] = {
     ),
     "bands": (
         "The share of the first band is treated as a proportion. The other bands are shown for the total "
-        "alone, and only where every band reaches the minimum cell."
+        "alone, only where every band reaches the minimum cell, and once: a correction does not repeat them."
     ),
     "quantiles": (
         "Shown only where at least the minimum cell of persons earn less and as many earn more, at least 3 "
@@ -50,7 +50,7 @@ TREATMENTS: dict[Treatment, str] = {
     "flows": (
         "A flow is shown where its persons reach the minimum cell, at least 3 employers paid them and none "
         "paid above 80 per cent; other persons with wages are counted as other flows, of which the same "
-        "holds."
+        "holds. All flows are withheld where they could be subtracted from rates of the cohort."
     ),
     "contribution": (
         "Shown only where participants and comparison group, each with and without the outcome, and whoever "
