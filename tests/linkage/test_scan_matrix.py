@@ -1,12 +1,14 @@
 """The scan on tiles: that it loses no match, and that its machine code does what its twin does.
 
 No test needs a processor with tiles. The NumPy twin of the scan runs everywhere, through the same sketches,
-pieces and threads; the machine code is compiled on every x86-64, and run wherever the emulator is.
+pieces and threads; the machine code is compiled on every x86-64, and run wherever the emulator is. More of
+all with ``TILES=full`` (`make tiles`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from linkage.errors import LinkageError
 from linkage.scan import agreement_pairs, dice_pairs, dice_pairs_twin, kernels, matrix, permission, stream
@@ -48,8 +51,16 @@ TWIN = replace(
     AMX, name="twin", scan=matrix.scan_matrix_twin, needs=frozenset(), multiply=matrix.project_matrix_twin
 )
 THRESHOLDS = ("0.3", "0.7", "0.8", "0.85", "0.9", "1", "2/3")
-some = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FULL = os.environ.get("TILES") == "full"
+some = settings(max_examples=60 if FULL else 6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 each_width = pytest.mark.parametrize("width", [512, 1024, 2048])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """On small matrices the threads of the linear algebra would wait for each other more than work."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
@@ -247,9 +258,6 @@ def test_choose_projection_high_threshold_takes_fewer_directions_than_a_low_one(
     assert counts[0] > counts[1]
 
 
-# --- which backend runs -------------------------------------------------------------------------------
-
-
 def test_select_without_tiles_refuses_them_and_says_why() -> None:
     why = permission.refusal()
     if why is None:
@@ -280,9 +288,6 @@ def test_select_where_there_are_tiles_takes_them_for_many_pairs_of_dice_alone(
     assert select("auto").name == "avx2"
     with pytest.raises(LinkageError, match="BACKEND_UNAVAILABLE"):
         agreement_pairs(words, words, "0.6", backend="amx")
-
-
-# --- the machine code ---------------------------------------------------------------------------------
 
 
 def test_matrix_was_written_for_the_kernels_that_it_holds_code_of() -> None:
@@ -336,7 +341,7 @@ def cases_of(width: int) -> Iterator[machine.Case]:
     """Scans of some hundred filters: several sketches, thresholds, pieces, and too little room."""
     rng = np.random.default_rng(width)
     a, b = related(rng, 70, 150, width)
-    for threshold in ("0.7", "0.85", "1"):
+    for threshold in ("0.7", "0.85", "1") if FULL else ({512: "0.7", 1024: "0.85", 2048: "1"}[width],):
         t = Fraction(threshold)
         near_a, near_b = nearby(rng, width, t)
         left, right = np.concatenate([a, near_a]), np.concatenate([b, near_b])
@@ -345,7 +350,7 @@ def cases_of(width: int) -> Iterator[machine.Case]:
         found = directions(bits(left[:70]).astype(np.float32) - bits(right[:70]), 128)
         start = (bits(left).astype(np.float32) @ found.T).min(axis=0).astype(np.int64)
         coarse = Projection(found, start, 40, certified_gain(found), 10)
-        for projection in (best, coarse, *([unit_projection(width)] if threshold == "0.7" else [])):
+        for projection in (best, coarse, *([unit_projection(width)] if FULL or width == 512 else [])):
             both = sides(left, right, t, projection)
             panels = both[1].sketch.shape[0]
             yield machine.Case(*both, Piece(0, len(left), 0, panels), 20_000)
