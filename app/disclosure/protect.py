@@ -1,28 +1,26 @@
-"""The one way out: from tables that cannot be shown to tables that can.
+"""What may be seen: rows, tables and cubes that are protected; tables of one dimension as a system of rows.
 
-:func:`protect` takes every table of a plan at once, because whoever reads one may read them all:
+Tables of persons are cubes over finest cells (`cube`). Flows, and the total beside rows by place, are a
+system of rows: :func:`protect` takes all of them at once, because whoever reads one may read them all:
 
 1. primary rule (``small_cells``): N, found and not found each at least k, or withheld;
 2. companions (``complementary``): no sum gives a withheld group away;
 3. audit (``audit``): linear programs over all tables together prove every withheld cell open, by R2 and R3;
 4. where the proof fails: hide more and go back to 2; where nothing is left to hide: withhold the table.
 
-The caller still owes: one plan per cohort and indicator, a single secret for the life of a population, and to
-answer from the stored cube alone. Tables of *other* cohorts over the same persons are not known here; other
-indicators of the same cohort are given as :class:`app.disclosure.nested.Beside`.
+The caller still owes: a single secret for the life of a population, and to answer from what is stored alone.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.disclosure.audit import Unproven, audit
 from app.disclosure.complementary import cheapest, choose_companions, hide_companions
 from app.disclosure.errors import DisclosureError
-from app.disclosure.nested import Beside, audit_beside, hide_differences, hide_more
 from app.disclosure.places import hide_places
 from app.disclosure.policy import Policy
 from app.disclosure.rounding import per_cent
@@ -181,40 +179,23 @@ class ProtectedCube:
         return found
 
 
-def protect(
-    tables: Sequence[Table],
-    policy: Policy,
-    beside: Sequence[Beside] = (),
-    withheld: Collection[CellId] = (),
-) -> ProtectedCube:
-    """Protect all tables of one plan together, given what is published.
+def protect(tables: Sequence[Table], policy: Policy) -> ProtectedCube:
+    """Protect all tables of one plan together.
 
     Parameters
     ----------
     tables : sequence of Table
         Of one indicator and cohort, each of at most one dimension, each once.
     policy : Policy
-    beside : sequence of Beside
-        Published indicators of the cohort from which this one could be subtracted, or they from it.
-    withheld : collection of CellId
-        Groups whose denominators are withheld in what is published.
 
     Raises
     ------
     DisclosureError
-        ``PLAN_INCONSISTENT``: the tables cannot be protected together. ``NOT_IN_PLAN``: not beside these.
+        ``PLAN_INCONSISTENT``: the tables cannot be protected together.
     """
-    system = build_system(tables, policy)
-    for cell in system.cells.keys() & withheld:
-        system.hide(cell, n=True)
-    nested = hide_differences(system, beside, policy.min_cell)
-    if TOTAL in system.found_hidden:
-        # Nothing is shown of the parts of a whole that may not be shown itself.
-        for cell in system.cells:
-            system.hide(cell, n=TOTAL in system.n_hidden)
-    system = choose_companions(system, policy)
+    system = choose_companions(build_system(tables, policy), policy)
     if TOTAL not in system.n_hidden:
-        _hide_until_proven(system, policy, nested)
+        _hide_until_proven(system, policy)
     places = _hidden_places(system, policy)
     return ProtectedCube([_publish(table, system, policy, places) for table in system.tables])
 
@@ -227,20 +208,15 @@ def _hidden_places(system: System, policy: Policy) -> frozenset[Place]:
     return hide_places(tables, policy)
 
 
-def _hide_until_proven(system: System, policy: Policy, nested: Sequence[Beside]) -> None:
+def _hide_until_proven(system: System, policy: Policy) -> None:
     """Alternate rules and proof. Each round hides one more figure, so it ends, at worst with nothing."""
     while True:
         hide_companions(system, policy)
         unproven = audit(system, policy.min_cell)
+        if not unproven:
+            return
         for failure in unproven:
             _hide_more(system, policy, failure)
-        if unproven:
-            continue
-        cells = [cell for other in nested for cell in audit_beside(system, other, policy.min_cell)]
-        if not cells:
-            return
-        for cell in cells:
-            hide_more(system, policy, cell)
 
 
 def _hide_more(system: System, policy: Policy, failure: Unproven) -> None:

@@ -85,7 +85,7 @@ class Indicator:
         What must be over before the figure can be made.
     within : tuple of str
         Indicators among whose found persons this one's are. The one that is published second is protected
-        beside the first (``app.disclosure.nested``).
+        beside the first (``app.disclosure.beside``).
     among : tuple of tuple of str
         Sets of indicators, among whose found persons taken together this one's are.
     of : str or None

@@ -11,11 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.disclosure.errors import DisclosureError
-from app.disclosure.nested import Beside
-from app.disclosure.policy import Policy
-from app.disclosure.protect import WITHHELD, protect
-from app.disclosure.table import Table
+from app.disclosure.protect import WITHHELD
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.measures import Matched
 
@@ -57,29 +53,6 @@ def _named(row: Document) -> dict[str, Any]:
     return {"key": row["key"], "label": row["label"]}
 
 
-def make_matches(
-    tables: Sequence[Table], shares: Sequence[Table], documents: Sequence[Document], policy: Policy
-) -> list[Document]:
-    """Protect match rates beside figures that are about to be published; none where that cannot be.
-
-    Parameters
-    ----------
-    tables : sequence of Table
-        Match rates: the total, then one dimension each.
-    shares : sequence of Table
-        The figures as counted, of the same dimensions.
-    documents : sequence of mapping
-        The figures as protected.
-    policy : Policy
-    """
-    try:
-        cube = protect(tables, policy, [Beside(shares, documents, inside=False)])
-    except DisclosureError:
-        # Other denominators: the figures are published all the same, without match rates.
-        return []
-    return [cube.table(by).to_document() for by in cube.plan]
-
-
 def matched_beside(declared: Indicator) -> Indicator:
     """Match rates as they stand in the rows of an indicator: over its denominator."""
     assert declared.measure is not None
@@ -91,6 +64,8 @@ def with_matches(
 ) -> list[dict[str, Any]]:
     """Put match rates into the rows of tables by one dimension, beside others; or say that there are none.
 
+    A row that is withheld has none, be they out beside an earlier figure: such rows differ in nothing.
+
     Parameters
     ----------
     documents : sequence of mapping
@@ -99,7 +74,7 @@ def with_matches(
     note : str, optional
         To be said where they are given.
     """
-    by_plan = {tuple(match["by"]): match for match in matches}
+    by_plan = {tuple(match["by"]): match for match in as_withheld_as(matches, documents)}
     return [_beside(document, by_plan, note) for document in documents]
 
 

@@ -18,7 +18,7 @@ from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
-from app.outcomes.match_rates import as_withheld_as, matched_beside, published_matches, with_matches
+from app.outcomes.match_rates import matched_beside, published_matches, with_matches
 from app.outcomes.publishable import is_by_place, one_way, plan_documents
 from app.outcomes.question import RATES
 
@@ -115,7 +115,7 @@ def plan_cube(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     _require_first_of_its_kind(declared, plan, published)
     made = Made([])
-    shares = None
+    shares: list[Document] = []
     if treatment.method != "suppression":
         return _otherwise(declared, plan, source, policy, treatment)
     if declared.disclosure in RATES:
@@ -282,7 +282,7 @@ def _by_place(
 def _matches(
     declared: Indicator,
     plan: Plan,
-    shares: Sequence[Document] | None,
+    shares: Sequence[Document],
     source: Source,
     policy: Policy,
     published: Sequence[Out],
@@ -302,7 +302,7 @@ def _matches(
     matches, proof = crossed_matches(plan.indicator, plan.cohort, parts, layers, source, policy, progress)
     if proof:
         made.proof["match rates"] = proof
-    return [dict(match) for match in as_withheld_as(matches, parts)]
+    return matches
 
 
 def _nothing(state: Suppression) -> None:

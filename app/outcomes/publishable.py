@@ -5,10 +5,9 @@ The one place that knows which treatment leads to which figures. What comes out 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.disclosure.nested import Beside, figures
 from app.disclosure.policy import Policy
 from app.disclosure.protect import WITHHELD, protect
 from app.disclosure.protect_figures import (
@@ -17,21 +16,13 @@ from app.disclosure.protect_figures import (
     protect_flows,
     protect_quantiles,
 )
-from app.disclosure.system import CellId
 from app.disclosure.table import Rows, Table
 from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source, bands, contribution, flows, quantiles
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
-from app.outcomes.match_rates import (
-    OF_ALL,
-    as_withheld_as,
-    make_matches,
-    matched_beside,
-    published_matches,
-    with_matches,
-)
+from app.outcomes.match_rates import OF_ALL, published_matches, with_matches
 from app.outcomes.measures import Earnings, FoundInQuarter
 from app.outcomes.tabulate import tabulate_plan
 from app.outcomes.truth import truth_rates
@@ -49,7 +40,7 @@ def plan_documents(
     permitted: Sequence[str] = (),
     quality: Mapping[str, Any] | None = None,
     published: Sequence[Sequence[Mapping[str, Any]]] = (),
-    shares: Sequence[Document] | None = None,
+    shares: Sequence[Document] = (),
     matches: Sequence[Document] = (),
 ) -> list[Document]:
     """Documents of the plan: the total's first, then one per dimension, or whatever ``shares`` hold.
@@ -66,10 +57,9 @@ def plan_documents(
     quality : mapping, optional
         The run's coarse report, for model-based rates of linkage where there are no pairs of known truth.
     published : sequence of sequence of mapping
-        Documents of the cohort's other indicators that are published already, one sequence for each. They
-        stay as they are; what is made here is protected beside them.
-    shares : sequence of mapping, optional
-        Tables of shares that were protected already, as one cube; what stands beside them is added here.
+        Documents of the cohort's other indicators that are published already, one sequence for each.
+    shares : sequence of mapping
+        Tables of shares, protected as one cube; what stands beside them is added here.
     matches : sequence of mapping
         Match rates that were protected beside these.
 
@@ -87,7 +77,7 @@ def plan_documents(
         raise OutcomesError("UNKNOWN_INDICATOR", "There is no such indicator.")
     match declared.disclosure:
         case "proportion" | "bands":
-            return _rates(declared, cohort, dimensions, source, policy, quality, published, shares, matches)
+            return _rates(declared, cohort, source, policy, quality, published, shares, matches)
         case "quantiles":
             documents = _quantiles(declared, cohort, dimensions, source, policy)
             return with_matches(documents, published_matches(published), note=OF_ALL)
@@ -106,26 +96,16 @@ def plan_documents(
 def _rates(
     declared: Indicator,
     cohort: str,
-    dimensions: Sequence[str],
     source: Source,
     policy: Policy,
     quality: Mapping[str, Any] | None,
     published: Sequence[Sequence[Mapping[str, Any]]],
-    shares: Sequence[Document] | None,
-    crossed: Sequence[Document],
+    shares: Sequence[Document],
+    matches: Sequence[Document],
 ) -> list[Document]:
-    matches = published_matches(published)
-    known = [*published, matches] if matches else published
-    if shares is not None:
-        documents = [dict(document) for document in shares]
-    else:
-        nested = _nested(declared, known)
-        documents = _one_way(declared, cohort, dimensions, source, policy, nested, _withheld(known))
+    documents = [dict(document) for document in shares]
     if "matched" in declared.within:
-        if shares is None:
-            documents = _matched(declared, cohort, dimensions, source, policy, documents, matches)
-        else:
-            documents = with_matches(documents, matches or crossed)
+        documents = with_matches(documents, published_matches(published) or matches)
     if declared.disclosure == "bands":
         figure = protect_bands(bands(declared.id, cohort, source), policy).to_document()
         if documents[0]["total"]["found"] is None:
@@ -138,79 +118,11 @@ def _rates(
     return documents
 
 
-def _matched(
-    declared: Indicator,
-    cohort: str,
-    dimensions: Sequence[str],
-    source: Source,
-    policy: Policy,
-    documents: Sequence[Document],
-    matches: Sequence[Mapping[str, Any]],
-) -> list[Document]:
-    """Match rates of groups beside the figures: those that are out already, or new ones."""
-    if not matches:
-        groups = [name for name in dimensions if DIMENSIONS[name].rows is not Rows.PLACES]
-        linked, found = (
-            _tables(each, cohort, groups, source) for each in (matched_beside(declared), declared)
-        )
-        matches = as_withheld_as(make_matches(linked, found, documents, policy), documents)
-    return with_matches(documents, matches)
-
-
 def one_way(
     indicator: str, cohort: str, dimensions: Sequence[str], source: Source, policy: Policy
 ) -> list[Document]:
     """Tables of shares of one dimension each, by themselves: the total's first."""
-    return _one_way(INDICATORS[indicator], cohort, dimensions, source, policy)
-
-
-def _nested(
-    declared: Indicator, published: Sequence[Sequence[Mapping[str, Any]]]
-) -> list[tuple[Indicator, Sequence[Mapping[str, Any]], bool]]:
-    """Published indicators that this one is subtracted from or taken from; whether it lies inside them."""
-    found = []
-    for documents in published:
-        other = INDICATORS[documents[0]["indicator"]]
-        if declared.of == other.id or other.of == declared.id:
-            raise _not_beside(other)
-        if other.id in declared.within or declared.id in other.within:
-            found.append((other, documents, other.id in declared.within))
-    return found
-
-
-def _not_beside(other: Indicator) -> OutcomesError:
-    return OutcomesError(
-        "NOT_IN_PLAN", f"{other.id} of this cohort is published, and the two could be subtracted."
-    )
-
-
-def _withheld(published: Sequence[Sequence[Mapping[str, Any]]]) -> set[CellId]:
-    """Groups whose denominators some published table of shares withholds: another must not show them."""
-    return {
-        cell
-        for documents in published
-        if INDICATORS[documents[0]["indicator"]].disclosure in ("proportion", "bands")
-        for cell, row in figures(documents)
-        if row["n"] is None
-    }
-
-
-def _one_way(
-    declared: Indicator,
-    cohort: str,
-    dimensions: Sequence[str],
-    source: Source,
-    policy: Policy,
-    nested: Sequence[tuple[Indicator, Sequence[Mapping[str, Any]], bool]] = (),
-    withheld: Collection[CellId] = (),
-) -> list[Document]:
-    beside = []
-    for other, documents, inside in nested:
-        shared = [name for name in dimensions if name in other.dimensions]
-        # A dimension that the other has not (state of work) has rows by place, which are not compared.
-        counted = _tables(other, cohort, shared, source)
-        beside.append(Beside(counted, documents, inside=inside))
-    cube = protect(_tables(declared, cohort, dimensions, source), policy, beside, withheld)
+    cube = protect(_tables(INDICATORS[indicator], cohort, dimensions, source), policy)
     return [_with_rules(cube.table(by).to_document()) for by in cube.plan]
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from app.flows.publish_release import request_release
 from app.flows.replay_run import replay_run
 from app.flows.service import Service
 from app.store import runs
-from tests.attacks.test_nested import rows
 from tests.flows.linkage_world import AGREEMENT, COHORTS, Packages, populate
 from tests.flows.test_release import Question, ask, link_once, newest
 
 K = 10
+
+
+def rows(documents: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    named = {"total": documents[0]["total"]}
+    for each in documents:
+        named |= {f"{each['by']} {row['key']}": row for row in each["rows"]}
+    return named
 
 
 def test_further_indicator_within_a_published_one_is_made_beside_it_and_replays_to_the_same_bytes(

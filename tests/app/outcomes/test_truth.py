@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 
 from app.disclosure.policy import Policy
+from app.disclosure.treatment import Treatment
 from app.outcomes.figures import Source
 from app.outcomes.linkage_error import Rates, adjust, model_rates
-from app.outcomes.publishable import plan_documents
+from app.outcomes.plan import Plan, plan_cube
 from app.outcomes.truth import Known, group_rates, truth_rates
 from tests.app.outcomes.builders import completion, facts, persons, ref, wage
 
@@ -107,7 +108,10 @@ def test_rate_of_280_in_400_with_pairs_of_known_truth_is_adjusted_to_73_4_beside
     given["completion"].append(("edu-2", facts("completion", [completion(p) for p in cohort])))
     given["wage"].append(("oh-2", facts("wage", [wage(p, "39", "2023Q2", 1) for p in cohort[:280]])))
     source = Source(linked, given, date(2026, 11, 22))
-    (document,) = plan_documents("employed_q4", "2021-22", [], source, Policy(10, bytes(range(32))))
+    plan, policy = Plan("employed_q4", "2021-22", ()), Policy(10, bytes(range(32)))
+    (document,) = plan_cube(
+        plan, source, policy, Treatment(), quality=None, published=(), progress=lambda *_: None
+    ).documents
     total = document["total"]
     assert (total["n"], total["found"], total["rate"]) == (400, 280, "70.0")
     adjusted = total["adjusted"]
