@@ -36,7 +36,7 @@ test: lint .venv-bench/.installed tests/idp/node_modules/.package-lock.json
 # The scan on AMX tiles, its machine code run by an emulator.
 tiles: $(VENV)/.installed
 	@tests/linkage/emulator/bochs.sh
-	@$(BIN)/pytest -q tests/linkage/test_scan_matrix.py
+	@TILES=full $(BIN)/pytest -q tests/linkage/test_scan_matrix.py
 
 tests/idp/node_modules/.package-lock.json: tests/idp/package-lock.json
 	@if command -v npm >/dev/null; then cd tests/idp && npm ci --silent --no-audit --no-fund; \
