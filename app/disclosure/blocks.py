@@ -5,11 +5,28 @@ A world of a block is a world of the whole, and a small program is cheaper by fa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from app.disclosure.finest import Ints
-from app.disclosure.goals import Space
+from app.disclosure.goals import Goals, Space
+from app.disclosure.worlds import Floats, Program
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A program over a block, and the open goals that it can serve.
+
+    ``sums`` has shape (n_goals, n_columns of the block); columns outside stay where they are.
+    """
+
+    program: Program
+    point: Floats
+    goals: NDArray[np.intp]
+    sums: sp.csr_matrix
 
 
 def block(
@@ -59,3 +76,19 @@ def _sub_grid(codes: Ints, keep: list[tuple[Ints, Ints]], share: float) -> NDArr
         chosen = np.concatenate([mine, others[: max(1, round(share * len(others)))]])
         inside &= np.isin(codes[:, axis], chosen)
     return inside
+
+
+def attempt_at(
+    space: Space, goals: Goals, point: Floats, block: NDArray[np.intp], chosen: NDArray[np.intp]
+) -> Attempt:
+    """Make the program of a block, in which some goals can be served; all other columns stay at ``point``."""
+    part = space.matrix[:, block].tocsr()
+    part = part[np.flatnonzero(np.diff(part.indptr))]
+    point, upper = point[block], space.upper[block]
+    sums = goals.matrix.tocsr()[chosen][:, block].tocsr()
+    if goals.cap:
+        wanted = np.full(len(block), np.inf)
+        single = sums.tocoo()
+        wanted[single.col] = goals.highest[chosen][single.row]
+        upper = np.minimum(upper, np.maximum(point, wanted))
+    return Attempt(Program(part, part @ point, np.zeros(len(block)), upper), point, chosen, sums)

@@ -6,6 +6,7 @@ See :mod:`app.disclosure.proof`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,6 +19,14 @@ from app.disclosure.worlds import TOLERANCE, Floats
 _FEW = 16
 #: Goals, and a value for each that some world is to give it.
 Aims = tuple[NDArray[np.intp], Floats]
+
+
+class Status(IntEnum):
+    """What is published of a group: its sums, the sum of both sides only, nothing."""
+
+    SHOWN = 0
+    SUM = 1
+    HIDDEN = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +48,8 @@ class Space:
         until nothing but both will do.
     unbounded : float
         An ``upper`` of so much never binds.
+    status : array of int8, shape (n_groups,), optional
+        What is shown of each group (:class:`Status`).
     """
 
     matrix: sp.csr_matrix
@@ -48,6 +59,7 @@ class Space:
     codes: Ints
     side: Ints
     unbounded: float = np.inf
+    status: NDArray[np.int8] | None = None
 
     def most(self, sums: sp.csr_matrix) -> Floats:
         """What sums of columns can be at most, by the bounds of columns and the rows that they lie in."""
@@ -74,6 +86,8 @@ class Goals:
         Whether a column above its goal may be cut off there while the goal is open (goals of one column).
     high, low : array, shape (n_goals,)
         Reached so far.
+    group : array, shape (n_goals,), optional
+        The group that a goal is about, -1 for a finest cell.
     """
 
     matrix: sp.csr_matrix
@@ -83,6 +97,7 @@ class Goals:
     cap: bool = False
     high: Floats = field(default_factory=lambda: np.zeros(0))
     low: Floats = field(default_factory=lambda: np.zeros(0))
+    group: Ints | None = None
 
     def note(self, goals: NDArray[np.intp], reached: Floats) -> None:
         """Take what worlds reach of some goals into account; a goal may be there twice."""
@@ -153,6 +168,22 @@ class Goals:
         up = self.high[chosen] < self.highest[chosen] - TOLERANCE
         down = self.low[chosen] > self.lowest[chosen] + TOLERANCE
         return np.where(up & ~down, 1.0, np.where(down & ~up, -1.0, np.where(coin, 1.0, -1.0)))
+
+
+def each_reaches(size: int, k: int) -> Goals:
+    """Goals: every column may reach k."""
+    return Goals(
+        sp.identity(size, format="csr"),
+        np.full(size, float(k)),
+        np.full(size, np.inf),
+        np.zeros(size),
+        cap=True,
+    )
+
+
+def statuses(shown: NDArray[np.bool_], whole: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """Tell of each group what is shown: its sums (``shown``), both together (``whole``), or nothing."""
+    return np.where(shown, Status.SHOWN, np.where(whole, Status.SUM, Status.HIDDEN)).astype(np.int8)
 
 
 @dataclass

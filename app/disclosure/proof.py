@@ -4,12 +4,14 @@ A *space* is the polytope of all such worlds for one kind of attacker, the truth
 which sums must be able to take which values. Each world serves all goals at once, so there are far fewer
 programs than goals:
 
-1. crowds (``crowd``): worlds from the middle of the space, each pushed towards many goals at once;
-2. aims (``centre``): from the middle of the space, by projections, towards one goal each. Where the space is
+1. moves (``moves``): whole-number worlds by steps from the truth, a millisecond or so for a goal, where the
+   space is large;
+2. crowds (``crowd``): worlds from the middle of the space, each pushed towards many goals at once;
+3. aims (``centre``): from the middle of the space, by projections, towards one goal each. Where the space is
    large, a sample of aims comes first: while many of it fail, more is hidden before anything is proven;
-3. blocks: a program over a part of the columns, all others stay where they are in the middle. A world of a
+4. blocks: a program over a part of the columns, all others stay where they are in the middle. A world of a
    block is a world of the whole, and a small program is cheaper by far;
-4. one goal by itself in its block, then in a larger one, at last in the whole space if it is not too large.
+5. one goal by itself in its block, then in a larger one, at last in the whole space if it is not too large.
    What fails there is unproven; the duals of that program name the published figures that give it away.
 
 Worlds stay worlds when more is hidden, so nothing is ever proven twice.
@@ -18,17 +20,17 @@ Worlds stay worlds when more is hidden, so nothing is ever proven twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from app.disclosure.blocks import block
+from app.disclosure.blocks import Attempt, attempt_at, block
+from app.disclosure.board import Grid
 from app.disclosure.centre import STEPS, Range, aims_work, centre_work, find_centre, numbers_of, one_thread
 from app.disclosure.crowd import Crowd, draw, tight
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
-from app.disclosure.worlds import Floats, Program, World
+from app.disclosure.moves import Moves, pays
+from app.disclosure.worlds import Floats, World
 
 #: Columns of a block, at first and later.
 BLOCKS = (1000, 3000)
@@ -65,19 +67,6 @@ _NUMBERS = 150_000_000
 _HOLDS = 0.2
 
 
-@dataclass(frozen=True, eq=False)
-class _Attempt:
-    """A program over a block, and the open goals that it can serve.
-
-    ``sums`` has shape (n_goals, n_columns of the block); columns outside stay where they are.
-    """
-
-    program: Program
-    point: Floats
-    goals: NDArray[np.intp]
-    sums: sp.csr_matrix
-
-
 class Prover:
     """Serves the goals of one space.
 
@@ -104,25 +93,27 @@ class Prover:
         work: Work,
         seed: int,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        grid: Grid | None = None,
     ) -> None:
-        self.space, self.goals, self.work = space, goals, work
+        self.space, self.goals, self.work, self._grid = space, goals, work, grid
         self._random = np.random.default_rng(seed)
         self._progress = progress
         self._columns_of_goal = goals.matrix.tocsr()
         goals.high = goals.matrix @ space.truth
         goals.low = goals.high.copy()
         self._stand(space.truth)
-        self._inside = False
+        self._inside = self._closed = False
         self._steps = STEPS
         self._range: Range | None = None
         self.scouting = False
         self._most = space.most(self._columns_of_goal)
         self._missed = np.zeros(len(goals.high), np.int64)
+        self._moves: Moves | None = None
 
     def enlarge(self, space: Space) -> None:
         """Go on in a larger space (some rows fewer): every world found so far is one of its worlds."""
         self.space = space
-        self._range = None
+        self._range = self._moves = None
         self._steps = STEPS
 
     def settle(self, repair: Callable[[Sequence[Failure]], Space]) -> None:
@@ -154,17 +145,28 @@ class Prover:
                 # Few columns are not worth a crowd.
                 if not self.goals.cap or int(self.goals.open().sum()) > _SAMPLE:
                     self._gather()
+                    self._tell()
                 patient = int(self.goals.open().sum()) <= _SAMPLE
                 failures = self._aim(_ROUNDS[1] if patient else _ROUNDS[0])
-            if not self._inside:
+            if self._closed:
                 failures = self._blocks(BLOCKS[1], least=0, most=_FAILURES)
             elif len(failures) <= _STUBBORN[0]:
                 failures = self._ask(failures)
             few = len(failures) <= _SAMPLE_SHARE * _SAMPLE or int(self.goals.open().sum()) <= _SAMPLE
             if failures:
                 self.space = repair(failures)
-                self._range = None
+                self._range = self._moves = None
             self.scouting = self.scouting and not few
+
+    def _move(self, chosen: NDArray[np.intp]) -> bool:
+        """Serve some goals by moves from the truth; false where crowds and aims cost less."""
+        aim = aims_work(self.space.matrix, self.space.side, _ROUNDS[1] // 4)
+        if self._grid is None or not pays(aim):
+            return False
+        if self._moves is None:
+            self._moves = Moves(self.space, self.goals, self._grid, self.work)
+        self._moves.serve_open(chosen, self._random)
+        return True
 
     def _gather(self) -> None:
         """Serve open goals by crowds: many goals a world at first, fewer if they are in each other's way."""
@@ -175,13 +177,19 @@ class Prover:
         size = self._size()
         # Sums must be brought to an end of what they can be, exactly: a world of its own does that best.
         least = _CROWDS[1] if self.goals.cap else 1
+        moved = False
         while size >= least:
             left = np.flatnonzero(self.goals.open())
             if not len(left):
                 return
             served, seen = self._pass(crowd, around, left, size)
-            if served < _PAYS * seen:
-                size //= 4
+            if served >= _PAYS * seen:
+                continue
+            # What moves leave of single columns is too hard for a crowd.
+            if not moved and self._move(np.flatnonzero(self.goals.open())) and self.goals.cap:
+                return
+            moved = True
+            size //= 4
         left = np.flatnonzero(self.goals.open())
         if not self.goals.cap:
             return
@@ -225,6 +233,7 @@ class Prover:
             upper = np.where(space.upper < space.unbounded, space.upper, np.inf)
             centre = self._find_centre(value, upper)
             self._most = space.most(self._columns_of_goal)
+            self._closed = centre is None
             if centre is not None:
                 self._range = Range(space.matrix, value, upper, centre, space.side)
         return self._range
@@ -234,6 +243,8 @@ class Prover:
         looked = np.flatnonzero(self.goals.open())
         if sample is not None and len(looked) > sample:
             looked = np.sort(self._random.choice(looked, sample, replace=False))
+            self._move(looked)
+            looked = looked[self.goals.open()[looked]]
         around = self._around() if len(looked) else None
         if around is None:
             return []
@@ -337,7 +348,7 @@ class Prover:
     def _try(self, seed: int, block: NDArray[np.intp]) -> Failure | None:
         """Serve what a block can while that pays (warm starts make it cheap), then ``seed`` by itself."""
         inside = self._open_within(block)
-        attempt = self._attempt(block, inside)
+        attempt = attempt_at(self.space, self.goals, self._point, block, inside)
         while len(inside) > 1:
             self._serve(attempt, inside)
             left = inside[self.goals.open()[inside]]
@@ -353,7 +364,7 @@ class Prover:
             return None
         return Failure(seed, self._figures(block, world))
 
-    def _serve(self, attempt: _Attempt, chosen: NDArray[np.intp]) -> None:
+    def _serve(self, attempt: Attempt, chosen: NDArray[np.intp]) -> None:
         coin = self._random.random(len(chosen)) < 0.5
         self._solve(attempt, chosen, coin)
         if not self.goals.cap:
@@ -375,19 +386,7 @@ class Prover:
         mask[block] = 1.0
         return np.flatnonzero(self.goals.open() & (self._columns_of_goal @ mask > 0))
 
-    def _attempt(self, block: NDArray[np.intp], goals: NDArray[np.intp]) -> _Attempt:
-        part = self.space.matrix[:, block].tocsr()
-        part = part[np.flatnonzero(np.diff(part.indptr))]
-        point, upper = self._point[block], self.space.upper[block]
-        sums = self._columns_of_goal[goals][:, block].tocsr()
-        if self.goals.cap:
-            wanted = np.full(len(block), np.inf)
-            single = sums.tocoo()
-            wanted[single.col] = self.goals.highest[goals][single.row]
-            upper = np.minimum(upper, np.maximum(point, wanted))
-        return _Attempt(Program(part, part @ point, np.zeros(len(block)), upper), point, goals, sums)
-
-    def _solve(self, attempt: _Attempt, chosen: NDArray[np.intp], coin: NDArray[np.bool_]) -> World | None:
+    def _solve(self, attempt: Attempt, chosen: NDArray[np.intp], coin: NDArray[np.bool_]) -> World | None:
         """Maximise a mixture of goals; its weights are far apart, so that some get all they need."""
         weight = self.goals.wish(chosen, coin) * np.exp(2.0 * self._random.standard_normal(len(chosen)))
         rows = np.searchsorted(attempt.goals, chosen)

@@ -23,8 +23,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from app.disclosure.board import lay_out
 from app.disclosure.finest import FinestCells
-from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
+from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work, each_reaches, statuses
 from app.disclosure.groups import Groups, Line, Margin
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
@@ -116,6 +117,7 @@ class _Search:
             self.lines_of.setdefault(line.parent, []).append(line)
         self.price = _prices(cells, groups, policy)
         self.ceiling = float(max(groups.n.max(), cells.n.sum()))
+        self.grid = lay_out(cells, groups)
 
     def run(self) -> None:
         self._mend(n=True)
@@ -196,6 +198,7 @@ class _Search:
             self.cells.codes,
             np.zeros(size, np.int64),
             self.ceiling,
+            statuses(self.state.n_shown, self.state.n_shown),
         )
 
     def _unknown_space(self) -> Space:
@@ -215,7 +218,8 @@ class _Search:
         codes = np.concatenate([self.cells.codes, self.cells.codes])
         side = np.repeat([0, 1], len(self.cells.n))
         upper = np.full(len(truth), self.ceiling)
-        return Space(whole, figure, truth, upper, codes, side, self.ceiling)
+        status = statuses(self.state.found_shown, self.state.n_shown)
+        return Space(whole, figure, truth, upper, codes, side, self.ceiling, status)
 
     def _known_space(self) -> Space:
         rows = self._needed(self.state.found_shown)
@@ -226,15 +230,16 @@ class _Search:
             self.cells.n.astype(float),
             self.cells.codes,
             np.zeros(len(self.cells.n), np.int64),
+            status=statuses(self.state.found_shown, self.state.found_shown),
         )
 
     # ------------------------------------------------------------------ goals
 
     def _n_goals(self) -> Goals:
-        return _single(len(self.cells.n), self.policy.min_cell)
+        return each_reaches(len(self.cells.n), self.policy.min_cell)
 
     def _unknown_goals(self) -> Goals:
-        return _single(2 * len(self.cells.n), self.policy.min_cell)
+        return each_reaches(2 * len(self.cells.n), self.policy.min_cell)
 
     def _known_n(self) -> Goals:
         """R3: below k a group spans half of N, from 2t it admits t found and t not, else it is open."""
@@ -255,14 +260,18 @@ class _Search:
         span = np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0))
         highest = np.where(n >= 2 * t, float(t), -np.inf)
         lowest = np.where(n >= 2 * t, n - t, np.inf)
-        return Goals(matrix, highest, lowest, span)
+        group = np.where(np.arange(len(audited)) < planned, np.arange(len(audited)) + 1, -1)
+        about = np.concatenate([group[hidden], np.full(size, -1)])
+        return Goals(matrix, highest, lowest, span, group=about)
 
     # ------------------------------------------------------------------ proof and repair
 
     def _prove(self, step: str, space: Callable[[], Space], goals: Goals, *, n: bool) -> None:
         seed = int(self.policy.chance("proof", step, self.cells.about.cohort) * 2**53)
         work = self.state.work
-        prover = Prover(space(), goals, work, seed, lambda done, total: self.progress(step, done, total))
+        prover = Prover(
+            space(), goals, work, seed, lambda done, total: self.progress(step, done, total), self.grid
+        )
         whole = WholeProof(goals, prover.space.truth, work, seed)
         tries: dict[int, int] = {}
         levels = iter(_N_LEVELS if n else _FOUND_LEVELS)
@@ -370,17 +379,6 @@ class _Search:
             shown[groups.margin_of == last] = False
             self.state.dropped.append(groups.margins[last])
         return True
-
-
-def _single(size: int, k: int) -> Goals:
-    """Goals: every column may reach k."""
-    return Goals(
-        sp.identity(size, format="csr"),
-        np.full(size, float(k)),
-        np.full(size, np.inf),
-        np.zeros(size),
-        cap=True,
-    )
 
 
 def _prices(cells: FinestCells, groups: Groups, policy: Policy) -> NDArray[np.float64]:
