@@ -137,11 +137,13 @@ def select(name: str, pairs_of: tuple[int, int] | None = None) -> Backend:
     if name == "auto":
         chosen = (b for b in usable.values() if not b.projects or _pays(pairs_of or (0, 0)))
         return next(chosen)
-    if name not in usable:
-        raise LinkageError(
-            "BACKEND_UNAVAILABLE", f"This processor can run {', '.join(usable)}; or let 'auto' choose."
-        )
-    return usable[name]
+    if name in usable:
+        return usable[name]
+    why = unavailable(BACKENDS[name]) or "it scans by Dice only" if name in BACKENDS else "unknown"
+    raise LinkageError(
+        "BACKEND_UNAVAILABLE",
+        f"{name}: {why}. What can run here is {', '.join(usable)}; or let 'auto' choose.",
+    )
 
 
 def _pays(records: tuple[int, int]) -> bool:

@@ -53,6 +53,8 @@ _TOP = 255
 _DIRECTIONS = (64, 128, 192, 256, 384)
 _MOST_NUMBERS = 4096
 _NOTHING = -(1 << 28)
+#: That the sketches of both sides take at most, unless even the narrowest take more.
+_MOST_BYTES = 2 << 30
 _FEWEST_PAIRS, _MOST_PAIRS, _TRAINING_PAIRS = 512, 8192, 2048
 _FAR = 1 << 40  # a remainder that bounds nothing any more
 _PARTS = 2048  # records that are projected in one go
@@ -269,19 +271,19 @@ def _fitted(matrix: NDArray[np.int8], seen: Any, reach: float) -> Projection:
 def choose_projection(a: Words, b: Words, a_limit: Ints, b_limit: Ints, cost: Cost, tile: int) -> Projection:
     """The one that costs least for these filters and limits, by a sample of pairs.
 
-    Tried are several counts of directions, and the bits themselves.
+    Tried are several counts of directions, and the bits themselves, as far as there is room for all sketches.
     """
-    width = 64 * a.shape[1]
+    width, room = 64 * a.shape[1], max(_MOST_BYTES // (len(a) + len(b)), _DIRECTIONS[0])
     # The more pairs there are, the more it pays to look before.
     wanted = max(_FEWEST_PAIRS, isqrt(len(a) * len(b)) // 16)
     i, j = sample_pairs(len(a), len(b), min(wanted, _MOST_PAIRS))
     left, right, limits = a[i], b[j], (a_limit[i], b_limit[j])
     reach = float(np.median(np.maximum(limits[0], 0) + np.maximum(limits[1], 0)))
     best, least = unit_projection(width), np.inf
-    if width <= _MOST_NUMBERS:
+    if width <= min(_MOST_NUMBERS, room):
         passing = np.mean(_pass(bits(left), bits(right), limits, best))
         least = cost.of(width // 4, float(passing), tile, a.shape[1])
-    counts = [count for count in _DIRECTIONS if count < width]
+    counts = [count for count in _DIRECTIONS if count < width and count <= room]
     if not counts:
         return best
     some = slice(_TRAINING_PAIRS)

@@ -23,10 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from linkage.errors import LinkageError
-from linkage.scan import agreement_pairs, dice_pairs, dice_pairs_twin, kernels, matrix, permission, stream
-from linkage.scan import backends as backends_module
-from linkage.scan.backends import BACKENDS, in_words, select, unavailable
+from linkage.scan import dice_pairs, dice_pairs_twin, kernels, matrix, permission, stream
+from linkage.scan import projection as projection_module
+from linkage.scan.backends import BACKENDS
 from linkage.scan.projection import (
     Projection,
     bits,
@@ -149,26 +148,26 @@ def test_projection_pairs_at_the_threshold_along_its_own_directions_pass(width: 
             assert np.all(passing(a, b, t, projection)[matches.i, matches.j])
 
 
-def test_projection_each_part_of_the_bound_is_needed() -> None:
-    # One direction, all its numbers alike: 64 equal rows, so that the gain is 64 times a row's own.
+def test_projection_pair_that_needs_every_part_of_the_bound_passes_by_a_hair() -> None:
+    # All differing bits lie in the one direction there is (64 times), the pair is exactly at t, one record is
+    # rounded up and the other down, and the slack is S / E: every inequality of the proof is an equality.
     t, width = Fraction(3, 4), 512
     x = np.zeros((1, width), bool)
-    x[0, :140] = True
+    x[0, :145] = True
     y = x.copy()
-    y[0, 84:140] = False  # Dice 2 * 84 / 224, exactly at t
+    y[0, 87:145] = False  # Dice 2 * 87 / (145 + 87)
     a, b = (np.packbits(side, axis=1, bitorder="little").view(np.uint64) for side in (x, y))
     assert len(dice_pairs_twin(a, b, t).i) == 1
-    row = np.where(y[0] | ~x[0], 0, 1).astype(np.int8)  # the 56 bits in which they differ
-    found = np.tile(row, (64, 1))
-    fair = Projection(found, np.zeros(64, np.int64), 1, certified_gain(found), 0)
-    assert 0 <= fair.gain - 64 * 56 <= 1 and passing(a, b, t, fair).all()
-    assert not passing(a, b, t, fair._replace(gain=fair.gain * 9 // 10)).any()
-    # Rounded to halves upwards and downwards, the two seem further apart than they are.
-    coarse = fair._replace(step=37, slack=8)
-    assert passing(a, b, t, coarse).all()
-    exact = sketch(a, coarse)
-    assert exact.remainder[0] == 64 * (56 - 74) ** 2
-    assert not passing(a, b, t, coarse._replace(slack=0)).any()
+    found = np.tile((x & ~y).astype(np.int8), (64, 1))
+    tight = Projection(found, np.full(64, -3), 8, certified_gain(found), 10)
+    assert 0 <= tight.gain - 64 * 58 <= 1
+    seen = sketch(a, tight), sketch(b, tight)
+    assert [(part.numbers[0, 0], part.remainder[0]) for part in seen] == [(8, 64 * 9), (0, 64 * 9)]
+    assert passing(a, b, t, tight).all()
+    assert not passing(a, b, t, tight._replace(gain=64 * 58 * 99 // 100)).any()
+    assert not passing(a, b, t, tight._replace(slack=0)).any()  # as if nothing had been rounded
+    assert all(passing(a, b, t, tight._replace(slack=m)).all() for m in (1, 3, 30, 1000))
+    assert passing(a, b, t, tight._replace(step=1, slack=0)).all()
 
 
 @some
@@ -246,6 +245,18 @@ def test_dice_pairs_on_twin_tiles_identical_or_empty_filters_equals_the_definiti
         assert_same(joined(dice_pairs(a, b, "0.9", backend=twin)), dice_pairs_twin(a, b, "0.9"))
 
 
+def test_choose_projection_little_room_takes_no_more_of_it_than_the_narrowest_sketch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, b = related(np.random.default_rng(7), 60, 80, 1024)
+    limits = [dice_side_limits(popcounts(side), Fraction(1, 20), k) for k, side in enumerate((a, b))]
+    for room, wanted in ((2 << 30, 1024), (200 * (60 + 80), 192), (0, 64)):
+        monkeypatch.setattr(projection_module, "_MOST_BYTES", room)
+        chosen = choose_projection(a, b, limits[0], limits[1], AMX.cost, AMX.rows * AMX.columns)
+        assert len(chosen.start) <= wanted
+    assert len(chosen.start) == 64
+
+
 def test_choose_projection_high_threshold_takes_fewer_directions_than_a_low_one() -> None:
     people = np.random.default_rng(5)
     groups = filters(people, 30, 1024)  # filters that differ in few directions, as people's do
@@ -256,38 +267,6 @@ def test_choose_projection_high_threshold_takes_fewer_directions_than_a_low_one(
         chosen = choose_projection(a, a, limits[0], limits[1], AMX.cost, AMX.rows * AMX.columns)
         counts.append(len(chosen.start))
     assert counts[0] > counts[1]
-
-
-def test_select_without_tiles_refuses_them_and_says_why() -> None:
-    why = permission.refusal()
-    if why is None:
-        pytest.skip("this machine has tiles")
-    assert f"no amx: {why}" in in_words()
-    with pytest.raises(LinkageError, match="BACKEND_UNAVAILABLE"):
-        select("amx", (10, 10))
-    assert select("auto", (10**6, 10**6)).name != "amx"
-
-
-def test_permission_kernel_asked_for_tiles_that_are_not_there_says_so() -> None:
-    if not unavailable(AMX):
-        assert permission.ask_kernel() is None
-    elif platform.system() == "Linux" and platform.machine() == "x86_64":
-        assert "the kernel does not grant tiles" in str(permission.ask_kernel())
-
-
-def test_select_where_there_are_tiles_takes_them_for_many_pairs_of_dice_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(permission, "refusal", lambda: None)
-    monkeypatch.setattr(backends_module, "processor_features", lambda: AMX.needs | {"avx2"})
-    assert select("auto", (200_000, 5_000_000)).name == "amx"
-    assert select("auto", (1_000, 1_000)).name == "avx2"
-    assert select("auto", (100, 500_000_000)).name == "avx2"  # to project the many would take longer
-    assert select("amx", (1, 1)).name == "amx"
-    words = np.ones((2, 64), np.uint64)
-    assert select("auto").name == "avx2"
-    with pytest.raises(LinkageError, match="BACKEND_UNAVAILABLE"):
-        agreement_pairs(words, words, "0.6", backend="amx")
 
 
 def test_matrix_was_written_for_the_kernels_that_it_holds_code_of() -> None:
