@@ -16,6 +16,7 @@ the outcome is the same for any number of them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -31,6 +32,8 @@ _EFFORTS = (20, 300), (60, 1000)
 _DEARER = 2
 #: Goals that are walked for in a row.
 _CHUNK = 512
+#: Goals from one report of progress to the next.
+_TOLD = 16 * _CHUNK
 #: Threads; more would take more memory.
 _THREADS = 2
 #: Steps that are looked at for one unit of the policy's work.
@@ -88,8 +91,10 @@ class Moves:
         home[self._board.group[stars]] = stars
         return np.where(goals.group >= 0, home[goals.group], place)
 
-    def serve_open(self, chosen: NDArray[np.intp], random: np.random.Generator) -> None:
-        """Serve what is open of some goals, with little effort first.
+    def serve_open(
+        self, chosen: NDArray[np.intp], random: np.random.Generator, tell: Callable[[], None]
+    ) -> None:
+        """Serve what is open of some goals, with little effort first; ``tell`` is called now and then.
 
         Raises
         ------
@@ -99,12 +104,15 @@ class Moves:
             # Up by chance, then the other way: a span may have room on one side only.
             coin = random.random(len(chosen)) < 0.5
             for up in (coin,) if self._goals.cap else (coin, ~coin):
-                if self._work.left <= 0:
-                    raise OutOfWorkError
-                still = self._goals.open()[chosen]
-                left = chosen[still]
-                value = self._goals.nearest(left, self._most[left], up[still])
-                self.serve(left, value, tries, steps, int(random.integers(1 << 31)))
+                seed = int(random.integers(1 << 31))
+                for at in range(0, len(chosen), _TOLD):
+                    if self._work.left <= 0:
+                        raise OutOfWorkError
+                    still = self._goals.open()[chosen[at : at + _TOLD]]
+                    left = chosen[at : at + _TOLD][still]
+                    value = self._goals.nearest(left, self._most[left], up[at : at + _TOLD][still])
+                    self.serve(left, value, tries, steps, seed)
+                    tell()
 
     def serve(
         self, chosen: NDArray[np.intp], value: NDArray[np.float64], tries: int, steps: int, seed: int

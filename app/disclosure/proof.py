@@ -165,7 +165,7 @@ class Prover:
             return False
         if self._moves is None:
             self._moves = Moves(self.space, self.goals, self._grid, self.work)
-        self._moves.serve_open(chosen, self._random)
+        self._moves.serve_open(chosen, self._random, self._tell)
         return True
 
     def _gather(self) -> None:
