@@ -13,8 +13,9 @@ from app.errors import RefusedError
 from app.flows.agreement_terms import Terms, parse_terms
 from app.flows.release_question import overlap
 from app.outcomes.cohort import Cohort
-from app.store import Tx, agreements, releases
+from app.store import Tx, agreements, log, releases
 from app.store.models import LedgerEntry
+from crypto.log.entry import Entry
 
 
 def published(tx: Tx, agreement_id: str, terms: Terms, cohort: str) -> list[LedgerEntry]:
@@ -35,7 +36,21 @@ def published(tx: Tx, agreement_id: str, terms: Terms, cohort: str) -> list[Ledg
             shared[entry.agreement_id] = bool(owners & _ever_education(tx, entry.agreement_id))
         if shared[entry.agreement_id]:
             others.append(entry)
-    return sorted([*own, *others], key=lambda entry: (entry.created_at, entry.id))
+    return _oldest_first(tx, [*own, *others])
+
+
+def _oldest_first(tx: Tx, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """Entries as they were charged: of two within one second the log tells which came first.
+
+    It matters: match rates and shares of coverage are those of the first, and are counted again as its.
+    """
+    if len({entry.created_at for entry in entries}) == len(entries):
+        return sorted(entries, key=lambda entry: entry.created_at)
+    charged = {}
+    for agreement_id in sorted({entry.agreement_id for entry in entries}):
+        for row in log.entries(tx, 0, log.size(tx), agreement_id=agreement_id, kind="ledger.charged"):
+            charged[Entry.parse(row.leaf).body["ledger"]] = row.index
+    return sorted(entries, key=lambda entry: (entry.created_at, charged.get(entry.id, 0)))
 
 
 def _ever_education(tx: Tx, agreement_id: str) -> frozenset[str]:
