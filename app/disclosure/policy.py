@@ -11,8 +11,8 @@ from typing import Any
 #: DOMAIN.md and PRIVACY.md: the default, settable upward by agreement.
 DEFAULT_MIN_CELL = 10
 
-#: Non-zeros of linear programs that a proof may solve, or as much; about half an hour on one core. What comes with
-#: less is done in minutes: only very large cubes, and those that cannot be proven, spend it.
+#: Non-zeros of linear programs that a proof may solve, or as much: about half an hour on one core. Only cubes
+#: that are very large, or cannot be proven, spend it.
 DEFAULT_WORK = 600_000_000
 
 
