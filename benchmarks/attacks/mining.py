@@ -104,7 +104,7 @@ def patterns(view: View) -> Patterns:
 def _different(found: list[tuple[Bools, Bools]]) -> list[tuple[Bools, Bools]]:
     """Of patterns that the same persons bear, the first."""
     borne = np.stack([b for _, b in found], axis=1).astype(np.float32)
-    alike = np.triu(np.corrcoef(borne.T) > _SAME, 1)
+    alike = np.triu(np.atleast_2d(np.corrcoef(borne.T)) > _SAME, 1)  # of one pattern numpy makes a scalar
     return [found[place] for place in np.flatnonzero(~alike.any(axis=0))]
 
 
