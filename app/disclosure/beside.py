@@ -18,6 +18,7 @@ a time. With all of it hidden every goal has a world, so the search ends, and mo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ from app.disclosure.worlds import Program
 Hide = Callable[[Suppression], None]
 #: So many figures are hidden one by one for a goal; then twice as many each time.
 _ONE_BY_ONE = 6
+#: Up to so many columns every goal that is missed is asked of programs before anything is hidden for it.
+_EXACT_COLUMNS = 6_000
 
 
 class _NothingNewError(Exception):
@@ -195,12 +198,13 @@ class Beside(Guarded):
 
         def repair(failures: Sequence[Failure]) -> Space:
             # A world of this space is one still when more is hidden.
-            room = Room(self._space(state, known=known), state.work)
+            room = cache(lambda: Room(self._space(state, known=known), state.work))
             for failure in failures:
                 if self._says_nothing_new(state):
                     # What is left stands in what is out, so every goal has the room that it had.
                     raise _NothingNewError
-                if _is_open(goals, failure.goal, room):
+                exact = failure.goal in restated or self.columns <= _EXACT_COLUMNS
+                if exact and _is_open(goals, failure.goal, room()):
                     continue
                 tries[failure.goal] = tries.get(failure.goal, 0) + 1
                 count = 2 ** max(0, tries[failure.goal] - _ONE_BY_ONE)
