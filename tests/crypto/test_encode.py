@@ -176,7 +176,7 @@ def test_default_profile_of_a_family_when_one_person_is_encoded_agrees_with_the_
     # The hardened default cuts names a second time, under another key, for the filter with the number.
     values |= {f"id_{name}": values[name] for name in ("given_name", "surname")}
     whole = {"given": "given_name", "surname": "surname", "street": "street", "zip": "zip", "initial": ""}
-    whole |= {"birth": "birth_date", "month": "birth_date", "house": "house_number"}
+    whole |= {"birth": "birth_date", "month": "birth_date", "house": "house_number", "stem": "surname"}
     values |= {f"key_{name}": values.get(field, "a") for name, field in whole.items()}
     values["key_middle"] = values["middle_initial"]
     document = profile.to_document()
