@@ -160,7 +160,8 @@ def _report(
     sample = people.survey.sample()
     fields = people.survey.fields(people.filled, manifest.persons)
     encoder = Encoder(sample, profile, keys)
-    filters = report.filter_report(profile, encoder, sample, people.present, manifest.persons)
+    leak = risk.assess(encoder, profile, np.arange(sample.rows))
+    filters = report.filter_report(profile, encoder, sample, leak, people.present, manifest.persons)
     return {
         "format": "cohortlink-report/1",
         "manifest_sha256": digest,

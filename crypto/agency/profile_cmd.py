@@ -118,9 +118,9 @@ def check_profile(
     index = np.arange(sample.rows)
     encoder = Encoder(sample, profile, Keys(Secret.generate(), profile))
     present = {name: int(found.sum()) for name, (_, found) in encoder.encode(index).filters.items()}
-    filters = report.filter_report(profile, encoder, sample, present, sample.rows)
-    fields = survey.fields(filled, survey.rows)
     leaks = risk.assess(encoder, profile, index)
+    filters = report.filter_report(profile, encoder, sample, leaks, present, sample.rows)
+    fields = survey.fields(filled, survey.rows)
     other, told = report.stronger_report(profile, sample, leaks)
     if other is not None and told is not None and stronger_out is not None:
         _write(other, stronger_out)

@@ -39,12 +39,15 @@ def expected_entropy(people: Prepared, fields: Sequence[str]) -> tuple[float, bo
 
 
 def filter_report(
-    profile: Profile, encoder: Encoder, people: Prepared, present: dict[str, int], persons: int
+    profile: Profile,
+    encoder: Encoder,
+    people: Prepared,
+    leak: Mapping[str, risk.Leak],
+    present: dict[str, int],
+    persons: int,
 ) -> list[dict[str, Any]]:
     """What each filter holds: ``present`` of ``persons`` have it; all else is of ``people``, a sample."""
-    sample = np.arange(people.rows)
-    fill, leak = encoder.fill(sample), risk.assess(encoder, profile, sample)
-    advice = risk.advice(leak)
+    fill, advice = encoder.fill(np.arange(people.rows)), risk.advice(leak)
     found = []
     for item in profile.filters:
         share = fill[item.name]
