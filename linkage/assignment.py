@@ -70,7 +70,7 @@ def _full(i: Ints, j: Ints, weight: Floats, shape: tuple[int, int]) -> Flags:
 
 
 def _sparse(i: Ints, j: Ints, weight: Floats, shape: tuple[int, int]) -> Flags:
-    """The same without the cells that are no pair; a row may stay alone, in a column of its own, at no gain."""
+    """The same without the cells that are no pair; a row may stay alone in a column of its own."""
     rows, columns = shape
     alone = np.arange(rows)
     top = weight.max() + 1  # costs must not be zero, which would be no pair

@@ -27,7 +27,7 @@ _DEVIATIONS = (
 )
 
 #: Deviations above chance that no two strangers reach by chance alone.
-CERTAIN = 6.0
+_CERTAIN = 6.0
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,14 @@ class FilterLevels:
     def scores(self) -> Floats:
         """Agreement of each level from 0 to 1, for telling agreement from the lack of it; shape (count,).
 
-        A plain filter's levels are taken as evenly spaced. A diffused one says enough at `CERTAIN`
+        A plain filter's levels are taken as evenly spaced. A diffused one says enough at `_CERTAIN`
         deviations above chance: what lies beyond differs in noise only.
         """
         if self.spec.similarity != "agreement":
             return np.arange(self.count) / max(1, self.count - 1)
-        return np.concatenate([[0.0], np.clip(self.deviations / CERTAIN, 0.0, 1.0)])
-
-    @property
-    def deviations(self) -> Floats:
-        """The thresholds, ascending, in deviations above chance; shape (count - 1,)."""
-        return self.above_chance(np.array(sorted(self.thresholds)))
-
-    def above_chance(self, similarity: Floats) -> Floats:
-        """By how many standard deviations two records are more alike than two random ones."""
-        return np.asarray((similarity - self.chance) / max(self.spread, 1e-4))
+        ascending = np.array(sorted(self.thresholds))
+        above = (ascending - self.chance) / max(self.spread, 1e-4)
+        return np.concatenate([[0.0], np.clip(above / _CERTAIN, 0.0, 1.0)])
 
     @property
     def count(self) -> int:

@@ -137,7 +137,8 @@ def by_chance(levels: FilterLevels) -> Floats:
     An output bit is a sum of many secret bits; the similarity of two strangers is a mean over thousands of
     them. For sources in which no pairs are known to be different persons.
     """
-    edges = np.concatenate([[1.0], ndtr(-levels.deviations), [0.0]])
+    above = (np.array(sorted(levels.thresholds)) - levels.chance) / max(levels.spread, 1e-4)
+    edges = np.concatenate([[1.0], ndtr(-above), [0.0]])
     return np.asarray(np.maximum(-np.diff(edges), 1e-12))
 
 
@@ -162,7 +163,7 @@ def views_by_chance(
         Pairs of different persons, views apart, in the order of ``levels``.
     size : int
         Categories of the joint comparison.
-    near : callable, optional
+    near : csr_array, optional
         What they lend each other.
 
     Notes
@@ -188,7 +189,7 @@ def views_by_chance(
         total = max(float(everything[(missing == gap).all(axis=1)].sum()), 1.0)
         foreseen[like] = density * (total / max(float(np.sum(density)), 1e-300))
     if near is not None:
-        counted = smoothed(counted, near(counted))
+        counted = smoothed(counted, near)
     both = 0.5 * counted + 0.5 * foreseen + 1e-9
     return np.asarray(both / both.sum())
 

@@ -8,12 +8,13 @@ outside the candidates are taken as no matches, so the match class cannot drift 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from linkage.patterns import Patterns
 from linkage.smoothing import smoothed
@@ -27,9 +28,8 @@ NO_MATCHES = "The model finds no matches."
 #: Shares of categories by class, comparison and category.
 Classes = tuple[tuple[Floats, ...], ...]
 
-#: From counts of a comparison's categories to what each would hold if it were like those about it
-#: (`linkage.smoothing`); None: nothing is foreseen.
-Near: TypeAlias = Callable[[Floats], Floats] | None
+#: How the categories of a comparison lend each other pairs (`linkage.smoothing`); None: not at all.
+Near: TypeAlias = "sparse.csr_array[Any] | None"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def shares_of(values: Ints, counts: Floats, size: int, pseudo: Floats, near: Nea
     known = values >= 0
     total = np.bincount(values[known], weights=counts[known], minlength=size) + pseudo
     if near is not None:
-        total = smoothed(total, near(total))
+        total = smoothed(total, near)
     return np.asarray(total / total.sum())
 
 
@@ -146,16 +146,13 @@ class Gaps:
         Number of the gap; categories with the same parts missing have the same.
     share : ndarray of float, shape (n_gaps,)
         Share of each gap over all pairs.
-    near : callable or None
+    near : csr_array or None
         What the categories lend each other.
-    near_matches : callable or None
-        The same among matches.
     """
 
     of: Ints
     share: Floats
     near: Near = None
-    near_matches: Near = None
 
     def even(self, shares: Floats) -> Floats:
         """The shares with every gap as frequent as it is over all pairs: what is missing says nothing."""
@@ -165,23 +162,21 @@ class Gaps:
         return np.asarray(np.maximum(shares * (self.share / np.maximum(held, 1e-300))[self.of], 1e-300))
 
 
-def gaps_of(
-    patterns: Patterns, numbers: Sequence[Ints], near: Sequence[Near], near_matches: Sequence[Near]
-) -> tuple[Gaps, ...]:
+def gaps_of(patterns: Patterns, numbers: Sequence[Ints], near: Sequence[Near]) -> tuple[Gaps, ...]:
     """How frequent gaps are over all pairs.
 
     Parameters
     ----------
     numbers : sequence of ndarray of int64, each of shape (n_categories,)
         Number of the gap of each category, by comparison.
-    near, near_matches : sequence of callable or None
-        What the categories lend each other, by comparison; and among matches.
+    near : sequence of csr_array or None
+        What the categories lend each other, by comparison.
     """
     everything, out = patterns.candidates + patterns.others, []
-    for column, of, *lent in zip(patterns.values.T, numbers, near, near_matches, strict=True):
+    for column, of, lent in zip(patterns.values.T, numbers, near, strict=True):
         known = column >= 0
         share = np.bincount(of[column[known]], weights=everything[known], minlength=int(of.max()) + 1)
-        out.append(Gaps(of, share / max(float(share.sum()), 1e-300), *lent))
+        out.append(Gaps(of, share / max(float(share.sum()), 1e-300), lent))
     return tuple(out)
 
 
@@ -224,8 +219,8 @@ def step(
     related = patterns.candidates * np.exp(relative - everyone) + patterns.others * np.exp(relative - others)
     unmatched = patterns.candidates + patterns.others - matched - related.sum(axis=0)
 
-    def shares(counts: Floats, pseudo: Sequence[Floats], matches: bool = False) -> tuple[Floats, ...]:
-        near = [gap.near_matches if matches else gap.near for gap in gaps] or [None] * len(sizes)
+    def shares(counts: Floats, pseudo: Sequence[Floats]) -> tuple[Floats, ...]:
+        near = [gap.near for gap in gaps] or [None] * len(sizes)
         found = [shares_of(patterns.values[:, g], counts, s, pseudo[g], near[g]) for g, s in enumerate(sizes)]
         return tuple(gap.even(x) for gap, x in zip(gaps, found, strict=True)) if gaps else tuple(found)
 
@@ -235,7 +230,7 @@ def step(
         kin = (kin + np.array(old.foreseen)) / 2
     return replace(
         old,
-        m=shares(matched, m_pseudo, matches=True),
+        m=shares(matched, m_pseudo),
         u=tuple(old.u[g] if fixed_u[g] else u[g] for g in range(len(sizes))),
         matches=min(float(matched.sum()), old.most),
         relatives=tuple(float(x) for x in kin),

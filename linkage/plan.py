@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crypto.encoding.types import FilterSpec, LinkSpec
 from linkage import candidates, comparison, patterns
-from linkage.comparison import CERTAIN, FilterLevels
+from linkage.comparison import FilterLevels
 from linkage.model import Gaps, Near, gaps_of
 from linkage.records import Source, common_filters
 from linkage.scan.stream import Progress
 from linkage.scanning import Limits
-from linkage.smoothing import alike_in_parts, joint, neighbours, noise
+from linkage.smoothing import neighbours
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,10 +31,6 @@ _MOST_CATEGORIES = 1000
 
 #: Agreeing composite keys that are told apart by their number: one, two, three and more.
 _KEYS_COUNTED = 3
-
-#: Likeness of the views of a pair within which its composite keys are compared: no view, less than certain,
-#: certain. Of matches that are hardly alike few keys agree, of others most.
-_BANDS = 3
 
 #: Whether any composite key agrees: compared together with the views, as if it were one of them. Among
 #: strangers one key in millions does.
@@ -102,43 +97,26 @@ class Plan:
     def size(self, group: tuple[str, ...]) -> int:
         """Categories of a group's comparison."""
         if self.keys(group):
-            return _BANDS * len(group) * _KEYS_COUNTED
+            return len(group) * _KEYS_COUNTED
         return patterns.joint_size([self.levels[n].count for n in group])
 
     def gaps(self, group: tuple[str, ...]) -> Ints:
-        """Number of the gap of each category: equal for those in which the same filters are missing.
-
-        Likewise of keys those in which the views are equally alike: how alike they are is compared elsewhere.
-        """
-        if self.keys(group):
-            return np.repeat(np.arange(_BANDS), len(group) * _KEYS_COUNTED)
-        if len(group) == 1:
+        """Number of the gap of each category: equal for those in which the same filters are missing."""
+        if self.keys(group) or len(group) == 1:
             return np.zeros(self.size(group), np.int64)
         counts = [self.levels[n].count for n in group]
         absent = patterns.decode(np.arange(patterns.joint_size(counts)), counts) < 0
         return np.asarray(np.unique(absent, axis=0, return_inverse=True)[1].ravel(), np.int64)
 
-    def near(self, group: tuple[str, ...], matches: bool = False) -> Near:
-        """What the categories of a group lend each other: levels of diffused views are fine and noisy.
-
-        ``matches``: among matches, of whom a level cannot hold many more than the next: the noise forbids it.
-        """
-        if self.keys(group):
-            return partial(alike_in_parts, parts=_BANDS)
+    def near(self, group: tuple[str, ...]) -> Near:
+        """What the categories of a group lend each other: levels of diffused views are fine and noisy."""
         if not self.record_level(group):
             return None
-        levels = [self.levels[n] for n in group]
-        if matches:
-            lent = joint([np.eye(x.count) if x.spec.exact else noise(x.deviations) for x in levels])
-        else:
-            lent = neighbours([x.count for x in levels], [not x.spec.exact for x in levels])
-        return lambda counts: np.asarray(lent @ counts)
+        return neighbours([self.levels[n].count for n in group], [n != ANY_KEY for n in group])
 
     def gaps_among(self, counted: patterns.Patterns, groups: Sequence[tuple[str, ...]]) -> tuple[Gaps, ...]:
         """How frequent gaps are over all pairs, by group."""
-        near = [self.near(g) for g in groups]
-        among_matches = [self.near(g, matches=True) for g in groups]
-        return gaps_of(counted, [self.gaps(g) for g in groups], near, among_matches)
+        return gaps_of(counted, [self.gaps(g) for g in groups], [self.near(g) for g in groups])
 
     def merge(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
         """Compare two groups (as restricted to some filters) as one from now on, unless that is too fine."""
@@ -230,21 +208,10 @@ def categories(
     for group in groups:
         levels = [comparison.to_levels(_of(similarity, n, plan), plan.levels[n].thresholds) for n in group]
         if plan.keys(group):
-            found = key_categories(np.stack(levels))
-            within = _bands(plan, similarity) * len(group) * _KEYS_COUNTED
-            columns.append(np.where(found < 0, -1, within + found))
+            columns.append(key_categories(np.stack(levels)))
             continue
         columns.append(patterns.joint_categories(levels, [plan.levels[n].count for n in group]))
     return np.stack(columns, axis=1)
-
-
-def _bands(plan: Plan, similarity: dict[str, Floats]) -> Ints:
-    """How alike the views of each pair are: 0 without any, 1 less than `CERTAIN`, 2 beyond."""
-    held = {n: values for n, values in similarity.items() if plan.levels[n].spec.similarity == "agreement"}
-    if not held:
-        return np.zeros(len(next(iter(similarity.values()))), np.int64)
-    best = np.fmax.reduce([plan.levels[n].above_chance(values) for n, values in held.items()])
-    return np.where(np.isnan(best), 0, np.where(best < CERTAIN, 1, 2))
 
 
 def _of(similarity: dict[str, Floats], name: str, plan: Plan) -> Floats:

@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from crypto.encoding.types import Encodings, FilterColumn, FilterSpec, LinkSpec
-from linkage.comparison import FilterLevels
 from linkage.increment import Past
-from linkage.plan import Plan, categories, key_categories
+from linkage.plan import key_categories
 from linkage.quality import Quality, compare_pairs
 from linkage.run import LinkResult, Options, Source, link
 
@@ -74,19 +73,6 @@ def _bytes(result: LinkResult) -> bytes:
 def test_key_categories_of_agreeing_keys_tell_the_first_and_how_many() -> None:
     agree = np.array([[1, 0, 1, -1, 0, -1], [1, 1, 0, -1, 0, 1], [1, 1, 0, -1, -1, 0]], np.int8)
     assert key_categories(agree).tolist() == [8, 4, 6, -1, -1, 3]
-
-
-def test_categories_of_keys_tell_pairs_whose_views_are_alike_from_others() -> None:
-    spec = _spec()
-    levels = {f.name: FilterLevels(f, (1.0,), 0.5, 0.01) for f in spec.filters}
-    plan = Plan(levels, [_KEYS])
-    one_key = np.array([1.0, 1.0, 1.0, 0.0])
-    similarity = {"person": np.array([np.nan, 0.53, 0.57, 0.57])} | dict.fromkeys(_KEYS, one_key)
-    found = categories(plan, [_KEYS], similarity)[:, 0]
-    assert found[3] == -1  # where no key agrees there is nothing to tell apart
-    assert len(set(found.tolist())) == 4
-    assert plan.gaps(_KEYS)[found[:3]].tolist() == [0, 1, 2]
-    assert plan.size(_KEYS) == len(plan.gaps(_KEYS))
 
 
 def test_link_of_records_whose_view_is_noise_finds_them_by_a_key_that_is_left() -> None:
