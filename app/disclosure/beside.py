@@ -95,8 +95,15 @@ class Beside(Guarded):
         """How many columns the union has."""
         return len(self._joint.truth)
 
-    def hide(self, state: Suppression) -> None:
-        """Hide figures of the new cube until the union is proven, or nothing of it is left."""
+    def hide(self, state: Suppression, *, whole: bool = False) -> None:
+        """Hide figures of the new cube until the union is proven, or nothing of it is left.
+
+        Parameters
+        ----------
+        state : Suppression
+        whole : bool, optional
+            The figures are shown together or not at all: the first that must be hidden hides all of them.
+        """
         layer, groups = len(self._joint.layers) - 1, state.groups
         persons, found = [], []
         for at, margin in enumerate(groups.margins):
@@ -112,8 +119,15 @@ class Beside(Guarded):
                 for key in keys
             ]
         )
-        self._prove(state, "beside, unknown N", self._unknown_goals(), known=False)
-        self._prove(state, "beside, known N", self._known_goals(state), known=True)
+        if whole:
+            # Where figures differ by few nothing has to be proven.
+            told = state.n_shown.sum() + state.found_shown.sum()
+            self._hide_contained(state, frozenset())
+            if state.n_shown.sum() + state.found_shown.sum() < told:
+                _hide_all(state)
+                return
+        self._prove(state, "beside, unknown N", self._unknown_goals(), known=False, whole=whole)
+        self._prove(state, "beside, known N", self._known_goals(state), known=True, whole=whole)
 
     def _space(self, state: Suppression, *, known: bool, new: bool = True) -> Space:
         """Worlds that agree with what is published; without ``new``, with what was before."""
@@ -188,7 +202,7 @@ class Beside(Guarded):
                 told.add(_name(self._persons[i].multiply(sp.csr_matrix(moved.astype(float))).tocsr()))
         return told
 
-    def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool) -> None:
+    def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool, whole: bool) -> None:
         if not goals.matrix.shape[0] or not state.n_shown.any():
             return
         seed = int(self._policy.chance("proof", step) * 2**53)
@@ -203,10 +217,13 @@ class Beside(Guarded):
                 if self._says_nothing_new(state):
                     # What is left stands in what is out, so every goal has the room that it had.
                     raise _NothingNewError
-                exact = failure.goal in restated or self.columns <= _EXACT_COLUMNS
+                exact = whole or failure.goal in restated or self.columns <= _EXACT_COLUMNS
                 if exact and _is_open(goals, failure.goal, room()):
                     continue
                 tries[failure.goal] = tries.get(failure.goal, 0) + 1
+                if whole:
+                    _hide_all(state)
+                    raise _NothingNewError
                 count = 2 ** max(0, tries[failure.goal] - _ONE_BY_ONE)
                 self._hide(state, self._candidates(state, goals, failure, known=known), count)
             return self._space(state, known=known)
@@ -221,7 +238,7 @@ class Beside(Guarded):
             pass
         except OutOfWorkError:
             # Not proven within the budget: nothing of the new cube is shown.
-            state.n_shown[:] = state.found_shown[:] = False
+            _hide_all(state)
             state.dropped[:] = [margin for margin in state.groups.margins if margin]
         self.statistics[step] = {
             "goals": int(goals.matrix.shape[0]),
@@ -285,6 +302,10 @@ class Beside(Guarded):
             state.found_shown[group] = False
             if figure % 2:
                 state.n_shown[group] = False
+
+
+def _hide_all(state: Suppression) -> None:
+    state.n_shown[:] = state.found_shown[:] = False
 
 
 def _is_open(goals: Goals, goal: int, room: Room) -> bool:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Layer = tuple[Entries, Sequence[Mapping[str, Any]]]
 
-#: Larger unions take too long: then a contribution is proven by itself.
-MOST_COLUMNS = 6_000
 #: What its total tells.
 _TOLD = ("n", "found", "rate", "standardised_rate", "difference_points", "contributed_points")
 
@@ -91,15 +89,13 @@ def hide_contribution(
     layers: Sequence[Layer],
     progress: Progress,
 ) -> None:
-    """Withhold a contribution that tells of few, by itself or beside what is out."""
+    """Withhold a contribution that tells of few beside what is out, or is not proven within the budget."""
     total = documents[0]["total"]
     if total["found"] is None:
         return
     counted = contributed(cohort, source)
     try:
-        beside = Beside([*layers, (counted, [])], counted, policy, progress)
-        if beside.columns > MOST_COLUMNS:
-            beside = Beside([(counted, [])], counted, policy, progress)
+        beside = Beside([*layers] or [(counted, [])], counted, policy, progress)
     except DisclosureError:
         stands = False
     else:
@@ -114,5 +110,5 @@ def _stands(counted: Entries, beside: Beside, policy: Policy) -> bool:
     groups = Groups(finest(counted, counted.about), [(ROLE,)])
     shown = np.array([ROLES[int(key[0])] == TAKES_PART for key in groups.keys[0]], np.bool_)
     state = Suppression(groups, shown.copy(), shown.copy(), Work(policy.work))
-    beside.hide(state)
+    beside.hide(state, whole=True)
     return bool(np.array_equal(state.found_shown, shown))

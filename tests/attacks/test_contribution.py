@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from app.disclosure.beside import Beside
 from app.disclosure.policy import Policy
+from app.disclosure.suppression import Suppression
 from app.disclosure.treatment import Treatment
 from app.outcomes import contributed, union
 from app.outcomes.figures import Source
@@ -23,8 +25,13 @@ COHORT, AS_OF = "2021-22", date(2026, 11, 22)
 POLICY = Policy(K, b"a secret of the tests, 32 bytes..")
 #: Institution, age, whether she takes part: how many, and how many of them work.
 Cells = Mapping[tuple[str, str, bool], tuple[int, int]]
-HERE, THERE = "201885", "204024"
+HERE, THERE, ELSEWHERE = "201885", "204024", "206084"
 DIMENSIONS = ("institution", "age_band")
+#: Graduates of one institution, each in a stratum of her own: two columns each, so the union is a large one.
+CROWD: Cells = {(ELSEWHERE, "20-24", False): (3_050, 2_100)}
+#: A union of more columns is a large one.
+LARGE = 6_000
+_FAMILIES = (11, 13, 14, 15, 16, 19, 22, 23, 24, 26, 27, 30, 31, 40, 42, 43, 45, 50, 51, 52)
 
 #: All of one institution take part, but three of them.
 NEARLY_ALL: Cells = {
@@ -55,6 +62,7 @@ def source(cells: Cells) -> Source:
             person = f"{school}-{age}-{takes_part}-{at}"
             people.append(person)
             codes = {"age_band": age, "institution_id": school, "id_system": "UNITID"}
+            codes |= apart(at) if school == ELSEWHERE else {}
             awards.append(completion(person, award_date="2022-05-14", **codes))
             wages += [wage(person, "39", "2023Q2", 5000)] if at < found else []
             spells += [participation(person)] if takes_part else []
@@ -67,17 +75,33 @@ def source(cells: Cells) -> Source:
     return Source(linked, given, AS_OF, owners={"edu-1": "oh-education"})
 
 
+def apart(at: int) -> dict[str, str]:
+    """A stratum for each person of a crowd: family of the award, county and sex."""
+    rest, family = divmod(at, len(_FAMILIES))
+    male, county = divmod(rest, 88)
+    return {
+        "cip_code": f"{_FAMILIES[family]}.0101",
+        "cip_version": "2020",
+        "county_fips": f"39{2 * county + 1:03}",
+        "sex": "Male" if male else "Female",
+    }
+
+
+def cube(data: Source, indicator: str, made: Mapping[str, list[Any]], policy: Policy = POLICY) -> list[Any]:
+    """A figure of the cohort beside those that are made already."""
+    dimensions = () if indicator == "contribution" else DIMENSIONS
+    out = [Out(name, COHORT, told, None, same_agreement=True) for name, told in made.items()]
+    asked = Plan(indicator, COHORT, dimensions, depth=2, permitted=DIMENSIONS)
+    return plan_cube(
+        asked, data, policy, Treatment(), quality=None, published=out, progress=lambda *_: None
+    ).documents
+
+
 def answers(cells: Cells, order: Sequence[str]) -> dict[str, list[Any]]:
     """Both figures of the cohort, one made beside the other."""
-    data, made = source(cells), {}
+    data, made = source(cells), dict[str, list[Any]]()
     for indicator in order:
-        dimensions = () if indicator == "contribution" else DIMENSIONS
-        out = [Out(name, COHORT, told, None, same_agreement=True) for name, told in made.items()]
-        asked = Plan(indicator, COHORT, dimensions, depth=2, permitted=DIMENSIONS)
-        cube = plan_cube(
-            asked, data, POLICY, Treatment(), quality=None, published=out, progress=lambda *_: None
-        )
-        made[indicator] = cube.documents
+        made[indicator] = cube(data, indicator, made)
     return made
 
 
@@ -162,3 +186,50 @@ def test_contribution_of_many_is_told_beside_the_rate_of_the_cohort(order: Seque
     assert made["contribution"][0]["total"]["found"] is not None
     assert made["employed_q4"][0]["total"]["found"] is not None
     assert not nearly_a_group(MANY, made) + strata(MANY, made)
+
+
+@pytest.mark.parametrize(("cells", "attack"), [(NEARLY_ALL, nearly_a_group), (FEW_COMPARED, strata)])
+def test_contribution_in_a_large_union_gives_away_few_where_it_is_no_layer_and_none_where_it_is(
+    cells: Cells,
+    attack: Callable[[Cells, Mapping[str, list[Any]]], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowded, sizes = {**cells, **CROWD}, []
+    data = source(crowded)
+    asked = Beside.hide
+
+    def hide(beside: Beside, state: Suppression, *, whole: bool = False) -> None:
+        sizes.append(beside.columns)
+        asked(beside, state, whole=whole)
+
+    monkeypatch.setattr(Beside, "hide", hide)
+    made = {"employed_q4": cube(data, "employed_q4", {})}
+    beside = cube(data, "contribution", made)
+    assert sizes and sizes[-1] > LARGE
+    assert not attack(crowded, {**made, "contribution": beside})
+    monkeypatch.setattr(contributed, "_stands", lambda *_: True)
+    assert attack(crowded, {**made, "contribution": cube(data, "contribution", made)})
+
+
+def test_contribution_that_differs_by_few_is_withheld_without_any_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few, many = source(NEARLY_ALL), source(MANY)
+    beside_few, beside_many = ({"employed_q4": cube(data, "employed_q4", {})} for data in (few, many))
+
+    def proves(*_: Any, **__: Any) -> None:
+        raise AssertionError("something is proven")
+
+    monkeypatch.setattr(Beside, "_prove", proves)
+    assert cube(few, "contribution", beside_few)[0]["total"]["found"] is None
+    with pytest.raises(AssertionError, match="something is proven"):
+        cube(many, "contribution", beside_many)
+
+
+def test_contribution_is_withheld_where_the_budget_ends_before_its_proof() -> None:
+    # Columns of one person each: the truth alone serves no goal of theirs.
+    data = source({**MANY, (ELSEWHERE, "20-24", False): (40, 25)})
+    made = {"employed_q4": cube(data, "employed_q4", {})}
+    assert cube(data, "contribution", made)[0]["total"]["found"] is not None
+    spent = Policy(K, POLICY.secret, work=0)
+    assert cube(data, "contribution", made, spent)[0]["total"]["found"] is None
