@@ -79,7 +79,9 @@ def _contribution(stage: Stage, partnership: Caller) -> None:
     table = _ask(stage, partnership, "contribution", [])["table"]
     total = table["total"]
     if total["status"] != "published":
-        stage.say(f"[bold]{table['title']}[/bold]: withheld, too few participants.")
+        stage.say(
+            f"[bold]{table['title']}[/bold]: withheld; it would tell of too few persons, or was not proven."
+        )
     else:
         stage.say(
             f"[bold]{table['title']}[/bold]: {total['n']} participants, {total['rate']} % employed; "
