@@ -72,8 +72,8 @@ def by_sector() -> Mapping[str, list[Someone]]:
     return found
 
 
-def industries(rows: Sequence[Any], figure: str, total: int) -> list[str]:
-    """Persons of an industry that is one employer's: its own row, or all that is left of the total."""
+def industries(rows: Sequence[Any], figure: str, total: int | None) -> list[str]:
+    """Persons of an industry that is one employer's: its own row, or all that is left of a total shown."""
     # All of these jobs are in one state: of the others' rows there is nothing.
     told: dict[str, int | None] = {}
     for row in rows:
@@ -81,20 +81,29 @@ def industries(rows: Sequence[Any], figure: str, total: int) -> list[str]:
         told[code] = row[figure] if told.get(code) is None else told[code]
     hits = [f"{code}: {told[code]}" for code, people in by_sector().items() if told[code] and few(people)]
     hidden = [each for code, people in by_sector().items() if told[code] is None for each in people]
+    if total is None:
+        return hits
     rest = total - sum(value for value in told.values() if value)
     if hidden and few(hidden) and rest in (0, len(hidden)):
         hits.append(f"all others: {len(hidden)}")
     return hits
 
 
-def recovered(region: Region) -> list[str]:
+def recovered(region: Region, industry: str) -> list[str]:
+    """Of earnings, and of industries from the flows or from the table by sector.
+
+    One of these, since of one cohort they are protected beside each other: the second may be withheld for it.
+    """
     analyst = Analyst(region.partnership)
     by = ("institution",)
-    told = earnings([analyst.ask(by, indicator=MEDIAN), analyst.ask(by, indicator=YEARLY)])
-    flows = analyst.ask(indicator=YEARLY)["flows"]
-    told += [f"flow of {hit}" for hit in industries(flows, "n", len(PEOPLE))]
-    sectors = analyst.ask(("naics_sector",), indicator=EMPLOYED)
-    return told + industries(sectors["rows"], "found", sectors["total"]["found"])
+    if industry == "sectors":
+        sectors = analyst.ask(("naics_sector",), indicator=EMPLOYED)
+        told = industries(sectors["rows"], "found", sectors["total"]["found"])
+    told_of = earnings([analyst.ask(by, indicator=MEDIAN), analyst.ask(by, indicator=YEARLY)])
+    if industry == "flows":
+        flows = analyst.ask(indicator=YEARLY)["flows"]
+        told = [f"flow of {hit}" for hit in industries(flows, "n", len(PEOPLE))]
+    return told_of + told
 
 
 @contextmanager
@@ -103,13 +112,14 @@ def region(folder: Path, migrated: Path) -> Iterator[Region]:
         yield made
 
 
+@pytest.mark.parametrize("industry", ["flows", "sectors"])
 def test_no_earnings_and_no_industry_of_one_employer_or_two_are_told(
-    tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch, industry: str
 ) -> None:
     with region(tmp_path / "on", migrated_sqlite) as made:
-        assert not recovered(made)
+        assert not recovered(made, industry)
         rows = Analyst(made.partnership).ask(("institution",), indicator=MEDIAN)["rows"]
         assert [row["p50"] is not None for row in rows if row["key"]["institution"] in SCHOOLS].count(True)
     monkeypatch.setattr(Employers, "protected", property(lambda _: True))
     with region(tmp_path / "off", migrated_sqlite) as made:
-        assert len(recovered(made)) >= 8
+        assert len(recovered(made, industry)) >= 6
