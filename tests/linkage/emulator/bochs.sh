@@ -21,10 +21,10 @@ options=(
 )
 apt-get "${options[@]}" update
 apt-get "${options[@]}" install --yes --download-only --no-install-recommends bochs bochs-term
-mkdir -p "$work/root"
-for package in "$work"/archives/*.deb; do dpkg-deb -x "$package" "$work/root"; done
+mkdir -p "$work/unpacked"
+for package in "$work"/archives/*.deb; do dpkg-deb -x "$package" "$work/unpacked"; done
 rm -rf "$into"
 mkdir -p "$into/usr/bin" "$into/usr/lib" "$into/usr/share"
-mv "$work/root/usr/lib/x86_64-linux-gnu" "$into/usr/lib/"
-mv "$work/root/usr/share/bochs" "$into/usr/share/"
-mv "$work/root/usr/bin/bochs-bin" "$into/usr/bin/"  # last: this is what says that all is there
+mv "$work/unpacked/usr/lib/x86_64-linux-gnu" "$into/usr/lib/"
+mv "$work/unpacked/usr/share/bochs" "$into/usr/share/"
+mv "$work/unpacked/usr/bin/bochs-bin" "$into/usr/bin/"  # last: this is what says that all is there
