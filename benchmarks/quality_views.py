@@ -205,6 +205,7 @@ CANDIDATES: Mapping[str, dict[str, Any]] = {
     "person heavy, 8192, t = 5, and ten keys (the former default)": {"views": [_HEAVY], "keys": FORMER_KEYS},
     "person heavy, 8192, t = 6, and twelve keys": {"views": [replace(_HEAVY, t=6)], "keys": KEYS},
     "person heavy, 8192, t = 7, and twelve keys": {"views": [replace(_HEAVY, t=7)], "keys": KEYS},
+    "person heavy, 8192, t = 9, and twelve keys": {"views": [replace(_HEAVY, t=9)], "keys": KEYS},
     "person heavy, 8192, t = 7, and the keys with a birth date": {
         "views": [replace(_HEAVY, t=7)],
         "keys": tuple(key for key in KEYS if key not in _NAMES),
