@@ -43,6 +43,12 @@ def test_unicode_tables_when_digested_are_those_of_every_supported_python() -> N
     assert digest.hexdigest() == "4ea868febca83660d36d59b58db853ec0e759bc93257b8b871397410c3a91450"
 
 
+def test_white_space_of_the_interpreter_is_the_one_that_the_page_names() -> None:
+    named = [*range(0x9, 0xE), *range(0x1C, 0x21), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)]
+    named += [0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
+    assert [code for code in range(0x110000) if chr(code).isspace()] == named
+
+
 @given(st.text(max_size=40), st.integers(1, 64))
 def test_any_text_when_normalised_never_holds_a_sign_of_the_token_syntax(text: str, limit: int) -> None:
     for kind, normaliser in NORMALISERS.items():
