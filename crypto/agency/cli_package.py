@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crypto.agency.console import run, say, warn
+from crypto.agency.console import SHOWN, run, say, warn
 from crypto.agency.options import (
     Delimiter,
     Encoding,
@@ -93,7 +93,12 @@ def _show_package(result: Mapping[str, Any]) -> None:
             "--only-with-facts leaves them out"
         )
     if result["not_encodable"]:
-        warn(f"{result['not_encodable']} persons have nothing to encode; they count, but cannot be linked")
+        rows = ", ".join(map(str, result["not_encodable_rows"][:SHOWN]))
+        more = ", …" if result["not_encodable"] > SHOWN else ""
+        warn(
+            f"{result['not_encodable']} persons have nothing to encode (rows {rows}{more}); they count, but "
+            "cannot be linked"
+        )
     say("crosswalk.csv leads back to persons: keep it, and never send it")
 
 

@@ -72,7 +72,7 @@ def profile_show(
 
 
 def _hardening(value: Mapping[str, Any]) -> str:
-    return f"diffusion t={value['t']}" if value["kind"] == "diffusion" else "none"
+    return {"diffusion": f"diffusion t={value.get('t')}", "key": "composite key"}.get(value["kind"], "none")
 
 
 @app.command("schema")

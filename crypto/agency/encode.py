@@ -178,6 +178,7 @@ def _report(
         "without_facts": people.unspoken - left_out,
         "encodable": people.encodable,
         "not_encodable": manifest.persons - people.encodable,
+        "not_encodable_rows": people.bare,
         "strong_identifier": people.strong,
         "fields": fields,
         "absent": people.survey.absent,

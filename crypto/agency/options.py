@@ -51,9 +51,16 @@ def facts_files(options: list[str] | None) -> dict[str, Path]:
 
 
 def line_of(path: Path) -> str:
-    """Return the one line of a small text file: an API key, or the log's key."""
+    """Return the one line of a small text file: an API key, or the log's key.
+
+    Raises
+    ------
+    InputError
+        ``FILE_MISSING``, without the file's name: what was given for one may be the key itself.
+    """
     try:
         with path.open(encoding="utf-8") as stream:
             return stream.read(1 << 16).strip()
     except (OSError, UnicodeError):
-        raise InputError("FILE_MISSING", f"{path} cannot be read as text") from None
+        detail = "a key's file cannot be read as text; keys are given as files, never as arguments"
+        raise InputError("FILE_MISSING", detail) from None

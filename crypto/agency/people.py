@@ -62,7 +62,10 @@ def hexadecimal(refs: Refs) -> pa.Array:
 
 @dataclass
 class People:
-    """What was found in a file of persons, and counted of the persons after rows were merged."""
+    """What was found in a file of persons, and counted of the persons after rows were merged.
+
+    ``bare`` are the first rows (1-based) of persons of whom nothing can be encoded.
+    """
 
     survey: Survey
     buckets: Buckets
@@ -72,6 +75,7 @@ class People:
     encodable: int = 0
     strong: int = 0
     unspoken: int = 0
+    bare: list[int] = field(default_factory=list)
     filled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     present: dict[str, int] = field(default_factory=dict)
 
@@ -207,7 +211,8 @@ def write_people(
     Raises
     ------
     InputError
-        ``ID_CONFLICT``: one id on rows that encode differently.
+        ``ID_CONFLICT``: one id on rows that encode differently. ``NOTHING_ENCODABLE``: not one person has
+        anything of what the profile encodes.
     """
     people.filled = np.zeros(len(profile.fields), np.int64)
     people.present = {item.name: 0 for item in profile.filters}
@@ -240,6 +245,14 @@ def write_people(
     progress("write", done, people.survey.rows)
     if conflicts:
         _refuse(conflicts, id_column)
+    if people.persons and not people.encodable:
+        detail = "the row holds nothing that the profile encodes"
+        raise InputError(
+            "NOTHING_ENCODABLE",
+            f"{detail}, and neither does any other",
+            row=people.bare[0],
+            problems=[RowProblem(row, None, "NOTHING_ENCODABLE", detail) for row in people.bare],
+        )
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -265,6 +278,8 @@ def _count(people: People, profile: Profile, rows: pa.Table, refs: Refs) -> None
     people.refs.append(refs)
     people.persons += len(refs)
     people.encodable += int(np.count_nonzero(flags & _ENCODABLE))
+    bare = rows["row"].to_numpy()[flags & _ENCODABLE == 0] + 1
+    people.bare = sorted([*people.bare, *bare.tolist()])[:MAX_PROBLEMS]
     people.strong += int(np.count_nonzero(flags & _STRONG))
     people.filled += count_filled(rows["filled"].to_numpy(), len(profile.fields))
     for item in profile.filters:

@@ -12,7 +12,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Final
 
-from crypto.encoding.keys import Secret
+from crypto.encoding.keys import UNREADABLE, Secret
 from crypto.errors import KeyMaterialError
 
 SECRET_VARIABLE: Final = "COHORTLINK_AGENCY_SECRET"  # noqa: S105 - the name of a variable
@@ -50,7 +50,7 @@ def load_clk_secret(file: Path | None) -> bytes:
             with file.open("rb") as stream:
                 raw = stream.read(_MAX_BYTES)
         except OSError:
-            raise KeyMaterialError("SECRET_MISSING", f"the secret file {file} cannot be read") from None
+            raise KeyMaterialError("SECRET_MISSING", UNREADABLE) from None
     raw = raw.removesuffix(b"\n").removesuffix(b"\r")
     if not raw:
         raise KeyMaterialError("SECRET_MALFORMED", "the secret is empty")

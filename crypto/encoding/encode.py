@@ -120,9 +120,11 @@ def prepare(
     if progress:
         progress("normalise", len(sources), len(sources))
     if problems:
-        first = problems[0]
+        # Several fields may read one column: a cell is told of once.
+        each = list(dict.fromkeys(problems))
+        first = each[0]
         raise InputError(
-            first.code, first.detail, row=first.row, column=first.column, problems=problems[:MAX_PROBLEMS]
+            first.code, first.detail, row=first.row, column=first.column, problems=each[:MAX_PROBLEMS]
         )
     absent = tuple(field.name for field in profile.fields if field.name not in sources)
     return Prepared(table.num_rows, fields, absent)

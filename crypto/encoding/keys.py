@@ -37,6 +37,11 @@ SECRET_BYTES: Final = 32
 #: 32 random bytes hold 30 different ones on average; fewer than 16 never happens by chance (p < 1e-14).
 LEAST_DIFFERENT_BYTES: Final = 16
 MAX_EPOCH: Final = 2**31 - 1
+#: Does not name the file: what was given for one may be the secret itself.
+UNREADABLE: Final = (
+    "the secret's file cannot be read. A secret is never an argument, where others on this machine see it: "
+    "if you gave one, make another"
+)
 
 _AGREEMENT: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?)?\Z")
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -111,7 +116,7 @@ class Secret:
             with Path(path).open("rb") as stream:
                 raw = stream.read(_MAX_FILE)
         except OSError as error:
-            raise KeyMaterialError("SECRET_MISSING", f"the secret file {path} cannot be read") from error
+            raise KeyMaterialError("SECRET_MISSING", UNREADABLE) from error
         return cls.parse(raw, agreement, str(path))
 
     @classmethod

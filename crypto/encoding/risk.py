@@ -145,8 +145,10 @@ def together(leaks: Mapping[str, Leak]) -> float:
 def advice(leaks: Mapping[str, Leak], bound: float = MOST_LEAK_SNR) -> dict[str, int | None]:
     """The least t of each filter that leaks more than its share, if all are to stay within ``bound``.
 
-    Filters that do not leak have no share; None stands where no t is enough.
+    Filters that do not leak have no share; None stands where no t is enough. Empty where all stay within it.
     """
+    if together(leaks) <= bound:
+        return {}
     leaking = {name: leak for name, leak in leaks.items() if leak.snr > bound / 10}
     share = bound / np.sqrt(max(len(leaking), 1))
     return {name: leak.needed_t(share) for name, leak in leaking.items() if leak.snr > share}

@@ -326,6 +326,8 @@ def test_profile_when_made_and_shown_tells_its_measured_risk(tmp_path: Path) -> 
     assert shown["risk"] == "high"
     assert json.loads(run("profile", "show", "--json").stdout)["family"] == "record-hardened"
     assert run("profile", "show", "field-level").exit_code == 0
+    text = run("profile", "show", "record-hardened").stdout
+    assert (text.count("diffusion t=5"), text.count("composite key │"), text.count(" none ")) == (2, 12, 0)
     assert failed("profile", "new", "--family", "field-level", "--out", path)["code"] == "PROFILE_EXISTS"
     assert failed("profile", "new", "--family", "clk", "--out", tmp_path / "q")["code"] == "FAMILY_UNKNOWN"
 

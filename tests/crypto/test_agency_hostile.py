@@ -69,6 +69,47 @@ def test_rows_without_anything_to_encode_are_kept_and_counted(agency: Agency) ->
     agency.people.write_text(HEADER + ROW + "s2,,,,\ns3,N/A,unknown,,\n")
     report = json.loads(run(*agency.arguments(facts=None), "--json").stdout)
     assert (report["persons"], report["encodable"], report["not_encodable"]) == (3, 1, 2)
+    assert report["not_encodable_rows"] == [2, 3]
+    told = run(*agency.arguments(facts=None, out=agency.folder / "again")).stderr
+    assert "2 persons have nothing to encode (rows 2, 3)" in told
+
+
+def test_file_of_persons_of_whom_nobody_has_anything_to_encode_is_refused_by_row(agency: Agency) -> None:
+    agency.people.write_text(HEADER + "s2,,,,\ns3,N/A,unknown,,\n")
+    found = failed(*agency.arguments(facts=None))
+    assert (found["code"], found["row"]) == ("NOTHING_ENCODABLE", 1)
+    assert [problem["row"] for problem in found["problems"]] == [1, 2]
+    assert agency.left_behind() == []
+
+
+def test_cell_that_several_fields_read_is_told_of_once(agency: Agency) -> None:
+    hardened = agency.folder / "hardened.json"
+    assert run("profile", "new", "--family", "record-hardened", "--out", hardened).exit_code == 0
+    agency.people.write_text(HEADER + ROW + "s2,,A,B,yesterday\n")
+    problems = failed(*agency.arguments(facts=None, profile=hardened))["problems"]
+    assert [(problem["row"], problem["column"]) for problem in problems] == [(2, "date_of_birth")]
+
+
+@pytest.mark.parametrize("option", ["--secret", "--secret-file", "--api-key-file"])
+def test_secret_given_as_an_argument_is_refused_and_not_repeated(agency: Agency, option: str) -> None:
+    value = "5f" * 32
+    arguments: list[Any] = {
+        "--secret": agency.arguments(secret=Path(value)),
+        "--secret-file": ["clk", agency.people, "--schema", agency.folder / "clk.json", "--out", "clks.json"],
+        "--api-key-file": ["submit", agency.out, "--url", "http://127.0.0.1:9", "--agreement", "cin"],
+    }[option]
+    if option == "--secret-file":
+        schema = {"version": 3, "clkConfig": {"l": 64, "kdf": {"type": "HKDF"}}}
+        ignored = {"identifier": "student_id", "ignored": True}
+        (agency.folder / "clk.json").write_text(json.dumps(schema | {"features": [ignored]}))
+        arguments += [option, value]
+    elif option == "--api-key-file":
+        assert run("keys", "new", "--out", agency.folder / "sign.key").exit_code == 0
+        arguments += ["--signing-key", agency.folder / "sign.key", option, value]
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert value not in result.output
+    assert "never" in result.output
 
 
 def test_bad_row_far_down_a_file_is_told_by_its_own_number(

@@ -32,6 +32,12 @@ def test_leak_of_random_filters_when_counted_pair_by_pair_is_the_same() -> None:
     assert leak.by_t[0] > leak.by_t[2]
 
 
+def test_advice_names_a_filter_only_where_all_filters_together_leak_too_much() -> None:
+    strong, weak = (risk.Leak(5, 4096, 2_000, (0.9,) * 4 + (snr, 0.001)) for snr in (0.017, 0.003))
+    assert risk.advice({"one": strong, "other": weak}) == {}
+    assert risk.advice({"one": strong, "other": strong}) == {"one": 6, "other": 6}
+
+
 def test_leak_of_one_or_no_record_when_measured_is_zero() -> None:
     assert risk.leak_of(np.zeros((1, 8), np.uint8), 5, 64).snr == 0.0
     assert risk.leak_of(np.zeros((0, 8), np.uint8), 5, 64).persons == 0
