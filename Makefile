@@ -61,6 +61,8 @@ bench: $(VENV)/.installed .venv-bench/.installed
 
 bench-attacks: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.attacks
+	@$(BIN)/python -m benchmarks.attacks.relatives
+	@$(BIN)/python -m benchmarks.attacks.growth
 
 bench-disclosure: $(VENV)/.installed .venv-bench/.installed
 	@$(BIN)/python -m benchmarks disclosure
