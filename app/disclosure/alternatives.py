@@ -7,6 +7,7 @@ statuses: a rate only where persons, found and not found reach the minimum cell,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -15,8 +16,9 @@ from app.disclosure.finest import Axis, FinestCells, Ints
 from app.disclosure.groups import Groups, Margin, plan_margins
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
-from app.disclosure.protect import ProtectedCube, ProtectedRow, ProtectedTable, protected_row
-from app.disclosure.table import Cell, Description
+from app.disclosure.protect import COUNT_ONLY, ProtectedCube, ProtectedRow, ProtectedTable, protected_row
+from app.disclosure.table import PLACES_RULE, Cell, Description
+from app.disclosure.telling import telling_keys
 from app.disclosure.treatment import Treatment
 
 #: Figures of a table: by codes, persons and found.
@@ -59,11 +61,34 @@ def protect_otherwise(
     else:
         figures = _rounded(entries, about, margins, policy, int(treatment.rounding_base or 0))
     shown = {**policy.to_document(), **treatment.frozen()}
-    tables = [
-        _table(entries.axes, about, margin, found, figures[0], policy, shown, notes, treatment.consistent)
-        for margin, found in zip(margins, figures, strict=True)
-    ]
+    # Noise hides who is there by itself; what is withheld besides would tell of them without any.
+    telling = policy.employers_of_places and treatment.method != "differential_privacy"
+    tables = []
+    for margin, found in zip(margins, figures, strict=True):
+        table = _table(
+            entries.axes, about, margin, found, figures[0], policy, shown, notes, treatment.consistent
+        )
+        tables.append(_without_employers(table, entries, margin) if telling else table)
     return ProtectedCube(tables)
+
+
+def _without_employers(table: ProtectedTable, entries: Entries, margin: Margin) -> ProtectedTable:
+    """Withhold the numerators of places that tell of an employer."""
+    axes = {axis.name: axis for axis in entries.axes}
+    if entries.paid is None or not any(axes[name].places for name in margin):
+        return table
+    told = {
+        tuple(axes[name].codes[at] for name, at in zip(margin, key, strict=True))
+        for key in telling_keys(entries, margin)
+    }
+
+    def closed(row: ProtectedRow) -> ProtectedRow:
+        if row.found is None or tuple(code for _, code in row.key) not in told:
+            return row
+        return replace(row, status=COUNT_ONLY, found=None, rate=None)
+
+    rows = tuple(closed(row) for row in table.rows)
+    return replace(table, rows=rows, notes=(*table.notes, PLACES_RULE))
 
 
 def _inside(entries: Entries, margin: Margin) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -147,7 +172,12 @@ def finest(entries: Entries, about: Description) -> FinestCells:
     found = np.bincount(inverse, weights=entries.found[inside], minlength=len(keys)).astype(np.int64)
     masks = {s: keys[:, width + i] == 1 for i, s in enumerate(sets)}
     n = np.bincount(inverse, minlength=len(keys))
-    return FinestCells(about, entries.axes, keys[:, :width], n, found, masks)
+    paid = None
+    if entries.paid is not None:
+        into = np.full(len(inside), -1, np.intp)
+        into[inside] = inverse
+        paid = entries.paid.added(into, len(keys))
+    return FinestCells(about, entries.axes, keys[:, :width], n, found, masks, paid)
 
 
 def _table(

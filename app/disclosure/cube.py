@@ -24,7 +24,7 @@ from app.disclosure.protect import (
     protected_row,
 )
 from app.disclosure.suppression import Progress, Suppression, suppress
-from app.disclosure.table import Cell
+from app.disclosure.table import PLACES_RULE, Cell
 
 Document = dict[str, Any]
 
@@ -134,6 +134,8 @@ def _finish(
     notes = list(cells.about.notes)
     if not additive:
         notes.append("Rows overlap: a person may stand in several, and rows do not add up to the total.")
+    if policy.employers_of_places and cells.paid is not None and any(axes[name].places for name in margin):
+        notes.append(PLACES_RULE)
     return ProtectedTable(cells.about, margin, rows, total, additive, policy.to_document(), tuple(notes))
 
 

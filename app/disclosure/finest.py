@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.disclosure.paid import Paid
 from app.disclosure.table import Description, Guarded
 
 Ints = NDArray[np.int64]
@@ -32,6 +33,8 @@ class Axis:
         Whether a person may stand in several codes.
     parent : str or None
         The dimension whose codes this one refines: each of our codes lies in exactly one of its codes.
+    places : frozenset of str
+        Codes that name a place: who pays the persons found there must not follow from their number.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Axis:
     labels: tuple[str, ...]
     overlapping: bool = False
     parent: str | None = None
+    places: frozenset[str] = frozenset()
 
 
 class FinestCells(Guarded):
@@ -55,6 +59,8 @@ class FinestCells(Guarded):
     counted : mapping of frozenset of str to array of bool, shape (n_cells,)
         For a set of overlapping dimensions: which cells count in tables that have exactly these of them. A
         set that is missing counts every cell. Two cells may have the same codes and differ in this.
+    paid : Paid, optional
+        By whom those found are paid, where being found says that somebody paid.
 
     Raises
     ------
@@ -62,7 +68,7 @@ class FinestCells(Guarded):
         Arrays that do not fit together.
     """
 
-    __slots__ = ("about", "axes", "codes", "counted", "found", "n")
+    __slots__ = ("about", "axes", "codes", "counted", "found", "n", "paid")
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class FinestCells(Guarded):
         n: Ints,
         found: Ints,
         counted: Mapping[frozenset[str], NDArray[np.bool_]] | None = None,
+        paid: Paid | None = None,
     ) -> None:
         codes = np.asarray(codes, np.int64).reshape(len(n), len(axes))
         sizes = np.array([len(axis.codes) for axis in axes], np.int64)
@@ -87,6 +94,7 @@ class FinestCells(Guarded):
         self.n = np.asarray(n, np.int64)
         self.found = np.asarray(found, np.int64)
         self.counted = dict(counted or {})
+        self.paid = paid
         if any(len(mask) != len(n) for mask in self.counted.values()):
             raise ValueError("A mask covers all finest cells.")
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from app.disclosure.errors import DisclosureError
 from app.disclosure.finest import Axis, Ints
 from app.disclosure.groups import Margin
+from app.disclosure.paid import Paid
 from app.disclosure.table import Description, Guarded
 
 Flags = NDArray[np.bool_]
@@ -54,6 +55,8 @@ class Entries(Guarded):
         Whose each entry is, by a name that lasts from run to run.
     about : Description, optional
         What is said beside figures that are made of the entries alone.
+    paid : Paid, optional
+        By whom those found are paid, where being found says that somebody paid.
     """
 
     __slots__ = (
@@ -68,6 +71,7 @@ class Entries(Guarded):
         "masks",
         "of",
         "of_within",
+        "paid",
         "persons",
         "within",
     )
@@ -88,6 +92,7 @@ class Entries(Guarded):
         among: tuple[tuple[str, ...], ...] = (),
         persons: Sequence[str] = (),
         about: Description | None = None,
+        paid: Paid | None = None,
     ) -> None:
         self.indicator = indicator
         self.axes = axes
@@ -102,6 +107,7 @@ class Entries(Guarded):
         self.among = among
         self.persons = list(persons)
         self.about = about
+        self.paid = paid
 
 
 @dataclass(frozen=True, eq=False)

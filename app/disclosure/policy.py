@@ -33,12 +33,16 @@ class Policy:
     min_found : int, optional
         t: fewest persons found, and fewest not found, of a group whose rate is shown; ``min_cell`` if not
         given, and never less.
+    employers_of_places : bool
+        Whether a numerator whose key names a place tells of no employer (`app.disclosure.telling`). Cubes
+        that were published before there was this rule are made again without it.
     """
 
     min_cell: int
     secret: bytes = field(repr=False)
     work: int = DEFAULT_WORK
     min_found: int | None = None
+    employers_of_places: bool = True
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:
@@ -65,8 +69,8 @@ class Policy:
 
     @classmethod
     def thaw(cls, frozen: Mapping[str, Any], secret: bytes) -> Policy:
-        """The policy of before; a parameter that did not exist then has its default."""
-        return cls(secret=secret, **frozen)
+        """The policy of before; a parameter that did not exist then has its default, a rule does not hold."""
+        return cls(secret=secret, **{"employers_of_places": False, **frozen})
 
     def to_document(self) -> dict[str, object]:
         """Public part, as it stands in every answer."""

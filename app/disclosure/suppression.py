@@ -6,7 +6,9 @@
 3. **Denominators are proven**, by denominators alone: they are the same for every indicator of a cohort, and
    what one indicator hides as a companion another must not show.
 4. **R2**, who does not know N: every populated finest cell may hold k persons, k found, k not found.
-5. **R3**, who knows every N: whatever group is not shown stays open (see :func:`_known_n`).
+5. **R3**, who knows every N: whatever group is not shown stays open (`known`).
+
+Numerators of places that tell of an employer are withheld like small ones, and kept open further (`telling`).
 
 Where 3 to 5 find no world, the finest and cheapest published figure that the duals name is hidden. A figure
 that is hidden for others' sake passes R1 itself, so the truth is a world for it: hiding never creates a goal
@@ -17,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,15 +28,15 @@ from app.disclosure.board import lay_out
 from app.disclosure.finest import FinestCells
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work, each_reaches, statuses
 from app.disclosure.groups import Groups, Line, Margin
+from app.disclosure.known import known_goals
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
+from app.disclosure.telling import telling_groups
 from app.disclosure.whole import WholeProof
 
 Progress = Callable[[str, int, int], None]
 Flags = NDArray[np.bool_]
 
-#: Up to so many axes every margin is audited for R3, beyond that the planned ones and the finest cells.
-_ALL_MARGINS_AXES = 6
 #: Up to so many finest cells every goal has a world in whole numbers.
 _WHOLE_CELLS = 300
 #: Tables of so many dimensions are deep.
@@ -93,6 +94,8 @@ def suppress(
     total = groups.n[0], groups.found[0]
     n_shown = groups.n >= k
     found_shown = n_shown & (groups.found >= t) & (groups.n - groups.found >= t)
+    telling = telling_groups(cells, groups) if policy.employers_of_places else np.zeros(len(groups), np.bool_)
+    found_shown &= ~telling
     if total[0] < k:
         n_shown[:] = False
     if not n_shown[0] or min(total[1], total[0] - total[1]) < t:
@@ -100,7 +103,7 @@ def suppress(
     result = Suppression(groups, n_shown, found_shown & n_shown, Work(policy.work))
     if not n_shown[0]:
         return result
-    search = _Search(cells, result, policy, progress)
+    search = _Search(cells, result, policy, telling, progress)
     search.run()
     return result
 
@@ -108,8 +111,11 @@ def suppress(
 class _Search:
     """The steps of one suppression, over one state."""
 
-    def __init__(self, cells: FinestCells, state: Suppression, policy: Policy, progress: Progress) -> None:
+    def __init__(
+        self, cells: FinestCells, state: Suppression, policy: Policy, telling: Flags, progress: Progress
+    ) -> None:
         self.cells, self.state, self.policy, self.progress = cells, state, policy, progress
+        self.telling = telling
         groups = state.groups
         self.lines = groups.lines(cells.axes)
         self.lines_of: dict[int, list[Line]] = {}
@@ -127,7 +133,11 @@ class _Search:
         if self.state.found_shown.any():
             self._prove("unknown N", self._unknown_space, self._unknown_goals(), n=False)
         if self.state.found_shown.any():
-            self._prove("known N", self._known_space, self._known_n(), n=False)
+            goals = self._known_n()
+            if goals is None:
+                self.state.found_shown[:] = False
+            else:
+                self._prove("known N", self._known_space, goals, n=False)
         self._give_back(n=True)
         self._give_back(n=False)
 
@@ -147,12 +157,20 @@ class _Search:
                 while not open_ones.all() and open_ones.any():
                     hidden = line.children[~open_ones]
                     persons, found = groups.n[hidden].sum(), groups.found[hidden].sum()
-                    if persons >= k and (n or (found >= t and persons - found >= t)):
+                    small = persons < k or (not n and min(found, persons - found) < t)
+                    if not small and (n or not self._tell(hidden)):
                         break
                     candidates = line.children[open_ones]
                     shown[candidates[np.argmin(self.price[candidates])]] = False
                     open_ones = shown[line.children]
                     changed = True
+
+    def _tell(self, hidden: NDArray[np.intp]) -> bool:
+        """Whether what is left of a group, and follows from it, tells of an employer at places."""
+        paid = self.cells.paid
+        if paid is None or not self.telling[hidden].any():
+            return False  # Groups that tell of nobody do not together.
+        return paid.together(self.state.groups.matrix[hidden])
 
     def _give_back(self, *, n: bool) -> None:
         """Show what follows from what is shown and passes R1 itself: nothing is learnt from it."""
@@ -160,7 +178,7 @@ class _Search:
         shown = self.state.n_shown if n else self.state.found_shown
         may = groups.n >= k
         if not n:
-            may &= (groups.found >= t) & (groups.n - groups.found >= t) & self.state.n_shown
+            may &= (groups.found >= t) & (groups.n - groups.found >= t) & self.state.n_shown & ~self.telling
         kept = np.array([groups.margins[i] not in self.state.dropped for i in range(len(groups.margins))])
         may &= kept[groups.margin_of]
         changed = True
@@ -241,28 +259,8 @@ class _Search:
     def _unknown_goals(self) -> Goals:
         return each_reaches(2 * len(self.cells.n), self.policy.min_cell)
 
-    def _known_n(self) -> Goals:
-        """R3: below k a group spans half of N, from 2t it admits t found and t not, else it is open."""
-        k, t = self.policy.min_cell, self.policy.found_from
-        names = [axis.name for axis in self.cells.axes]
-        margins = [m for m in self.state.groups.margins if m]
-        if len(names) <= _ALL_MARGINS_AXES:
-            every = [m for size in range(1, len(names)) for m in combinations(names, size)]
-            margins += [m for m in every if m not in set(margins)]
-        audited = Groups(self.cells, margins)
-        hidden = np.ones(len(audited), np.bool_)
-        planned = len(self.state.groups) - 1
-        hidden[:planned] = ~self.state.found_shown[1:]
-        size = len(self.cells.n)
-        # Finest cells by themselves: with overlapping dimensions they are finer than any table.
-        matrix = sp.vstack([audited.matrix[np.flatnonzero(hidden)], sp.identity(size)]).tocsr()
-        n = np.rint(matrix @ self.cells.n)
-        span = np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0))
-        highest = np.where(n >= 2 * t, float(t), -np.inf)
-        lowest = np.where(n >= 2 * t, n - t, np.inf)
-        group = np.where(np.arange(len(audited)) < planned, np.arange(len(audited)) + 1, -1)
-        about = np.concatenate([group[hidden], np.full(size, -1)])
-        return Goals(matrix, highest, lowest, span, group=about)
+    def _known_n(self) -> Goals | None:
+        return known_goals(self.cells, self.state.groups, self.state.found_shown, self.policy)
 
     # ------------------------------------------------------------------ proof and repair
 

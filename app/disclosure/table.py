@@ -14,9 +14,14 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any, NoReturn, SupportsIndex
 
-#: A cell by industry needs so many employers, none of which pays more than this share of its wages.
+#: A cell by industry or place needs so many employers, none of which pays more than this share of its wages.
 MIN_EMPLOYERS = 3
 MAX_SHARE = Fraction(4, 5)
+#: Said beside groups that name a place.
+PLACES_RULE = (
+    "The rate of a group that names a place is shown only where at least 3 employers paid those found in the "
+    "quarters that it looks at, and none above 80 per cent of their wages."
+)
 
 #: A dimension, and a code of it.
 Place = tuple[str, str]

@@ -27,6 +27,8 @@ class Dimension:
         Column of the code list that holds the codes; None for its first.
     rule : str
         What decides in which row somebody stands, where the label does not say it. Told in every answer.
+    place : bool
+        Whether its codes, but the residual, name places: such rows tell of no employer.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Dimension:
     parent: str | None = None
     column: str | None = None
     rule: str = ""
+    place: bool = False
 
     def grid(self, given: tuple[str, ...] | None) -> tuple[tuple[str, str], ...]:
         """Codes and labels in order: the given codes or the whole list, then the residual."""
@@ -86,9 +89,14 @@ DIMENSIONS: dict[str, Dimension] = {
         Dimension("sex", "Sex", codes="sexes"),
         Dimension("race_ethnicity", "Race and ethnicity", codes="race_ethnicity"),
         Dimension("age_band", "Age at award", codes="age_bands", residual=_NOT_STATED),
-        Dimension("state", "State of residence at award", codes="states", residual=_ELSEWHERE),
+        Dimension("state", "State of residence at award", codes="states", residual=_ELSEWHERE, place=True),
         Dimension(
-            "county", "County of residence at award", codes="counties", residual=_ELSEWHERE, parent="state"
+            "county",
+            "County of residence at award",
+            codes="counties",
+            residual=_ELSEWHERE,
+            parent="state",
+            place=True,
         ),
         Dimension("institution", "Institution", residual=_NOT_STATED),
         Dimension("cip_family", "CIP family", codes="cip_families", residual=_NOT_STATED),
@@ -98,7 +106,9 @@ DIMENSIONS: dict[str, Dimension] = {
             Rows.PLACES,
             "states",
             ("OTHER", "Other states"),
-            rule="Whoever was paid in several states stands in the row of each.",
+            rule="Whoever was paid in several states stands in the row of each. A row is shown only where at "
+            "least 3 employers paid there, and none above 80 per cent of its wages.",
+            place=True,
         ),
         Dimension(
             "naics_sector",

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from app.disclosure.joint import Entries
+from app.disclosure.paid import Paid
 from app.disclosure.table import Rows
 from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.facts import Frame
 from app.outcomes.figures import Source
 from app.outcomes.finest import axes_of, firsts_of
 from app.outcomes.indicators import INDICATORS, Indicator
+from app.outcomes.outcome_sql import PAID_BY_EMPLOYER
 from app.outcomes.question import Question
 from app.outcomes.tabulate import group_columns, source_of
 
@@ -60,13 +63,14 @@ def entries(
         firsts = firsts_of(names, groups, sets)
         rows: Any = frame.connection.execute(
             f"select *, row_number() over (partition by owner, completion_id order by {spells}) as spell "  # noqa: S608
-            f"from (select {', '.join([*keys, *firsts, ''])} owner, completion_id, {found} as found, "
-            f"{counted} as counted, excluded, "
+            f"from (select {', '.join([*keys, *firsts, ''])} award_no, owner, completion_id, "
+            f"{found} as found, {counted} as counted, excluded, "
             "min(owner || chr(10) || completion_id) over (partition by person) as person_key "
             f"from {source_of(names)}) where not excluded order by owner, completion_id, spell",
             parameters,
         ).fetchnumpy()
         about = question.describe(frame, source.coverage, source.thresholds)
+        paid = _paid(frame, rows) if question.by_employer else None
     owners, numbers, spell = (rows[name] for name in ("owner", "completion_id", "spell"))
     codes = np.zeros((len(spell), len(names)), np.int64)
     for at, axis in enumerate(axes):
@@ -86,4 +90,17 @@ def entries(
         among=indicator.among,
         persons=list(rows["person_key"]),
         about=about,
+        paid=paid,
+    )
+
+
+def _paid(frame: Frame, rows: Any) -> Paid:
+    """By whom those entries are paid that are found."""
+    found = np.asarray(rows["found"], np.bool_) & np.asarray(rows["counted"], np.bool_)
+    entry: dict[int, list[int]] = {}
+    for at in np.flatnonzero(found):
+        entry.setdefault(int(rows["award_no"][at]), []).append(int(at))
+    amounts = frame.connection.execute(PAID_BY_EMPLOYER).fetchall()
+    return Paid(
+        len(found), ((at, token, cents) for award, token, cents in amounts for at in entry.get(award, ()))
     )

@@ -156,10 +156,11 @@ def build_frame(
     owners: Mapping[str, str],
     thresholds: Thresholds | None = None,
     by_sector: bool = False,
+    by_employer: bool = False,
 ) -> Frame:
     """Derive the outcome of every award of ``cohort``; parameters as in :func:`tabulate`.
 
-    With ``by_sector`` the employer and the industry of wages are kept.
+    With ``by_employer`` the employer of wages is kept, with ``by_sector`` the industry as well.
 
     Raises
     ------
@@ -184,7 +185,8 @@ def build_frame(
     reported = sorted(loaded.reported)
     states = tuple(sorted({state for state, _ in reported}))
     _require_minimum_wages(measure, cohort, states)
-    _derive(connection, measure, cohort, loaded, by_sector=by_sector)
+    kept = ["employer_token"] if measure.by_employer or by_employer or by_sector else []
+    _derive(connection, measure, cohort, loaded, [*kept, *(["naics"] if by_sector else [])])
     schools = _column(connection, "select distinct institution_id from completion")
     providers = _column(connection, "select distinct provider_id from participation")
     # Whoever submits awards is named, however many are of the cohort: not to be named would tell of few.
@@ -224,9 +226,9 @@ def _derive(
     measure: Measure,
     cohort: Cohort,
     loaded: Loaded,
-    *,
-    by_sector: bool,
+    kept: Sequence[str],
 ) -> None:
+    """Make the tables of a frame; ``kept`` are the columns of wage reports by which wages stay apart."""
     for macro in (
         "quarter_name(q) as printf('%04dQ%d', q // 4, q % 4 + 1)",
         "quarter_end(q) as make_date((q + 1) // 4, ((q + 1) % 4) * 3 + 1, 1) - 1",
@@ -246,8 +248,6 @@ def _derive(
             "last_month": cohort.last_month,
         },
     )
-    kept = ["employer_token"] if measure.by_employer or by_sector else []
-    kept += ["naics"] if by_sector else []
     wages = _WAGES.format(
         detail="".join(f"{name}, " for name in kept), fields="".join(f"f.{name}, " for name in kept)
     )

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from app.disclosure.finest import Axis, FinestCells
+from app.disclosure.paid import Paid
 from app.disclosure.table import Rows
 from app.outcomes.cohort import Cohort
 from app.outcomes.coverage import CoverageTerms
@@ -23,7 +24,7 @@ from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Facts, Frame
 from app.outcomes.indicators import Indicator
-from app.outcomes.outcome_sql import FIRST_AWARD
+from app.outcomes.outcome_sql import FIRST_AWARD, PAID_BY_EMPLOYER
 from app.outcomes.question import NOT_CROSSED, Question
 from app.outcomes.tabulate import codes_of, group_columns, open_frame, source_of
 from app.outcomes.thresholds import Thresholds
@@ -54,7 +55,7 @@ def finest_cells(
     with closing(frame.connection):
         axes = axes_of(frame, question.cohort, names, code_lists or {})
         about = question.describe(frame, coverage, thresholds)
-        return FinestCells(about, axes, *_cells(frame, question.cohort, axes))
+        return FinestCells(about, axes, *_cells(frame, question, axes))
 
 
 def axes_of(
@@ -68,31 +69,37 @@ def axes_of(
         overlapping = dimension.rows is Rows.OVERLAPPING and (name != "cohort_year" or len(cohort.years) > 1)
         parent = dimension.parent if dimension.parent in names else None
         codes, labels = (tuple(part) for part in zip(*grid, strict=True)) if grid else ((), ())
-        axes.append(Axis(name, codes, labels, overlapping, parent))
+        places = frozenset(codes) - {code for code, _ in [dimension.residual or ("", "")]}
+        named = places if dimension.place else frozenset()
+        axes.append(Axis(name, codes, labels, overlapping, parent, named))
     return tuple(axes)
 
 
 def _cells(
-    frame: Frame, cohort: Cohort, axes: tuple[Axis, ...]
+    frame: Frame, question: Question, axes: tuple[Axis, ...]
 ) -> tuple[
     np.ndarray[tuple[int, int], np.dtype[np.int64]],
     np.ndarray[tuple[int], np.dtype[np.int64]],
     np.ndarray[tuple[int], np.dtype[np.int64]],
     dict[frozenset[str], np.ndarray[tuple[int], np.dtype[np.bool_]]],
+    Paid | None,
 ]:
     names = [axis.name for axis in axes]
     grids = {axis.name: tuple(zip(axis.codes, axis.labels, strict=True)) for axis in axes}
-    groups, parameters = group_columns(names, cohort, grids)
+    groups, parameters = group_columns(names, question.cohort, grids)
     free = [axis.name for axis in axes if axis.overlapping]
     sets = [frozenset(s) for s in chain.from_iterable(combinations(free, n) for n in range(len(free) + 1))]
     firsts = firsts_of(names, groups, sets)
     keys = [f"{group} as key_{at}" for at, group in enumerate(groups)]
     chosen = [f"first_{at}" for at in range(len(sets))]
     by = ", ".join([*(f"key_{at}" for at in range(len(names))), *chosen])
+    # Only constants of these modules are put into the text; codes travel as parameters.
+    counted = (
+        f"from (select {', '.join([*keys, *firsts])}, award_no, found, excluded, counted "  # noqa: S608
+        f"from {source_of(names)}) where not excluded and counted and ({' or '.join(chosen)})"
+    )
     answer = frame.connection.execute(
-        f"select {by}, count(*) as n, count(*) filter (found) as found from ("  # noqa: S608 (constants)
-        f"  select {', '.join([*keys, *firsts])}, found, excluded, counted from {source_of(names)}"
-        f") where not excluded and counted and ({' or '.join(chosen)}) group by {by} order by {by}",
+        f"select {by}, count(*) as n, count(*) filter (found) as found {counted} group by {by} order by {by}",
         parameters,
     ).fetchall()
     width, size = len(names), len(answer)
@@ -102,7 +109,16 @@ def _cells(
         codes[:, at] = [position[row[at]] for row in answer]
     masks = {s: np.array([row[width + at] for row in answer], np.bool_) for at, s in enumerate(sets)}
     n, found = (np.array([row[at] for row in answer], np.int64) for at in (-2, -1))
-    return codes, n, found, masks
+    if not question.by_employer:
+        return codes, n, found, masks, None
+    cell = {row[:-2]: at for at, row in enumerate(answer)}
+    paid = frame.connection.execute(
+        f"select {by}, employer_token, sum(cents) from (select * {counted} and found) "  # noqa: S608
+        f"join ({PAID_BY_EMPLOYER}) using (award_no) group by {by}, employer_token",
+        parameters,
+    ).fetchall()
+    amounts = ((cell[row[:-2]], row[-2], row[-1]) for row in paid)
+    return codes, n, found, masks, Paid(size, amounts)
 
 
 def firsts_of(names: Sequence[str], groups: Sequence[str], sets: Sequence[frozenset[str]]) -> list[str]:

@@ -36,7 +36,9 @@ IN_YEAR = f"{IN_FLOWS}_y1"
 TREATMENTS: dict[Treatment, str] = {
     "proportion": (
         "Persons, found and not found of a group are each at least the minimum cell, or withheld together "
-        "with as many others as it takes that nothing can be subtracted."
+        "with as many others as it takes that nothing can be subtracted. Where being found rests on wages, "
+        "groups that name a place (a state, a county) need 3 employers of those found, none of whom pays "
+        "above 80 per cent of their wages in the quarters that are looked at."
     ),
     "bands": (
         "The share of the first band is treated as a proportion. The other bands are shown for the total "

@@ -29,6 +29,12 @@ from app.outcomes.measures import (
 #: Which of a person's awards counts where only one can.
 FIRST_AWARD = "order by rank desc, award_date, owner, completion_id"
 
+#: Cents of an award's window by employer, of those who paid something; frames keep employers if asked to.
+PAID_BY_EMPLOYER = """
+select award_no, employer_token, cast(100 * sum(wages) as bigint) as cents from earned group by all
+having sum(wages) > 0
+"""
+
 _TOTALS = """
 create table totals as
 select award_no, sum(wages) as wages, count(*) filter (wages > 0) as quarters

@@ -37,6 +37,8 @@ class Question:
     as_of : date
     by_sector : bool
         Whether the industry of each wage report matters.
+    by_employer : bool
+        Whether its employer does: there are rows by place, of persons whom somebody paid.
     """
 
     indicator: Indicator
@@ -44,6 +46,7 @@ class Question:
     cohort: Cohort
     as_of: date
     by_sector: bool = False
+    by_employer: bool = False
 
     @classmethod
     def of(
@@ -83,7 +86,8 @@ class Question:
         if cohort.references(measure)[1].end >= as_of:
             raise OutcomesError("REFERENCE_QUARTER_OPEN", "The cohort's last reference quarter is not over.")
         by_sector = measure.by_sector or any("naics_sector" in by for by in plan)
-        return cls(indicator, measure, cohort, as_of, by_sector)
+        by_employer = measure.by_wages and any(DIMENSIONS[name].place for by in plan for name in by)
+        return cls(indicator, measure, cohort, as_of, by_sector, by_employer)
 
     def describe(
         self,

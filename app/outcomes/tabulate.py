@@ -129,6 +129,7 @@ def open_frame(
         owners=owners or {},
         thresholds=thresholds,
         by_sector=question.by_sector,
+        by_employer=question.by_employer,
     )
 
 
@@ -190,7 +191,7 @@ def _table(
             total=total,
             rows=rows,
             places=found.places,
-            employers=found.employers if by == ("naics_sector",) else None,
+            employers=found.employers.get(by[0]),
         )
     counted = _count(frame, cohort, by, grids) if by else {}
     cells = tuple(counted.get(key, Cell(0, 0)) for key in keys)

@@ -78,10 +78,10 @@ class Someone:
     since: str | None = None
 
     def working(
-        self, quarter: str = Q4, state: str = "39", employer: str = "e", paid: str = "9000.00"
+        self, quarter: str = Q4, state: str = "39", employer: str = "", paid: str = "9000.00"
     ) -> Someone:
-        """The same, with wages more."""
-        return replace(self, wages=(*self.wages, (quarter, state, employer, paid)))
+        """The same, with wages more; from an employer of her own if none is named."""
+        return replace(self, wages=(*self.wages, (quarter, state, employer or self.name, paid)))
 
     def all_year(self, employer: str, paid: str) -> Someone:
         """The same, with wages in every quarter of her first full year and in `Q2`."""

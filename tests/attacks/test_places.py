@@ -11,7 +11,7 @@ from app.outcomes import plan
 from tests.attacks.region import Q4, Analyst, Region, random_people
 
 PEOPLE = [
-    each.working(Q4, state="21", employer="k") if each.works() and at % 3 == 0 else each
+    each.working(Q4, state="21") if each.works() and at % 3 == 0 else each
     for at, each in enumerate(random_people(51, 160, rate=0.6, dimensions=("sex",)))
 ]
 LATE = [each.working(Q4) for each in PEOPLE if not each.works()][:1]

@@ -48,12 +48,12 @@ def completion(person: object, **changes: object) -> dict[str, object]:
 
 
 def wage(person: object, state: str, quarter: str, amount: object, **changes: object) -> dict[str, object]:
-    """One wage report."""
+    """One wage report; everybody has an employer of her own in a state unless that is changed."""
     row: dict[str, object] = {
         "record_ref": ref(state, person),
         "state_fips": state,
         "quarter": quarter,
-        "employer_token": token("employer", state),
+        "employer_token": token("employer", state, person),
         "account_token": token("account", state),
         "report_version": 1,
         "wages": amount,

@@ -1,26 +1,37 @@
-"""The rule for employers: what it protects, and what it leaves to the rules for persons."""
+"""The rule for employers, in rates and medians by county of residence."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Any
 
+import pytest
+
 from app.disclosure.policy import Policy
+from app.disclosure.table import PLACES_RULE
 from app.disclosure.treatment import Treatment
 from app.outcomes.figures import Source
 from app.outcomes.plan import Plan, plan_cube
 from tests.app.outcomes.builders import completion, facts, persons, token, wage
 
+POLICY = Policy(10, b"a secret of the tests, 32 bytes..")
+COUNTIES = ("39061", "39017", "39025", "39165")
+RESTS_ON_WAGES = ("employed_q4", "employed_q2", "attached_kystats", "retained")
 
-def by_county(indicator: str, employers: int) -> dict[str, Any]:
-    """Statuses of two counties in which 200 graduates live; 120 are found, with one of some employers."""
-    people = [f"p{i}" for i in range(200)]
-    county = {person: ("39061", "39017")[at % 2] for at, person in enumerate(people)}
+
+def by_county(
+    indicator: str, *, alone: bool, policy: Policy = POLICY, treatment: Treatment | None = None
+) -> dict[str, Any]:
+    """Statuses of counties in which 400 graduates live; in the first of them one employer pays, or many."""
+    people = [f"p{i}" for i in range(400)]
+    county = {person: COUNTIES[at % len(COUNTIES)] for at, person in enumerate(people)}
     awards = [completion(person, county_fips=county[person]) for person in people]
     wages = [
-        wage(person, "39", quarter, 5000 + at, employer_token=token("employer", at // 2 % employers))
-        for quarter in ("2022Q4", "2023Q2")
-        for at, person in enumerate(people[:120])
+        wage(person, "39", quarter, 5000 + at, employer_token=token("employer", employer))
+        for quarter in ("2022Q4", "2023Q1", "2023Q2")
+        for at, person in enumerate(people[:240])
+        if quarter != "2023Q2" or at % 5
+        for employer in (0 if alone and county[person] == COUNTIES[0] else at // 4 % 12,)
     ]
     given = {
         "completion": [("edu-1", facts("completion", awards))],
@@ -28,24 +39,54 @@ def by_county(indicator: str, employers: int) -> dict[str, Any]:
     }
     source = Source(persons(people, {"edu-1": "edu", "oh-1": "39"}), given, date(2026, 11, 22))
     (_, table) = plan_cube(
-        Plan(indicator, "2021-22", ("county",)),
+        Plan(indicator, "2021-22", ("county",), depth=1),
         source,
-        Policy(10, b"a secret of the tests, 32 bytes.."),
-        Treatment(),
+        policy,
+        treatment or Treatment(),
         quality=None,
         published=(),
         progress=lambda *_: None,
     ).documents
+    noisy = treatment is not None and treatment.method == "differential_privacy"
+    holds = indicator in RESTS_ON_WAGES and policy.employers_of_places and not noisy
+    assert (PLACES_RULE in table["notes"]) is holds
     return {row["key"]["county"]: row["status"] for row in table["rows"]}
 
 
-def test_rate_by_county_of_residence_says_nothing_of_wages_and_is_shown_whoever_employs() -> None:
-    for employers in (1, 12):
-        shown = by_county("employed_q4", employers)
-        assert (shown["39061"], shown["39017"]) == ("published", "published")
+@pytest.mark.parametrize("indicator", RESTS_ON_WAGES)
+def test_rate_by_county_that_rests_on_wages_is_withheld_where_one_employer_pays_them(indicator: str) -> None:
+    one, many = (by_county(indicator, alone=alone) for alone in (True, False))
+    assert one["39061"] == "count_only"
+    assert list(many.values()).count("published") == len(COUNTIES)
+    # One more is withheld, so that it does not follow.
+    assert 1 <= [one[code] for code in COUNTIES].count("published") <= len(COUNTIES) - 2
+
+
+def test_rate_by_county_that_rests_on_awards_alone_has_no_employers_to_protect() -> None:
+    assert by_county("continued_education", alone=True) == by_county("continued_education", alone=False)
+
+
+def test_cube_that_was_published_before_the_rule_is_made_again_without_it() -> None:
+    before = Policy.thaw({"min_cell": 10, "work": 10**8}, POLICY.secret)
+    assert by_county("employed_q4", alone=True, policy=before)["39061"] == "published"
+
+
+@pytest.mark.parametrize(
+    ("treatment", "status"),
+    [
+        (Treatment("cell_key"), "count_only"),
+        (Treatment("controlled_rounding", rounding_base=5), "count_only"),
+        # Whatever is withheld by what was counted would tell of it without noise.
+        (Treatment("differential_privacy", epsilon="4"), "published"),
+    ],
+)
+def test_other_methods_withhold_it_as_well_but_where_noise_protects(
+    treatment: Treatment, status: str
+) -> None:
+    assert by_county("employed_q4", alone=True, treatment=treatment)["39061"] == status
 
 
 def test_median_by_county_of_residence_is_wages_and_is_withheld_where_one_employer_pays_them() -> None:
-    one, many = (by_county("median_earnings_q2", employers) for employers in (1, 12))
-    assert (one["39061"], one["39017"]) == ("withheld", "withheld")
-    assert (many["39061"], many["39017"]) == ("published", "published")
+    one, many = (by_county("median_earnings_q2", alone=alone) for alone in (True, False))
+    assert one["39061"] == "withheld"
+    assert many["39061"] == "published"

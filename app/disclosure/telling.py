@@ -1,0 +1,101 @@
+"""Groups that name a place and tell of an employer (20 CFR 603: employers are protected like persons).
+
+How many of a county's graduates were found is withheld where fewer than 3 employers pay them, or one of them
+more than 80 per cent, however many they are. Nor may it follow: what is withheld for this reason can, for
+somebody who knows every N, be half as much, and k more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from app.disclosure.finest import Axis, FinestCells, Ints
+from app.disclosure.groups import Groups, Margin
+from app.disclosure.joint import Entries
+
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+def names_place(axes: Sequence[Axis], margin: Margin, keys: Ints) -> Flags:
+    """Which keys of a margin name a place, shape (n_keys,)."""
+    named = np.zeros(len(keys), np.bool_)
+    of = {axis.name: axis for axis in axes}
+    for at, name in enumerate(margin):
+        axis = of[name]
+        if axis.places:
+            named |= np.array([code in axis.places for code in axis.codes], np.bool_)[keys[:, at]]
+    return named
+
+
+def telling_groups(cells: FinestCells, groups: Groups) -> Flags:
+    """Which groups name a place and tell of an employer, shape (n_groups,)."""
+    telling = np.zeros(len(groups), np.bool_)
+    if cells.paid is None:
+        return telling
+    for at, margin in enumerate(groups.margins):
+        named = np.flatnonzero(names_place(cells.axes, margin, groups.keys[at])) + groups.starts[at]
+        if len(named):
+            telling[named] = cells.paid.telling(groups.matrix[named])
+    return telling
+
+
+def telling_keys(entries: Entries, margin: Margin) -> frozenset[tuple[int, ...]]:
+    """Keys of a margin of some entries that name a place and tell of an employer."""
+    if entries.paid is None:
+        return frozenset()
+    free = frozenset(axis.name for axis in entries.axes if axis.overlapping) & frozenset(margin)
+    inside = entries.counted & entries.masks.get(free, np.ones(len(entries.keys), np.bool_))
+    names = [axis.name for axis in entries.axes]
+    codes = entries.codes[:, [names.index(name) for name in margin]]
+    inside &= names_place(entries.axes, margin, codes)
+    rows = np.flatnonzero(inside)
+    if not len(rows):
+        return frozenset()
+    keys, into = np.unique(codes[rows], axis=0, return_inverse=True)
+    members = sp.csr_matrix(
+        (np.ones(len(rows)), (into.reshape(-1), rows)), shape=(len(keys), len(entries.keys))
+    )
+    return frozenset(tuple(int(code) for code in key) for key in keys[entries.paid.telling(members)])
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """Of some groups: persons, those found, and persons who count in the total as well."""
+
+    persons: Floats
+    found: Floats
+    inside: Floats
+
+
+def kept_wide(sizes: Sizes, total: tuple[float, float] | None, k: int) -> tuple[Floats, Floats, Flags]:
+    """From half of what was found to k more, as far as N and the numerator of the total allow.
+
+    Parameters
+    ----------
+    sizes : Sizes
+        Of groups that tell of an employer.
+    total : tuple of (float, float), optional
+        Its persons and found ones, where these are shown.
+    k : int
+
+    Returns
+    -------
+    lowest, highest : array
+        Some world has at most, at least so many found.
+    pinned : array of bool
+        The total by itself leaves less than k of that.
+    """
+    lowest, highest = np.floor(sizes.found / 2), np.minimum(sizes.found + k, sizes.persons)
+    if total is None:
+        return lowest, highest, np.zeros(len(lowest), np.bool_)
+    wanted = np.minimum(highest - lowest, k)
+    persons, found = total
+    lowest = np.maximum(lowest, np.maximum(0.0, found - (persons - sizes.inside)))
+    highest = np.minimum(highest, np.minimum(sizes.inside, found) + sizes.persons - sizes.inside)
+    return lowest, highest, np.asarray(highest - lowest < wanted, np.bool_)
