@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.api.dependencies import ServiceDep
 from app.auth import Role
 from app.errors import ServiceError
-from app.flows import audit_views, auditor_views, group_rates, queries, run_views
+from app.flows import agency_views, audit_views, auditor_views, group_rates, queries, run_views
 from app.flows.audit_views import Selection
 from app.flows.group_rates import GroupRates
 from app.flows.service import Service
@@ -58,6 +58,13 @@ def agreement_page(
         question=entry_words.question,
         cells=entry_words.cells,
     )
+
+
+@router.get("/batches/{batch}")
+def batch_page(request: Request, batch: str, service: ServiceDep, session: AuditorSession) -> Response:
+    """A batch: state, encodability, and the figures of its screening on arrival."""
+    found = agency_views.batch_view(service, session.caller, batch)
+    return render(request, "auditor/batch.html", session, batch=found)
 
 
 @router.get("/runs/{run}")

@@ -4,7 +4,8 @@ Pure: filters in, figures out; nothing here needs or tells a secret. From 2,500 
 (`tests/crypto/test_screening.py`) the frequencies of the bits of diffused filters hardly vary and those of
 plain ones do, which tells an upload without hardening; bit frequencies of plain filters agree between batches
 under one secret and do not under two; and batches of diffused filters that share persons have pairs of
-records far more alike than chance under one secret, and none under two.
+records far more alike than chance under one secret, and none under two; composite keys in common, as
+namesakes have them, exist under one secret only.
 """
 
 from __future__ import annotations
@@ -147,15 +148,20 @@ def same_key(one: Mapping[str, FilterColumn], other: Mapping[str, FilterColumn],
     -------
     {"same", "another", "unknown"}
         ``another`` only of plain filters of enough records with some structure: their bit frequencies are
-        the language's under one secret. Diffused batches without a pair alike may have nobody in common.
+        the language's under one secret. Diffused batches without a pair alike, nor a composite key in common,
+        may have nobody in common.
     """
+    keys = [item.name for item in spec.filters if item.similarity == "key"]
+    if any(common_keys(one[name], other[name]) for name in keys):  # first, for it is the least work
+        return "same"
     scores = []
     for item in spec.filters:
         first, second = one[item.name], other[item.name]
         if item.similarity == "agreement":
             if alike_pairs(first, second):
                 return "same"
-        elif min(int(first.present.sum()), int(second.present.sum())) >= LEAST_RECORDS // 2:
+            continue
+        if item.similarity == "dice" and _least(first, second) >= LEAST_RECORDS // 2:
             frequencies = [bit_frequencies(column.words[column.present]) for column in (first, second)]
             # Without structure, as of random identifiers, frequencies say nothing under any secret.
             if min(float(counts.std()) for counts in frequencies) > MOST_DIFFUSED_STD:
@@ -163,6 +169,10 @@ def same_key(one: Mapping[str, FilterColumn], other: Mapping[str, FilterColumn],
     if not scores:
         return "unknown"
     return "same" if max(scores) > AGREES else "another"
+
+
+def _least(one: FilterColumn, other: FilterColumn) -> int:
+    return min(int(one.present.sum()), int(other.present.sum()))
 
 
 def bit_frequencies(words: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -208,6 +218,12 @@ def alike_pairs(one: FilterColumn, other: FilterColumn) -> int:
                 alike += centred[0] @ centred[1].T
             pairs += int((alike > limit).sum())
     return pairs
+
+
+def common_keys(one: FilterColumn, other: FilterColumn) -> int:
+    """Composite keys that records of both batches have. Under two secrets none: they have 64 bits or more."""
+    first, second = ({row.tobytes() for row in column.words[column.present]} for column in (one, other))
+    return len(first & second)
 
 
 def near_copies(columns: Sequence[FilterColumn]) -> int:

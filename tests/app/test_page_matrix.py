@@ -67,6 +67,7 @@ POST /agency/releases/{release}/objection                                       
 POST /agency/releases/{release}/approval                                         N Y Y N N N N
 GET  /auditor                                                                    N N N N N N Y
 GET  /auditor/agreements/{agreement}                                             N N N N N N Y
+GET  /auditor/batches/{batch}                                                    N N N N N N Y
 GET  /auditor/runs/{run}                                                         N N N N N N Y
 GET  /auditor/releases/{release}                                                 N N N N N N Y
 GET  /auditor/log                                                                N N N N N N Y

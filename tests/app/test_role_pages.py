@@ -134,6 +134,22 @@ def test_what_is_no_statement_is_refused_on_the_form_and_approves_nothing(sqlite
     assert len(sqlite_world.education.get("/agreements/cincinnati-nky").json()["approvals"]) == 1
 
 
+def test_an_auditor_and_the_agency_see_the_same_screening_of_a_batch(sqlite_world: World) -> None:
+    agreement = sqlite_world.agree()
+    sqlite_world.submit(sqlite_world.education, make_package())
+    batch = sqlite_world.submit(sqlite_world.workforce, make_package(kind="wage", seed=2)).json()["id"]
+    auditor = Browser(sqlite_world, sqlite_world.auditor)
+    assert f'href="/auditor/batches/{batch}"' in auditor.get(f"/auditor/agreements/{agreement}").text
+    pages = [
+        auditor.get(f"/auditor/batches/{batch}").text,
+        Browser(sqlite_world, sqlite_world.workforce).get(f"/agency/batches/{batch}").text,
+    ]
+    parts = [page[page.index("<h2>Screening on arrival</h2>") :] for page in pages]
+    figures = [re.findall(r"<t[dh].*?</t[dh]>", part, re.DOTALL) for part in parts]
+    assert figures[0] == figures[1] != []
+    assert all("0 the same, 1 cannot be told" in part and "by telephone" in part for part in parts)
+
+
 @pytest.mark.parametrize("path", ["/auditor", "/auditor/log", "/auditor/log/1", "/auditor/log/export.jsonl"])
 def test_an_auditors_page_is_on_the_log_before_it_is_read(sqlite_world: World, path: str) -> None:
     service = sqlite_world.service

@@ -87,6 +87,20 @@ def test_batches_of_a_default_profile_that_share_persons_when_compared_are_the_s
     assert same_key(first, encoded(rest, profile, 2).filters, profile.link_spec()) == expected
 
 
+def test_hardened_batches_of_which_one_holds_names_alone_are_told_to_share_a_key_by_its_composite_keys() -> (
+    None
+):
+    """As of a wage file without numbers: hardly anything of its views is there."""
+    people, spec = demo(2 * LEAST_RECORDS - 50), HARDENED.link_spec()
+    first = encoded(people.take(np.arange(LEAST_RECORDS)), HARDENED, 1).filters
+    rest = people.take(np.arange(LEAST_RECORDS - 50, 2 * LEAST_RECORDS - 50)).table
+    names = rest.select(["first_name", "middle_name", "last_name"])
+    bare = [encode_table(names, HARDENED, Keys(secret(key), HARDENED)).filters for key in (1, 2)]
+    views = [item.name for item in spec.filters if item.similarity == "agreement"]
+    assert not any(bare[0][name].present.any() for name in views)
+    assert [same_key(first, one, spec) for one in bare] == ["same", "unknown"]
+
+
 def test_batches_of_few_records_when_compared_are_not_judged() -> None:
     few = demo(500)
     one, other = (encoded(few, PLAIN, key).filters for key in (1, 2))
