@@ -6,7 +6,8 @@ populated atom must be able to hold at least k persons in some world consistent 
 no union of atoms can be shown to hold fewer. An attacker is assumed to know which atoms are empty.
 
 A row that would tell of an employer is withheld however many persons it counts. So it is not enough that few
-could be many: what remains must leave its number open, from half of it to k more.
+could be many: what remains must leave its number open, from half of it to k more. Nor may all rows that are
+withheld be one employer's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.disclosure.programs import TOLERANCE, Worlds
 from app.disclosure.small_cells import shows_found
-from app.disclosure.table import Cell, Place, Table
+from app.disclosure.table import Cell, Employers, Place, Table
 
 #: Whose rows are under the rule for employers in cubes too that were published before it held of places.
 _ALWAYS = ("naics_sector",)
@@ -78,7 +79,26 @@ def hide_places(tables: Sequence[Table], policy: Policy) -> frozenset[Place]:
             shown = sorted((place for place in cells if place not in hidden), key=price)
             enough = (place for place in shown if system.reaches(goal, hidden | {place}))
             hidden.add(next(enough, shown[0]))
+    for table in tables if policy.employers_of_places else ():
+        while _rest_tells(table, exposed, hidden):
+            left = [place for place in cells if place[0] == table.by[0] and place not in hidden]
+            if not left:
+                break
+            hidden.add(min(left, key=price))
     return frozenset(hidden)
+
+
+def _rest_tells(table: Table, exposed: set[Place], hidden: set[Place]) -> bool:
+    """Whether the rows of a table that are withheld tell of an employer if they are taken as one.
+
+    What is left of the total is their number, where nobody stands in two rows. Rows that tell of nobody do
+    not together.
+    """
+    employers = table.employers or {}
+    rest = [code for code in employers if (table.by[0], code) in hidden]
+    together = Employers.of(*(employers[code].paid for code in rest))
+    told = any((table.by[0], code) in exposed for code in rest)
+    return told and together.number > 0 and not together.protected
 
 
 def _atoms(tables: Sequence[Table], cells: dict[Place, Cell]) -> list[tuple[frozenset[Place], int]]:

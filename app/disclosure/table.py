@@ -110,13 +110,16 @@ class Employers(Guarded):
         Employers.
     top_share : Fraction
         The largest one's share of the wages that they paid.
+    paid : mapping of str to Decimal, optional
+        What each paid, in dollars above zero.
     """
 
-    __slots__ = ("number", "top_share")
+    __slots__ = ("number", "paid", "top_share")
 
-    def __init__(self, number: int, top_share: Fraction) -> None:
+    def __init__(self, number: int, top_share: Fraction, paid: Mapping[str, Decimal] | None = None) -> None:
         self.number = number
         self.top_share = top_share
+        self.paid = dict(paid or {})
 
     @classmethod
     def of(cls, *paid: Mapping[str, Decimal]) -> Employers:
@@ -126,7 +129,8 @@ class Employers(Guarded):
             for token, amount in cell.items():
                 sums[token] = sums.get(token, Decimal(0)) + amount
         whole = sum(sums.values(), Decimal(0))
-        return cls(len(sums), Fraction(max(sums.values())) / Fraction(whole) if whole else Fraction(0))
+        share = Fraction(max(sums.values())) / Fraction(whole) if whole else Fraction(0)
+        return cls(len(sums), share, sums)
 
     @property
     def protected(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -313,3 +314,23 @@ def test_attacker_with_all_rows_by_place_narrows_no_group_below_the_minimum_nor_
             low, high = bounds([place in where for where in listed])
             assert low <= found / 2 + 1e-6
             assert high >= found + 10 - 1e-6
+
+
+def test_rows_withheld_that_are_one_employers_together_are_not_all_that_is_left_of_the_total() -> None:
+    paid = {
+        "a": {"mill": Decimal(100)},
+        "b": {"mill": Decimal(90)},
+        "c": {"x": Decimal(50), "y": Decimal(40), "z": Decimal(40)},
+        "d": {"x": Decimal(50), "y": Decimal(40), "z": Decimal(40)},
+    }
+    table = by_place(
+        "naics_sector",
+        in_sectors(a=120, b=90, c=80, d=70),
+        {code: Employers.of(of) for code, of in paid.items()},
+    )
+    hidden = {code for _, code in hide_places([table], POLICY)}
+    assert {"a", "b"} < hidden
+    assert hidden != set(paid)
+    # By the rows alone nothing more would be hidden: each may have half of what both have, or more.
+    before = Policy.thaw({"min_cell": POLICY.min_cell}, POLICY.secret)
+    assert {code for _, code in hide_places([table], before)} == {"a", "b"}
