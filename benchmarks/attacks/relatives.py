@@ -8,10 +8,14 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.attacks import known_pairs
-from benchmarks.attacks.encodings import simulated, stolen
+from benchmarks.attacks.encodings import secret, simulated, stolen
 from benchmarks.attacks.known_pairs import Bools, Ints
 from benchmarks.attacks.populations import Population, demo
-from crypto.encoding.profile import default_profile
+from crypto.encoding import risk
+from crypto.encoding.encode import Encoder, prepare
+from crypto.encoding.keys import Keys
+from crypto.encoding.profile import Profile, default_profile
+from crypto.encoding.stronger import stronger
 
 PERSONS = 5_000
 SHARES = (0.2, 0.5)
@@ -40,35 +44,51 @@ def relations(population: Population, landmarks: Ints, others: Ints) -> dict[str
     return {**found, STRANGER: left}
 
 
-def rows_of(population: Population) -> list[Sequence[str]]:
-    """Rows of the table: of each relation the persons, those given away, and their share of all others."""
-    profile = default_profile("record-hardened")
+def proposed(population: Population, profile: Profile) -> Profile:
+    """What ``cohortlink-agency profile check --stronger`` proposes for these persons."""
+    prepared = prepare(population.table, profile)
+    rows = np.arange(prepared.rows)
+    leaks = risk.assess(Encoder(prepared, profile, Keys(secret(1), profile)), profile, rows)
+    made = stronger(profile, leaks)
+    assert made is not None
+    return made
+
+
+def given_away(population: Population, profile: Profile) -> list[Bools]:
+    """Of the others, whom known pairs give away, at each of :data:`SHARES`."""
     victims, register = stolen(population, profile), simulated(population, profile)
+    return [known_pairs.given_away(victims, register, *_drawn(population, share)) for share in SHARES]
+
+
+def _drawn(population: Population, share: float) -> tuple[Ints, Ints]:
     total = len(population.numbers)
+    return known_pairs.draw(total, round(share * total), np.random.default_rng([11, total]))
+
+
+def rows_of(population: Population, profiles: Sequence[Profile]) -> list[Sequence[str]]:
+    """Rows of the table: of each relation the persons, and for each profile those whom it gives away."""
+    found = [given_away(population, profile) for profile in profiles]
     made: list[Sequence[str]] = []
-    for share in SHARES:
-        known = round(share * total)
-        landmarks, others = known_pairs.draw(total, known, np.random.default_rng([11, total]))
-        away = known_pairs.given_away(victims, register, landmarks, others)
-        for relation, who in relations(population, landmarks, others).items():
-            hits = int((away & who).sum())
-            made.append(
-                [f"{share:.0%}", relation, f"{who.sum():,}", f"{hits}", f"{100 * hits / len(others):.2f} %"]
-            )
-        made.append(
-            [f"{share:.0%}", "all", f"{len(others):,}", f"{away.sum()}", f"{100 * away.mean():.2f} %"]
-        )
+    for at, share in enumerate(SHARES):
+        landmarks, others = _drawn(population, share)
+        everybody = np.ones(len(others), np.bool_)
+        for relation, who in {**relations(population, landmarks, others), "all": everybody}.items():
+            hits = [int((away[at] & who).sum()) for away in found]
+            told = (f"{hit} ({100 * hit / len(others):.2f} %)" for hit in hits)
+            made.append([f"{share:.0%}", relation, f"{who.sum():,}", *told])
     return made
 
 
 def main() -> None:
+    population, default = demo(PERSONS), default_profile("record-hardened")
+    needed = proposed(population, default)
+    t = ", ".join(f"{item.name} t = {item.hardening.t}" for item in needed.filters if item.hardening)
+    head = ["known", "relation", "others", "the default gives away", "the proposed profile"]
     text = (
-        f"The hardened default on {PERSONS:,} persons of the demo's population, whole households. By the "
-        "nearest relation to anybody who is known: how many others there are, how many of them known pairs "
-        "give away, and how much of all others that is.\n\n"
-        + results.table(
-            ["known", "relation", "others", "given away", "of all others"], rows_of(demo(PERSONS))
-        )
+        f"{PERSONS:,} persons of the demo's population, whole households. By the nearest relation to anybody "
+        "who is known: how many others there are, and how many of them known pairs give away (of all). "
+        "`encode` refuses these persons under the hardened default and `profile check --stronger` proposes "
+        f"another ({t}).\n\n" + results.table(head, rows_of(population, [default, needed]))
     )
     command = "python -m benchmarks.attacks.relatives"
     results.write_section("Attacks on encodings: relatives of known persons", text, command=command)
