@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final, cast
 
+from crypto.canonical import canonical_json
 from crypto.encoding import normalise, profile_clkhash
 from crypto.encoding.profile_families import FAMILIES, FORMAT, LEAST_HARDENED_T, PRF, RISK, SCHEME
 from crypto.encoding.profile_parts import Diffusion, Field, Filter, Mode, TokenRule
-from crypto.errors import ProfileError
+from crypto.errors import CohortlinkError, ProfileError
 
 #: Of a composite key: a digest of SHA-512.
 _MOST_KEY_BITS: Final = 512
@@ -90,6 +91,11 @@ def _integer(value: object, what: str, least: int, most: int) -> int:
     return value
 
 
+def _is_one_of(value: object, known: Collection[str]) -> bool:
+    """Whether it is one of some texts; lists and objects, which cannot be looked up, are none."""
+    return isinstance(value, str) and value in known
+
+
 def is_clkhash(document: object) -> bool:
     """Whether a document is of the family ``clkhash``; anything that is no object is refused."""
     if not isinstance(document, Mapping):
@@ -108,7 +114,7 @@ def read(document: Mapping[str, Any]) -> Content:
     }
     _check_versions(document, fixed)
     item = _members(document, {*fixed, "family", "risk", "fields", "filters", "link"}, "the profile")
-    if item["family"] not in FAMILIES:
+    if not _is_one_of(item["family"], FAMILIES):
         raise _invalid(f"family must be one of {', '.join(FAMILIES)}")
     if item["risk"] != RISK[item["family"]][0]:
         raise _invalid("risk is not the rating that was measured for the family")
@@ -117,6 +123,10 @@ def read(document: Mapping[str, Any]) -> Content:
     filters = tuple(_parse_filter(value) for value in _items(item["filters"], "filters"))
     content = Content(item["family"], fields, filters, mode)
     _check_whole(content)
+    try:
+        canonical_json(document)
+    except CohortlinkError:
+        raise _invalid("a text holds half of a surrogate pair") from None
     return content
 
 
@@ -151,7 +161,7 @@ def _parse_field(value: object) -> Field:
     named = isinstance(value, Mapping) and "nicknames" in value
     item = _members(value, keys | {"nicknames"} if named else keys, "a field")
     name = _identifier(item["name"], "a field's name")
-    if item["normaliser"] not in normalise.NORMALISERS:
+    if not _is_one_of(item["normaliser"], normalise.NORMALISERS):
         raise _invalid(f"field {name} names an unknown normaliser")
     if not isinstance(item["strong"], bool):
         raise _invalid(f"strong of field {name} must be true or false")
@@ -197,7 +207,7 @@ def _parse_nicknames(value: object, name: str, field: Mapping[str, Any]) -> tupl
 
 
 def _parse_tokens(value: object, name: str) -> TokenRule:
-    kind = value.get("kind") if isinstance(value, Mapping) else None
+    kind: Any = value.get("kind") if isinstance(value, Mapping) else None
     numbers = {
         "qgram": ("positions", "q"),
         "date": ("year", "month", "day"),
@@ -207,7 +217,7 @@ def _parse_tokens(value: object, name: str) -> TokenRule:
         "numeric": ("positions", "distance", "resolution"),
         "code": ("positions", "levels"),
     }
-    if kind not in numbers:
+    if not _is_one_of(kind, numbers):
         raise _invalid(f"tokens of field {name} must be of the kind {', '.join(numbers)}")
     item = _members(value, {"kind", *numbers[kind]}, f"tokens of field {name}")
     if kind == "code":

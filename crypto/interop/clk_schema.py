@@ -11,13 +11,13 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from crypto.canonical import canonical_json, sha256_hex
-from crypto.errors import ProfileError
+from crypto.errors import CohortlinkError, ProfileError
 
 VERSIONS: Final = (1, 2, 3)
 MAX_BITS: Final = 1 << 20  # of a filter before folding
@@ -159,7 +159,10 @@ class ClkSchema:
 
 def _loose_json(document: Mapping[str, Any]) -> bytes:
     # Schemas may hold fractions, which canonical JSON refuses; their shortest text is as good a name.
-    return canonical_json(json.loads(json.dumps(document), parse_float=str))
+    try:
+        return canonical_json(json.loads(json.dumps(document), parse_float=str))
+    except CohortlinkError:
+        raise _invalid("a number is too large, or a text holds half of a surrogate pair") from None
 
 
 def _invalid(detail: str) -> ProfileError:
@@ -185,6 +188,11 @@ def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise _invalid(f"{what} is not a text")
     return value
+
+
+def _is_one_of(value: object, known: Collection[str]) -> bool:
+    # Lists and objects cannot be looked up.
+    return isinstance(value, str) and value in known
 
 
 def _flag(value: object, what: str) -> bool:
@@ -242,7 +250,7 @@ def _whole(config: Mapping[str, Any], features: list[Any], fingerprint: str) -> 
     if length << folds > MAX_BITS:
         raise _invalid(f"filters of more than {MAX_BITS} bits are not made")
     kdf = _object(config.get("kdf"), "kdf")
-    if kdf.get("type") != "HKDF" or kdf.get("hash", "SHA256") not in _HASH_BYTES:
+    if kdf.get("type") != "HKDF" or not _is_one_of(kdf.get("hash", "SHA256"), _HASH_BYTES):
         raise _invalid("kdf must be HKDF with SHA256 or SHA512")
     key_size = _integer(kdf.get("keySize", 64), "keySize", 1)
     digest = kdf.get("hash", "SHA256")
@@ -282,20 +290,20 @@ def _feature(item: Mapping[str, Any]) -> Feature:
     if _flag(item.get("ignored", False), "ignored"):
         return Feature(identifier, "string", "utf-8", None, "mixed", None, None, "", frozenset(), None)
     form = _object(item.get("format"), "a format")
-    kind = form.get("type")
+    kind: Any = form.get("type")
     known = {
         "string": {"encoding", "case", "minLength", "maxLength", "pattern"},
         "integer": {"minimum", "maximum"},
         "date": {"format"},
         "enum": {"values"},
     }
-    if kind not in known or not set(form) <= known[kind] | {"type", "description"}:
+    if not _is_one_of(kind, known) or not set(form) <= known[kind] | {"type", "description"}:
         raise _invalid("a format is of no known type, or has members that its type does not know")
     if "pattern" in form and set(form) & {"case", "minLength", "maxLength"}:
         raise _invalid("a pattern excludes case, minLength and maxLength")
-    if form.get("encoding", "utf-8") not in {"ascii", "utf-8", "utf-16", "utf-32"}:
+    if not _is_one_of(form.get("encoding", "utf-8"), {"ascii", "utf-8", "utf-16", "utf-32"}):
         raise _invalid("an encoding must be ascii, utf-8, utf-16 or utf-32")
-    if form.get("case", "mixed") not in {"upper", "lower", "mixed"}:
+    if not _is_one_of(form.get("case", "mixed"), {"upper", "lower", "mixed"}):
         raise _invalid("case must be upper, lower or mixed")
     least, most = _limits(form, kind)
     values = form.get("values", [])
@@ -338,8 +346,8 @@ def _hashing(item: Mapping[str, Any]) -> Hashing:
     if not set(item) <= {"hash", "strategy", "comparison", "missingValue"}:
         raise _invalid("hashing has unknown members")
     hash_ = _object(item.get("hash", {"type": "blakeHash"}), "hash")
-    kind = hash_.get("type")
-    if kind not in {"blakeHash", "doubleHash"}:
+    kind: Any = hash_.get("type")
+    if not _is_one_of(kind, {"blakeHash", "doubleHash"}):
         raise _invalid("a hash must be blakeHash or doubleHash")
     if kind == "blakeHash" and hash_.get("prevent_singularity") is not None:
         raise _invalid("prevent_singularity goes with doubleHash")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,29 @@ def refusal(document: Any) -> ProfileError:
     with pytest.raises(ProfileError) as caught:
         Profile.from_document(document)
     return caught.value
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every member of a document, of lists to the first two items."""
+    keys = value if isinstance(value, dict) else range(len(value[:2])) if isinstance(value, list) else ()
+    for key in keys:
+        yield (*path, key)
+        yield from places(value[key], (*path, key))
+
+
+#: What no member of a profile is, whatever it is.
+WRONG: tuple[Any, ...] = (None, 1.5, 10**30, "\ud800", [[]], {"kind": []}, {"kind": {}})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_profile_of_which_any_member_is_of_a_wrong_kind_is_refused_and_breaks_nothing(family: str) -> None:
+    right = default_profile(family).to_document()
+    for path in places(right):
+        for wrong in WRONG:
+            document = copy.deepcopy(right)
+            parent = functools.reduce(lambda value, key: value[key], path[:-1], document)
+            parent[path[-1]] = wrong
+            assert refusal(document).code in {"PROFILE_INVALID", "PROFILE_VERSION"}, (path, wrong)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
