@@ -16,7 +16,14 @@ from app.disclosure.finest import Axis, FinestCells, Ints
 from app.disclosure.groups import Groups, Margin, plan_margins
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
-from app.disclosure.protect import COUNT_ONLY, ProtectedCube, ProtectedRow, ProtectedTable, protected_row
+from app.disclosure.protect import (
+    COUNT_ONLY,
+    WITHHELD,
+    ProtectedCube,
+    ProtectedRow,
+    ProtectedTable,
+    protected_row,
+)
 from app.disclosure.table import PLACES_RULE, Cell, Description
 from app.disclosure.telling import telling_keys
 from app.disclosure.treatment import Treatment
@@ -73,17 +80,23 @@ def protect_otherwise(
 
 
 def _without_employers(table: ProtectedTable, entries: Entries, margin: Margin) -> ProtectedTable:
-    """Withhold the numerators of places that tell of an employer."""
+    """Withhold the numerators of places that tell of an employer, and the denominators that do."""
     axes = {axis.name: axis for axis in entries.axes}
     if entries.paid is None or not any(axes[name].places for name in margin):
         return table
-    told = {
-        tuple(axes[name].codes[at] for name, at in zip(margin, key, strict=True))
-        for key in telling_keys(entries, margin)
-    }
+    found, counted = (
+        {
+            tuple(axes[name].codes[at] for name, at in zip(margin, key, strict=True))
+            for key in telling_keys(entries, margin, counted=whole)
+        }
+        for whole in (False, True)
+    )
 
     def closed(row: ProtectedRow) -> ProtectedRow:
-        if row.found is None or tuple(code for _, code in row.key) not in told:
+        codes = tuple(code for _, code in row.key)
+        if codes in counted:
+            return replace(row, status=WITHHELD, n=None, found=None, rate=None)
+        if row.found is None or codes not in found:
             return row
         return replace(row, status=COUNT_ONLY, found=None, rate=None)
 
@@ -172,12 +185,12 @@ def finest(entries: Entries, about: Description) -> FinestCells:
     found = np.bincount(inverse, weights=entries.found[inside], minlength=len(keys)).astype(np.int64)
     masks = {s: keys[:, width + i] == 1 for i, s in enumerate(sets)}
     n = np.bincount(inverse, minlength=len(keys))
-    paid = None
-    if entries.paid is not None:
-        into = np.full(len(inside), -1, np.intp)
-        into[inside] = inverse
-        paid = entries.paid.added(into, len(keys))
-    return FinestCells(about, entries.axes, keys[:, :width], n, found, masks, paid)
+    into = np.full(len(inside), -1, np.intp)
+    into[inside] = inverse
+    paid, counted = (
+        None if each is None else each.added(into, len(keys)) for each in (entries.paid, entries.paid_counted)
+    )
+    return FinestCells(about, entries.axes, keys[:, :width], n, found, masks, paid, counted)
 
 
 def _table(

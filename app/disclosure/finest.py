@@ -61,6 +61,8 @@ class FinestCells(Guarded):
         set that is missing counts every cell. Two cells may have the same codes and differ in this.
     paid : Paid, optional
         By whom those found are paid, where being found says that somebody paid.
+    paid_counted : Paid, optional
+        By whom everybody is paid who is counted, where that says that somebody paid.
 
     Raises
     ------
@@ -68,7 +70,7 @@ class FinestCells(Guarded):
         Arrays that do not fit together.
     """
 
-    __slots__ = ("about", "axes", "codes", "counted", "found", "n", "paid")
+    __slots__ = ("about", "axes", "codes", "counted", "found", "n", "paid", "paid_counted")
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class FinestCells(Guarded):
         found: Ints,
         counted: Mapping[frozenset[str], NDArray[np.bool_]] | None = None,
         paid: Paid | None = None,
+        paid_counted: Paid | None = None,
     ) -> None:
         codes = np.asarray(codes, np.int64).reshape(len(n), len(axes))
         sizes = np.array([len(axis.codes) for axis in axes], np.int64)
@@ -95,6 +98,7 @@ class FinestCells(Guarded):
         self.found = np.asarray(found, np.int64)
         self.counted = dict(counted or {})
         self.paid = paid
+        self.paid_counted = paid_counted
         if any(len(mask) != len(n) for mask in self.counted.values()):
             raise ValueError("A mask covers all finest cells.")
 

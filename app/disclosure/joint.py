@@ -57,6 +57,8 @@ class Entries(Guarded):
         What is said beside figures that are made of the entries alone.
     paid : Paid, optional
         By whom those found are paid, where being found says that somebody paid.
+    paid_counted : Paid, optional
+        By whom everybody is paid who is counted, where that says that somebody paid.
     """
 
     __slots__ = (
@@ -72,6 +74,7 @@ class Entries(Guarded):
         "of",
         "of_within",
         "paid",
+        "paid_counted",
         "persons",
         "within",
     )
@@ -93,6 +96,7 @@ class Entries(Guarded):
         persons: Sequence[str] = (),
         about: Description | None = None,
         paid: Paid | None = None,
+        paid_counted: Paid | None = None,
     ) -> None:
         self.indicator = indicator
         self.axes = axes
@@ -108,6 +112,7 @@ class Entries(Guarded):
         self.persons = list(persons)
         self.about = about
         self.paid = paid
+        self.paid_counted = paid_counted
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""R3: what must stay open for an attacker who knows every N of a cube."""
+"""What must stay open of a cube: R3, for an attacker who knows every N; and what tells of employers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.disclosure.finest import FinestCells
 from app.disclosure.goals import Goals
 from app.disclosure.groups import Groups
+from app.disclosure.paid import Paid
 from app.disclosure.policy import Policy
 from app.disclosure.telling import Sizes, kept_wide, names_place, telling_groups
 
@@ -58,7 +59,8 @@ def known_goals(
     group = np.where(np.arange(len(audited)) < planned, np.arange(len(audited)) + 1, -1)
     about = np.concatenate([group[hidden], np.full(size, -1)])
     if policy.employers_of_places and cells.paid is not None:
-        telling = np.concatenate([telling_groups(cells, audited)[hidden], _telling_cells(cells)])
+        of_groups = telling_groups(cells, audited, cells.paid)[hidden]
+        telling = np.concatenate([of_groups, _telling_cells(cells, cells.paid)])
         # Of fewer than k persons the goal above asks for half of them already.
         exposed = np.flatnonzero(telling & (n >= k))
         sums, total = matrix[exposed], groups.matrix[0]
@@ -73,7 +75,21 @@ def known_goals(
     return Goals(matrix, highest, lowest, span, group=about)
 
 
-def _telling_cells(cells: FinestCells) -> NDArray[np.bool_]:
-    assert cells.paid is not None
+def counted_goals(cells: FinestCells, groups: Groups, telling: NDArray[np.bool_], policy: Policy) -> Goals:
+    """Denominators that tell of an employer stay open from half of it to k more, as far as the total lets.
+
+    Parameters
+    ----------
+    telling : array of bool, shape (n_groups,)
+    """
+    exposed = np.flatnonzero(telling & (groups.n >= policy.min_cell))
+    matrix, n = groups.matrix[exposed], groups.n[exposed].astype(float)
+    # Whoever counts in a row and not in the total is in no one's way.
+    apart = n - np.rint(matrix.multiply(groups.matrix[0]).tocsr() @ cells.n)
+    highest = np.minimum(n + policy.min_cell, float(groups.n[0]) + apart)
+    return Goals(matrix, highest, np.floor(n / 2), np.zeros(len(n)), group=exposed)
+
+
+def _telling_cells(cells: FinestCells, paid: Paid) -> NDArray[np.bool_]:
     named = names_place(cells.axes, tuple(axis.name for axis in cells.axes), cells.codes)
-    return named & cells.paid.telling(sp.identity(len(cells.n), format="csr"))
+    return named & paid.telling(sp.identity(len(cells.n), format="csr"))

@@ -28,10 +28,10 @@ from app.disclosure.board import lay_out
 from app.disclosure.finest import FinestCells
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work, each_reaches, statuses
 from app.disclosure.groups import Groups, Line, Margin
-from app.disclosure.known import known_goals
+from app.disclosure.known import counted_goals, known_goals
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
-from app.disclosure.telling import telling_groups
+from app.disclosure.telling import Telling, telling_figures
 from app.disclosure.whole import WholeProof
 
 Progress = Callable[[str, int, int], None]
@@ -94,8 +94,9 @@ def suppress(
     total = groups.n[0], groups.found[0]
     n_shown = groups.n >= k
     found_shown = n_shown & (groups.found >= t) & (groups.n - groups.found >= t)
-    telling = telling_groups(cells, groups) if policy.employers_of_places else np.zeros(len(groups), np.bool_)
-    found_shown &= ~telling
+    telling = telling_figures(cells, groups, policy)
+    n_shown &= ~telling[1]
+    found_shown &= n_shown & ~telling[0]
     if total[0] < k:
         n_shown[:] = False
     if not n_shown[0] or min(total[1], total[0] - total[1]) < t:
@@ -112,7 +113,7 @@ class _Search:
     """The steps of one suppression, over one state."""
 
     def __init__(
-        self, cells: FinestCells, state: Suppression, policy: Policy, telling: Flags, progress: Progress
+        self, cells: FinestCells, state: Suppression, policy: Policy, telling: Telling, progress: Progress
     ) -> None:
         self.cells, self.state, self.policy, self.progress = cells, state, policy, progress
         self.telling = telling
@@ -128,6 +129,9 @@ class _Search:
     def run(self) -> None:
         self._mend(n=True)
         self._prove("denominators", self._n_space, self._n_goals(), n=True)
+        if self.telling[True].any():
+            wide = counted_goals(self.cells, self.state.groups, self.telling[True], self.policy)
+            self._prove("denominators of places", self._n_space, wide, n=True)
         self.state.found_shown &= self.state.n_shown
         self._mend(n=False)
         if self.state.found_shown.any():
@@ -158,17 +162,17 @@ class _Search:
                     hidden = line.children[~open_ones]
                     persons, found = groups.n[hidden].sum(), groups.found[hidden].sum()
                     small = persons < k or (not n and min(found, persons - found) < t)
-                    if not small and (n or not self._tell(hidden)):
+                    if not small and not self._tell(hidden, n=n):
                         break
                     candidates = line.children[open_ones]
                     shown[candidates[np.argmin(self.price[candidates])]] = False
                     open_ones = shown[line.children]
                     changed = True
 
-    def _tell(self, hidden: NDArray[np.intp]) -> bool:
+    def _tell(self, hidden: NDArray[np.intp], *, n: bool) -> bool:
         """Whether what is left of a group, and follows from it, tells of an employer at places."""
-        paid = self.cells.paid
-        if paid is None or not self.telling[hidden].any():
+        paid = self.cells.paid_counted if n else self.cells.paid
+        if paid is None or not self.telling[n][hidden].any():
             return False  # Groups that tell of nobody do not together.
         return paid.together(self.state.groups.matrix[hidden])
 
@@ -176,9 +180,9 @@ class _Search:
         """Show what follows from what is shown and passes R1 itself: nothing is learnt from it."""
         groups, k, t = self.state.groups, self.policy.min_cell, self.policy.found_from
         shown = self.state.n_shown if n else self.state.found_shown
-        may = groups.n >= k
+        may = (groups.n >= k) & ~self.telling[n]
         if not n:
-            may &= (groups.found >= t) & (groups.n - groups.found >= t) & self.state.n_shown & ~self.telling
+            may &= (groups.found >= t) & (groups.n - groups.found >= t) & self.state.n_shown
         kept = np.array([groups.margins[i] not in self.state.dropped for i in range(len(groups.margins))])
         may &= kept[groups.margin_of]
         changed = True

@@ -2,7 +2,8 @@
 
 How many of a county's graduates were found is withheld where fewer than 3 employers pay them, or one of them
 more than 80 per cent, however many they are. Nor may it follow: what is withheld for this reason can, for
-somebody who knows every N, be half as much, and k more.
+somebody who knows every N, be half as much, and k more. Where a denominator is of those whom somebody pays
+(the employed, of whom some are kept) it is such a number itself.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from numpy.typing import NDArray
 from app.disclosure.finest import Axis, FinestCells, Ints
 from app.disclosure.groups import Groups, Margin
 from app.disclosure.joint import Entries
+from app.disclosure.paid import Paid
+from app.disclosure.policy import Policy
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+#: Of numerators, and of denominators.
+Telling = tuple[Flags, Flags]
 
 
 def names_place(axes: Sequence[Axis], margin: Margin, keys: Ints) -> Flags:
@@ -33,21 +38,31 @@ def names_place(axes: Sequence[Axis], margin: Margin, keys: Ints) -> Flags:
     return named
 
 
-def telling_groups(cells: FinestCells, groups: Groups) -> Flags:
-    """Which groups name a place and tell of an employer, shape (n_groups,)."""
+def telling_figures(cells: FinestCells, groups: Groups, policy: Policy) -> Telling:
+    """Which numerators and which denominators of groups tell of an employer at a place."""
+    paid = (cells.paid, cells.paid_counted) if policy.employers_of_places else (None, None)
+    return telling_groups(cells, groups, paid[0]), telling_groups(cells, groups, paid[1])
+
+
+def telling_groups(cells: FinestCells, groups: Groups, paid: Paid | None) -> Flags:
+    """Which groups name a place and tell of an employer, by what the cells' persons are paid; (n_groups,)."""
     telling = np.zeros(len(groups), np.bool_)
-    if cells.paid is None:
+    if paid is None:
         return telling
     for at, margin in enumerate(groups.margins):
         named = np.flatnonzero(names_place(cells.axes, margin, groups.keys[at])) + groups.starts[at]
         if len(named):
-            telling[named] = cells.paid.telling(groups.matrix[named])
+            telling[named] = paid.telling(groups.matrix[named])
     return telling
 
 
-def telling_keys(entries: Entries, margin: Margin) -> frozenset[tuple[int, ...]]:
-    """Keys of a margin of some entries that name a place and tell of an employer."""
-    if entries.paid is None:
+def telling_keys(entries: Entries, margin: Margin, *, counted: bool = False) -> frozenset[tuple[int, ...]]:
+    """Keys of a margin of some entries that name a place and tell of an employer, by who is found.
+
+    Or, with ``counted``, by who is counted.
+    """
+    paid = entries.paid_counted if counted else entries.paid
+    if paid is None:
         return frozenset()
     free = frozenset(axis.name for axis in entries.axes if axis.overlapping) & frozenset(margin)
     inside = entries.counted & entries.masks.get(free, np.ones(len(entries.keys), np.bool_))
@@ -61,7 +76,7 @@ def telling_keys(entries: Entries, margin: Margin) -> frozenset[tuple[int, ...]]
     members = sp.csr_matrix(
         (np.ones(len(rows)), (into.reshape(-1), rows)), shape=(len(keys), len(entries.keys))
     )
-    return frozenset(tuple(int(code) for code in key) for key in keys[entries.paid.telling(members)])
+    return frozenset(tuple(int(code) for code in key) for key in keys[paid.telling(members)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.disclosure.joint import Entries
 from app.disclosure.paid import Paid
@@ -21,7 +22,7 @@ from app.outcomes.facts import Frame
 from app.outcomes.figures import Source
 from app.outcomes.finest import axes_of, firsts_of
 from app.outcomes.indicators import INDICATORS, Indicator
-from app.outcomes.outcome_sql import PAID_BY_EMPLOYER
+from app.outcomes.outcome_sql import PAID_AT_FIRST, PAID_BY_EMPLOYER
 from app.outcomes.question import Question
 from app.outcomes.tabulate import group_columns, source_of
 
@@ -70,7 +71,12 @@ def entries(
             parameters,
         ).fetchnumpy()
         about = question.describe(frame, source.coverage, source.thresholds)
-        paid = _paid(frame, rows) if question.by_employer else None
+        counts, is_found = (np.asarray(rows[name], np.bool_) for name in ("counted", "found"))
+        paid = at_first = None
+        if question.by_employer:
+            paid = _paid(frame, rows["award_no"], counts & is_found, PAID_BY_EMPLOYER)
+        if question.by_employer and question.measure.counts_paid:
+            at_first = _paid(frame, rows["award_no"], counts, PAID_AT_FIRST, first=question.measure.first)
     owners, numbers, spell = (rows[name] for name in ("owner", "completion_id", "spell"))
     codes = np.zeros((len(spell), len(names)), np.int64)
     for at, axis in enumerate(axes):
@@ -82,8 +88,8 @@ def entries(
         keys=[f"{a}\n{b}\n{c}" for a, b, c in zip(owners, numbers, spell, strict=True)],
         codes=codes,
         masks={s: np.asarray(rows[f"first_{at}"], np.bool_) for at, s in enumerate(sets)},
-        found=np.asarray(rows["found"], np.bool_),
-        counted=np.asarray(rows["counted"], np.bool_),
+        found=is_found,
+        counted=counts,
         of=indicator.of,
         of_within=INDICATORS[indicator.of].within if indicator.of else (),
         within=indicator.within,
@@ -91,16 +97,16 @@ def entries(
         persons=list(rows["person_key"]),
         about=about,
         paid=paid,
+        paid_counted=at_first,
     )
 
 
-def _paid(frame: Frame, rows: Any) -> Paid:
-    """By whom those entries are paid that are found."""
-    found = np.asarray(rows["found"], np.bool_) & np.asarray(rows["counted"], np.bool_)
+def _paid(frame: Frame, awards: Any, some: NDArray[np.bool_], amounts: str, **of: int) -> Paid:
+    """By whom some of the entries are paid."""
     entry: dict[int, list[int]] = {}
-    for at in np.flatnonzero(found):
-        entry.setdefault(int(rows["award_no"][at]), []).append(int(at))
-    amounts = frame.connection.execute(PAID_BY_EMPLOYER).fetchall()
+    for at in np.flatnonzero(some):
+        entry.setdefault(int(awards[at]), []).append(int(at))
+    told = frame.connection.execute(amounts, of).fetchall()
     return Paid(
-        len(found), ((at, token, cents) for award, token, cents in amounts for at in entry.get(award, ()))
+        len(some), ((at, token, cents) for award, token, cents in told for at in entry.get(award, ()))
     )

@@ -24,7 +24,7 @@ from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.errors import OutcomesError
 from app.outcomes.facts import Facts, Frame
 from app.outcomes.indicators import Indicator
-from app.outcomes.outcome_sql import FIRST_AWARD, PAID_BY_EMPLOYER
+from app.outcomes.outcome_sql import FIRST_AWARD, PAID_AT_FIRST, PAID_BY_EMPLOYER
 from app.outcomes.question import NOT_CROSSED, Question
 from app.outcomes.tabulate import codes_of, group_columns, open_frame, source_of
 from app.outcomes.thresholds import Thresholds
@@ -83,8 +83,9 @@ def _cells(
     np.ndarray[tuple[int], np.dtype[np.int64]],
     dict[frozenset[str], np.ndarray[tuple[int], np.dtype[np.bool_]]],
     Paid | None,
+    Paid | None,
 ]:
-    names = [axis.name for axis in axes]
+    names, measure = [axis.name for axis in axes], question.measure
     grids = {axis.name: tuple(zip(axis.codes, axis.labels, strict=True)) for axis in axes}
     groups, parameters = group_columns(names, question.cohort, grids)
     free = [axis.name for axis in axes if axis.overlapping]
@@ -110,15 +111,19 @@ def _cells(
     masks = {s: np.array([row[width + at] for row in answer], np.bool_) for at, s in enumerate(sets)}
     n, found = (np.array([row[at] for row in answer], np.int64) for at in (-2, -1))
     if not question.by_employer:
-        return codes, n, found, masks, None
+        return codes, n, found, masks, None, None
     cell = {row[:-2]: at for at, row in enumerate(answer)}
-    paid = frame.connection.execute(
-        f"select {by}, employer_token, sum(cents) from (select * {counted} and found) "  # noqa: S608
-        f"join ({PAID_BY_EMPLOYER}) using (award_no) group by {by}, employer_token",
-        parameters,
-    ).fetchall()
-    amounts = ((cell[row[:-2]], row[-2], row[-1]) for row in paid)
-    return codes, n, found, masks, Paid(size, amounts)
+
+    def paid(amounts: str, who: str, **of: int) -> Paid:
+        told = frame.connection.execute(
+            f"select {by}, employer_token, sum(cents) from (select * {counted} {who}) "  # noqa: S608
+            f"join ({amounts}) using (award_no) group by {by}, employer_token",
+            parameters | of,
+        ).fetchall()
+        return Paid(size, ((cell[row[:-2]], row[-2], row[-1]) for row in told))
+
+    at_first = paid(PAID_AT_FIRST, "", first=measure.first) if measure.counts_paid else None
+    return codes, n, found, masks, paid(PAID_BY_EMPLOYER, "and found"), at_first
 
 
 def firsts_of(names: Sequence[str], groups: Sequence[str], sets: Sequence[frozenset[str]]) -> list[str]:

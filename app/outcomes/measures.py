@@ -38,8 +38,9 @@ class Measure:
     #: Whether the employer, and whether the industry of each report matters.
     by_employer: ClassVar[bool] = False
     by_sector: ClassVar[bool] = False
-    #: Whether wages matter at all.
+    #: Whether wages matter at all; and whether the denominator is of those whom somebody pays.
     by_wages: ClassVar[bool] = True
+    counts_paid: ClassVar[bool] = False
 
     first: int
     last: int
@@ -78,6 +79,7 @@ class Retained(Measure):
     """Counted: employed in the first quarter. Outcome: wages from one same employer in the last as well."""
 
     by_employer = True
+    counts_paid = True
 
 
 @dataclass(frozen=True)

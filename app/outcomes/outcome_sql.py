@@ -34,6 +34,8 @@ PAID_BY_EMPLOYER = """
 select award_no, employer_token, cast(100 * sum(wages) as bigint) as cents from earned group by all
 having sum(wages) > 0
 """
+#: The same of the first quarter of the window.
+PAID_AT_FIRST = PAID_BY_EMPLOYER.replace("from earned", "from earned where q = $first")
 
 _TOTALS = """
 create table totals as

@@ -34,24 +34,39 @@ COUNTS = {
 }
 
 
-def cells(employers: dict[str, Any], counts: dict[tuple[str, str], tuple[int, int]] | None = None) -> Any:
-    """Everybody found earns 100 dollars; of a county from these employers by turns, else from many."""
+def cells(
+    employers: dict[str, Any],
+    counts: dict[tuple[str, str], tuple[int, int]] | None = None,
+    *,
+    all_paid: bool = False,
+) -> Any:
+    """Everybody found earns 100 dollars; of a county from these employers by turns, else from many.
+
+    With ``all_paid`` everybody does, found or not.
+    """
     counts = counts or COUNTS
     codes = [[axis.codes.index(code) for axis, code in zip(AXES, key, strict=True)] for key in counts]
     n, found = (np.array([pair[at] for pair in counts.values()]) for at in (0, 1))
-    amounts = []
-    for at, ((_, county), (_, working)) in enumerate(counts.items()):
-        names = employers.get(county, [f"shop {i}" for i in range(12)])
-        amounts += [(at, names[i % len(names)], 10_000) for i in range(working)]
-    return FinestCells(ABOUT, AXES, np.array(codes), n, found, paid=Paid(len(n), amounts))
+
+    def paid(some: np.ndarray) -> Paid:
+        amounts = []
+        for at, ((_, county), working) in enumerate(zip(counts, some, strict=True)):
+            names = employers.get(county, [f"shop {i}" for i in range(12)])
+            amounts += [(at, names[i % len(names)], 10_000) for i in range(working)]
+        return Paid(len(n), amounts)
+
+    counted = paid(n) if all_paid else None
+    return FinestCells(ABOUT, AXES, np.array(codes), n, found, paid=paid(found), paid_counted=counted)
 
 
-def figures(made: FinestCells, *, rule: bool = True, depth: int = 2) -> dict[tuple[str, ...], Any]:
-    """Numerators by the codes of their group; the total's is that of nothing."""
+def figures(
+    made: FinestCells, *, rule: bool = True, depth: int = 2, of: str = "found"
+) -> dict[tuple[str, ...], Any]:
+    """Numerators, or denominators, by the codes of their group; the total's is that of nothing."""
     cube = protect_cube(made, Policy(K, SECRET, employers_of_places=rule), depth)
     tables = [cube.table(by) for by in cube.plan]
-    told = {tuple(code for _, code in row.key): row.found for table in tables for row in table.rows}
-    return told | {(): tables[0].total.found}
+    told = {tuple(code for _, code in row.key): getattr(row, of) for table in tables for row in table.rows}
+    return told | {(): getattr(tables[0].total, of)}
 
 
 def interval(
@@ -114,6 +129,15 @@ def test_counties_that_one_employer_pays_together_are_not_all_that_is_left_of_th
     hidden = {code for code in COUNTIES if told[code,] is None}
     assert {"39025", "39017"} < hidden
     assert told[()] is not None
+
+
+def test_denominator_of_those_whom_one_employer_pays_is_withheld_and_does_not_follow() -> None:
+    made = cells({"39025": ["mill"]}, all_paid=True)
+    told = figures(made, of="n")
+    assert told["39025",] is None
+    assert told[()] == 810
+    assert {"39025"} < {code for code in COUNTIES if told[code,] is None}
+    assert figures(cells({"39025": ["mill"]}), of="n")["39025",] == 140
 
 
 def test_code_that_names_no_place_needs_no_employers() -> None:

@@ -56,10 +56,16 @@ def by_county(
 @pytest.mark.parametrize("indicator", RESTS_ON_WAGES)
 def test_rate_by_county_that_rests_on_wages_is_withheld_where_one_employer_pays_them(indicator: str) -> None:
     one, many = (by_county(indicator, alone=alone) for alone in (True, False))
-    assert one["39061"] == "count_only"
+    # Of those who are kept even the denominator is of persons whom somebody pays.
+    assert one["39061"] == ("withheld" if indicator == "retained" else "count_only")
     assert list(many.values()).count("published") == len(COUNTIES)
     # One more is withheld, so that it does not follow.
     assert 1 <= [one[code] for code in COUNTIES].count("published") <= len(COUNTIES) - 2
+
+
+def test_employed_of_a_county_of_whom_some_are_kept_do_not_follow_from_the_other_counties() -> None:
+    told = by_county("retained", alone=True)
+    assert [told[code] for code in COUNTIES].count("withheld") >= 2
 
 
 def test_rate_by_county_that_rests_on_awards_alone_has_no_employers_to_protect() -> None:
@@ -84,6 +90,8 @@ def test_other_methods_withhold_it_as_well_but_where_noise_protects(
     treatment: Treatment, status: str
 ) -> None:
     assert by_county("employed_q4", alone=True, treatment=treatment)["39061"] == status
+    kept = "withheld" if status == "count_only" else status
+    assert by_county("retained", alone=True, treatment=treatment)["39061"] == kept
 
 
 def test_median_by_county_of_residence_is_wages_and_is_withheld_where_one_employer_pays_them() -> None:
