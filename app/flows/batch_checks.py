@@ -30,7 +30,7 @@ from app.flows.stored_files import StoredFile
 from app.store import Plane, Tx, batches
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
 from crypto.encoding.profile_clkhash import NO_CHECK_VALUE
-from crypto.encoding.screening import LEAST_RECORDS, Screening, same_key
+from crypto.encoding.screening import LEAST_RECORDS, Screening, repeated_share, same_key
 from crypto.encoding.types import FilterColumn, LinkSpec
 from crypto.errors import CohortlinkError
 from crypto.wire import Manifest, encoding_pieces
@@ -86,15 +86,19 @@ class Stored:
 
 
 def batches_to_compare(tx: Tx, batch: Batch) -> list[Stored]:
-    """The latest batch of each other agency under the agreement and epoch, the latest first, at most two."""
+    """The agency's own latest batch under the agreement and epoch, if there is one, and the latest of others.
+
+    Of the other agencies the two that were heard of last.
+    """
     found: dict[str, Stored] = {}
     for other in reversed(batches.of_agreement(tx, batch.agreement_id, (BatchState.ACCEPTED,))):
-        if other.organization_id in (batch.organization_id, *found) or other.epoch != batch.epoch:
+        if other.organization_id in found or other.epoch != batch.epoch:
             continue
         file = next(row for row in batches.files(tx, other.id) if row.kind == "encodings")
         paths = [part.path for part in batches.parts(tx, other.id, file.name)]
         found[other.organization_id] = Stored(other, file, paths)
-    return list(found.values())[:MAX_COMPARED]
+    own = found.pop(batch.organization_id, None)
+    return ([own] if own else []) + list(found.values())[:MAX_COMPARED]
 
 
 def check_content(
@@ -133,7 +137,7 @@ def check_content(
         for row in files
     }
     encodings = next(stored[row.name] for row in files if row.kind == "encodings")
-    figures = _check_encodings(encodings, others, profile.link_spec())
+    figures = _check_encodings(encodings, batch, others, profile.link_spec())
     figures["facts"] = {}
     spoken = np.zeros(figures["records"], np.bool_)
     for row in files:
@@ -185,7 +189,9 @@ def _refuse_unspoken(alone: NDArray[np.intp], name: str) -> None:
         )
 
 
-def _check_encodings(stored: StoredFile, others: Sequence[Stored], spec: LinkSpec) -> dict[str, Any]:
+def _check_encodings(
+    stored: StoredFile, batch: Batch, others: Sequence[Stored], spec: LinkSpec
+) -> dict[str, Any]:
     """Returns the figures of the screening."""
     stored.verify()
     screening = Screening()
@@ -198,12 +204,17 @@ def _check_encodings(stored: StoredFile, others: Sequence[Stored], spec: LinkSpe
     figures = screening.figures()
     if figures["records"] != stored.row.rows:
         raise RefusedError("FILE_ROWS", f"{stored.row.name} does not have the announced number of rows.")
+    figures |= {"others": [], "earlier": []}
     sample = screening.sample()
-    figures["others"] = [
-        {"batch": other.batch.id, "key": same_key(sample, here, spec)}
-        for other in others
-        if (here := _stored_sample(stored.plane, other, spec)) is not None
-    ]
+    for other in others:
+        here = _stored_sample(stored.plane, other, spec)
+        if here is None:
+            continue
+        if other.batch.organization_id == batch.organization_id:
+            share = repeated_share(sample, here, other.batch.persons)
+            figures["earlier"].append({"batch": other.batch.id, "share": f"{share:.2f}"})
+        else:
+            figures["others"].append({"batch": other.batch.id, "key": same_key(sample, here, spec)})
     refuse_by_policy(figures, spec)
     return figures
 

@@ -220,6 +220,26 @@ def alike_pairs(one: FilterColumn, other: FilterColumn) -> int:
     return pairs
 
 
+def repeated_share(one: Mapping[str, FilterColumn], other: Mapping[str, FilterColumn], others: int) -> float:
+    """About which share of a batch's records stand, equal in all filters, in another batch of ``others``.
+
+    Told from samples of both, whose records were chosen by references that mean nothing: each pair of copies
+    is in both samples by chance.
+    """
+    first, second = (_whole_records(sample) for sample in (one, other))
+    found = sum(record in second for record in first)
+    seen = len(next(iter(other.values())).present) if other else 0
+    return min(1.0, found / len(first) * others / seen) if first and seen else 0.0
+
+
+def _whole_records(sample: Mapping[str, FilterColumn]) -> set[bytes]:
+    columns = [sample[name] for name in sorted(sample)]
+    parts = [np.where(column.present[:, None], column.words, 0) for column in columns]
+    parts += [column.present[:, None].astype(np.uint64) for column in columns]
+    rows = np.concatenate(parts, axis=1) if parts else np.zeros((0, 0), np.uint64)
+    return {row.tobytes() for row in rows if row.any()}  # who has no filter is nobody's copy
+
+
 def common_keys(one: FilterColumn, other: FilterColumn) -> int:
     """Composite keys that records of both batches have. Under two secrets none: they have 64 bits or more."""
     first, second = ({row.tobytes() for row in column.words[column.present]} for column in (one, other))

@@ -18,7 +18,7 @@ from app.store import runs
 from app.store.models import RunState
 from app.web import operator_runs
 from app.web.pages import HERE
-from tests.world import EDUCATION, Member, World, agreement_document, make_package
+from tests.world import EDUCATION, Member, World, agreement_document, encodings_bytes, make_package, make_refs
 
 ID = "cincinnati-nky"
 HEADERS = {"Accept": "text/html", "Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}
@@ -137,7 +137,9 @@ def test_what_is_no_statement_is_refused_on_the_form_and_approves_nothing(sqlite
 def test_an_auditor_and_the_agency_see_the_same_screening_of_a_batch(sqlite_world: World) -> None:
     agreement = sqlite_world.agree()
     sqlite_world.submit(sqlite_world.education, make_package())
-    batch = sqlite_world.submit(sqlite_world.workforce, make_package(kind="wage", seed=2)).json()["id"]
+    sqlite_world.submit(sqlite_world.workforce, make_package(kind="wage", seed=2))
+    again = make_package(kind="wage", seed=3, encodings=encodings_bytes(make_refs(60, 3), seed=2))
+    batch = sqlite_world.submit(sqlite_world.workforce, again).json()["id"]
     auditor = Browser(sqlite_world, sqlite_world.auditor)
     assert f'href="/auditor/batches/{batch}"' in auditor.get(f"/auditor/agreements/{agreement}").text
     pages = [
@@ -148,6 +150,7 @@ def test_an_auditor_and_the_agency_see_the_same_screening_of_a_batch(sqlite_worl
     figures = [re.findall(r"<t[dh].*?</t[dh]>", part, re.DOTALL) for part in parts]
     assert figures[0] == figures[1] != []
     assert all("0 the same, 1 cannot be told" in part and "by telephone" in part for part in parts)
+    assert all("about 100 %" in part and "submit --supersedes" in part for part in parts)
 
 
 @pytest.mark.parametrize("path", ["/auditor", "/auditor/log", "/auditor/log/1", "/auditor/log/export.jsonl"])

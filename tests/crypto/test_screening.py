@@ -20,6 +20,7 @@ from crypto.encoding.screening import (
     alike_pairs,
     bit_frequencies,
     cohort_z,
+    repeated_share,
     same_key,
 )
 from crypto.encoding.types import Encodings, FilterColumn
@@ -99,6 +100,24 @@ def test_hardened_batches_of_which_one_holds_names_alone_are_told_to_share_a_key
     views = [item.name for item in spec.filters if item.similarity == "agreement"]
     assert not any(bare[0][name].present.any() for name in views)
     assert [same_key(first, one, spec) for one in bare] == ["same", "unknown"]
+
+
+def test_share_that_is_repeated_is_told_from_samples_and_of_records_that_are_whole() -> None:
+    rng = np.random.default_rng(3)
+    words = rng.integers(0, 2**63, (4_000, 2), dtype=np.uint64)
+    nobody = FilterColumn(np.zeros((4_000, 1), np.uint64), np.zeros(4_000, np.bool_))
+    ours, theirs = rng.permutation(4_000)[:1_000], rng.permutation(4_000)[:2_000]
+
+    def sample(rows: Any) -> dict[str, FilterColumn]:
+        return {
+            "one": FilterColumn(words[rows], np.ones(len(rows), np.bool_)),
+            "two": FilterColumn(nobody.words[rows], nobody.present[rows]),
+        }
+
+    assert repeated_share(sample(ours), sample(theirs), 4_000) == pytest.approx(1.0, abs=0.1)
+    assert repeated_share(sample(np.arange(1_000)), sample(np.arange(900, 2_000)), 1_100) == 0.1
+    assert repeated_share({"two": nobody}, {"two": nobody}, 4_000) == 0.0
+    assert repeated_share({}, {}, 0) == 0.0
 
 
 def test_batches_of_few_records_when_compared_are_not_judged() -> None:

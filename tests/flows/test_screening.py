@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.errors import RefusedError
@@ -47,11 +48,30 @@ def test_batch_under_another_secret_with_the_right_check_value_is_rejected_and_s
     assert [other["key"] for other in accepted["screening"]["others"]] == ["same"]
 
 
-def test_batches_of_one_agency_are_not_compared_with_each_other(world: World) -> None:
+def test_secrets_of_one_agencys_batches_are_not_compared(world: World) -> None:
     world.agree()
     world.submit(world.education, make_package(count=COUNT, encodings=structured(1, 1)))
     again = make_package(count=COUNT, seed=2, encodings=structured(2, 2))
     assert world.submit(world.education, again).json()["screening"]["others"] == []
+
+
+def test_batch_that_repeats_an_earlier_one_of_its_agency_says_so_and_of_no_other(world: World) -> None:
+    world.agree()
+    first = world.submit(world.education, make_package(count=COUNT, encodings=structured(1, 1))).json()
+    assert first["screening"]["earlier"] == []
+    half = mixed(structured(1, 1), structured(1, 4), seed=5)
+    again = world.submit(world.education, make_package(count=COUNT, seed=5, encodings=half)).json()
+    assert again["screening"]["earlier"] == [{"batch": first["id"], "share": "0.50"}]
+    other = make_package(kind="wage", count=COUNT, seed=6, encodings=mixed(half, half, seed=6))
+    assert world.submit(world.workforce, other).json()["screening"]["earlier"] == []
+
+
+def mixed(one: bytes, other: bytes, seed: int) -> bytes:
+    """The first half of one file's filters and of another's, shuffled, under references of their own."""
+    tables = [pq.read_table(pa.BufferReader(each)) for each in (one, other)]
+    both = pa.concat_tables([tables[0].slice(0, COUNT // 2), tables[1].slice(0, COUNT - COUNT // 2)])
+    order, refs = np.random.default_rng(seed).permutation(COUNT), pa.array(make_refs(COUNT, seed))
+    return parquet(both.take(pa.array(order)).set_column(0, both.schema.field(0), refs))
 
 
 def figures(**changes: Any) -> dict[str, Any]:
