@@ -148,12 +148,14 @@ def encode_people(
     sets = index_sets(profile, keys)
     for piece in stream_table(path, delimiter=delimiter, encoding=encoding, columns=sorted(used), rows=PIECE):
         done = people.survey.rows
-        progress("encode", done, max(total, done + piece.num_rows))
+        expected = max(total, done + piece.num_rows)
+        progress("encode", done, expected)
         ids = _trimmed_ids(piece, id_column, done)
         prepared = prepare(piece, profile, first_row=done)
         if not piece.num_rows:
             continue
-        rows = _encode_piece(prepared, profile, Encoder(prepared, profile, keys, sets))
+        encoder = Encoder(prepared, profile, keys, sets)
+        rows = _encode_piece(prepared, profile, encoder, done, expected, progress)
         said, filled = people.survey.see(piece, prepared)
         refs = references.of(ids)
         head = {
@@ -170,8 +172,14 @@ def encode_people(
     return people
 
 
-def _encode_piece(prepared: Prepared, profile: Profile, encoder: Encoder) -> dict[str, pa.Array]:
-    """Filters of a piece by name, and under ``flags`` who can be encoded and has a strong identifier."""
+def _encode_piece(
+    prepared: Prepared, profile: Profile, encoder: Encoder, done: int, expected: int, progress: Progress
+) -> dict[str, pa.Array]:
+    """Filters of a piece by name, and under ``flags`` who can be encoded and has a strong identifier.
+
+    A piece can take half a minute: ``progress`` is told every few thousand rows, from ``done`` of ``expected``
+    on; never that all is done, for ``expected`` is an estimate.
+    """
     strong_codes = {
         item.name: [
             prepared.columns[name].codes
@@ -183,6 +191,7 @@ def _encode_piece(prepared: Prepared, profile: Profile, encoder: Encoder) -> dic
     parts: dict[str, list[pa.Array]] = {item.name: [] for item in profile.filters}
     flags = np.zeros(prepared.rows, np.uint8)
     for start in range(0, prepared.rows, CHUNK):
+        progress("encode", done + start, expected)
         index = np.arange(start, min(start + CHUNK, prepared.rows))
         for name, (packed, present) in encoder.encode(index).filters.items():
             parts[name].append(filter_array(packed, present))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,29 @@ def test_secret_given_as_an_argument_is_refused_and_not_repeated(agency: Agency,
     assert result.exit_code == 1
     assert value not in result.output
     assert "never" in result.output
+
+
+def test_progress_of_a_long_piece_is_told_within_it_and_finished_once(
+    agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "PIECE", 40)
+    monkeypatch.setattr(people, "CHUNK", 10)
+    monkeypatch.setattr(people, "estimate_rows", lambda _: 50)  # too few
+    agency.people.write_text(HEADER + "".join(f"s{n},,Anna,Smith,1990-02-03\n" for n in range(100)))
+    told: list[tuple[str, int, int]] = []
+    encode_package(
+        profile=default_profile("field-level"),
+        secret=Secret.load(agency.secret),
+        people_file=agency.people,
+        id_column="student_id",
+        facts_files={},
+        out=agency.out,
+        today=date(2026, 11, 22),
+        progress=lambda stage, done, total: told.append((stage, done, total)),
+    )
+    steps = [(done, total) for stage, done, total in told if stage == "encode"]
+    assert sorted({done for done, _ in steps}) == list(range(0, 101, 10))
+    assert [done for done, total in steps if done >= total] == [100]
 
 
 def test_bad_row_far_down_a_file_is_told_by_its_own_number(
