@@ -177,8 +177,8 @@ def _encode_piece(
 ) -> dict[str, pa.Array]:
     """Filters of a piece by name, and under ``flags`` who can be encoded and has a strong identifier.
 
-    A piece can take half a minute: ``progress`` is told every few thousand rows, from ``done`` of ``expected``
-    on; never that all is done, for ``expected`` is an estimate.
+    A piece can take half a minute: ``progress`` is told every few thousand rows, from ``done`` of
+    ``expected`` on; never that all is done, for ``expected`` is an estimate.
     """
     strong_codes = {
         item.name: [
