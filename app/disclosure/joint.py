@@ -216,6 +216,9 @@ class Joint(Guarded):
                     return False
                 if other.indicator in one.within and pattern[i] == FOUND != pattern[j]:
                     return False
+                # Whoever is found lies within the found ones of whom the other counts some further.
+                if other.of in one.within and pattern[i] == FOUND and pattern[j] == ABSENT:
+                    return False
                 if other.indicator in one.of_within and pattern[i] > ABSENT and pattern[j] != FOUND:
                     return False
                 if one.of == other.indicator and (pattern[i] > ABSENT) is not (pattern[j] == FOUND):
@@ -227,7 +230,9 @@ class Joint(Guarded):
     def _found_among(self, one: Entries, pattern: Sequence[int], present: Sequence[bool]) -> bool:
         """Whether somebody found in a layer is found in one of each set, where all of the set are layers."""
         states = {
-            other.indicator: pattern[j] for j, other in enumerate(self.layers) if present[j] and not other.of
+            other.of or other.indicator: FOUND if other.of and pattern[j] > ABSENT else pattern[j]
+            for j, other in enumerate(self.layers)
+            if present[j]
         }
         return all(
             FOUND in (states[each] for each in some) for some in one.among if states.keys() >= set(some)
@@ -258,6 +263,16 @@ class Joint(Guarded):
             ones = np.ones(len(columns))
             parts.append(sp.csr_matrix((ones, (at[columns], columns)), shape=(len(keys), len(self.truth))))
         return keys, parts[0], parts[1]
+
+    def sums_of(self, layer: int, margin: Margin, keys: Ints) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """The matrices of :meth:`sums` for some keys of a table.
+
+        A layer whose denominator is an outcome has groups besides, in which nobody is counted.
+        """
+        there, persons, found = self.sums(layer, margin)
+        position = {tuple(key): at for at, key in enumerate(there.tolist())}
+        at = [position[tuple(key)] for key in keys.tolist()]
+        return persons[at], found[at]
 
     def published(self, layer: int, documents: Sequence[Mapping[str, Any]]) -> sp.csr_matrix:
         """One row for each figure that is published of a layer.

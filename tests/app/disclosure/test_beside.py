@@ -166,3 +166,14 @@ def test_cube_beside_figures_that_tell_of_small_groups_leaves_these_as_open_as_t
     assert published(beside) > 0
     alone = bounds([*before, (inner, documents(inner))], joint)
     assert (alone[lost] != was[lost]).any() or (alone[~lost, 1] < K).any()
+
+
+def test_cube_of_whom_an_outcome_counts_is_made_beside_others_where_it_counts_nobody_of_a_group() -> None:
+    people = People(8)
+    works = people.works & (people.codes[:, 1] != 2)
+    early = people.entries("early", people.early)
+    kept = people.entries("kept", people.stays & works, works, of="works")
+    made = documents(kept, [(early, documents(early))])
+    shown = [row for table in made for row in [*table["rows"], table["total"]] if row["n"] is not None]
+    assert shown
+    assert all(row["key"].get("d1") != AXES[1].codes[2] for row in shown)
