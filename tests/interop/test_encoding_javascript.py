@@ -206,7 +206,7 @@ def test_program_made_from_the_page_alone_comes_to_the_published_vectors_and_to_
     known = [published(name) for name in ("encoding.json", "encoding-kinds.json")]
     cases = [random_case(rng) for _ in range(PROFILES)]
     texts = json.loads((VECTORS / "encoding-normalise.json").read_text("utf-8"))["cases"]
-    # Every letter and sign of Unicode, thirty-two in a text: what is a letter here, what is written otherwise.
+    # Every letter and sign of Unicode, thirty-two in a text: what is a letter, what is written otherwise.
     for start in range(0, 0x30000, 32):
         sample = "a".join(chr(code) for code in range(start, start + 32) if not 0xD800 <= code < 0xE000)
         texts.append({"normaliser": "alphanumeric", "max_length": 640, "text": sample})
