@@ -25,7 +25,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from app.disclosure.contained import tells_of_few
-from app.disclosure.finest import Ints
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space
 from app.disclosure.groups import Margin
 from app.disclosure.joint import FOUND, Entries, Joint
@@ -35,7 +34,7 @@ from app.disclosure.room import Room, restate
 from app.disclosure.standardised import is_standardised, standardised_row
 from app.disclosure.suppression import Progress, Suppression
 from app.disclosure.table import Guarded
-from app.disclosure.telling import Sizes, kept_wide, telling_keys
+from app.disclosure.wide import wide_goals, with_wide
 from app.disclosure.worlds import Program
 
 Hide = Callable[[Suppression], None]
@@ -69,6 +68,7 @@ class Beside(Guarded):
         "_policy",
         "_price",
         "_progress",
+        "_tables",
         "_weighted",
         "_weighted_new",
         "statistics",
@@ -88,6 +88,11 @@ class Beside(Guarded):
         self._weighted = [standardised_row(self._joint, at) for at in told]
         self._weighted_new = [standardised_row(self._joint, len(rows))] if is_standardised(new) else []
         self._policy, self._progress = policy, progress
+        axes = [{axis.name for axis in layer.axes} for layer, _ in published]
+        self._tables: list[list[Margin]] = [
+            [tuple(each["by"]) for each in documents if set(each["by"]) <= names]
+            for names, (_, documents) in zip(axes, published, strict=True)
+        ]
         self.statistics: dict[str, Any] = {
             "columns": len(self._joint.truth),
             "published": self._fixed.shape[0],
@@ -167,17 +172,16 @@ class Beside(Guarded):
         """Numerators that are not shown, of every layer and group; differences of layers that may differ."""
         k, t = self._policy.min_cell, self._policy.found_from
         shown = self._shown_sums(state)
-        sums, persons, differs, telling = [], [], [], []
+        sums, persons, differs = [], [], []
         for layer, entries in enumerate(self._joint.layers):
             margins = state.groups.margins if layer == len(self._joint.layers) - 1 else ()
             names = [axis.name for axis in entries.axes]
             # In a stable order: which goal fails first decides what is hidden.
             for margin in dict.fromkeys([*margins, (), *((name,) for name in names), tuple(names)]):
-                keys, n, m = self._joint.sums(layer, margin)
+                _, n, m = self._joint.sums(layer, margin)
                 sums.append(m)
                 persons.append(np.rint(n @ self._joint.truth))
                 differs.append(np.full(m.shape[0], bool(entries.of)))
-                telling.append(self._wide(state, layer, margin, (keys, n, m)))
             for other in range(layer):
                 moved = (self._joint.pattern[:, layer] == FOUND) != (self._joint.pattern[:, other] == FOUND)
                 for margin in dict.fromkeys([*margins, ()]):
@@ -186,38 +190,19 @@ class Beside(Guarded):
                     sums.append(part)
                     persons.append(np.rint(n @ self._joint.truth))
                     differs.append(np.ones(part.shape[0], np.bool_))
-                    telling.append(np.tile([np.inf, -np.inf], (part.shape[0], 1)))
         matrix = sp.vstack(sums).tocsr()
-        n, loose, wide = np.concatenate(persons), np.concatenate(differs), np.concatenate(telling)
+        n, loose = np.concatenate(persons), np.concatenate(differs)
         rows = [matrix[i] for i in range(matrix.shape[0])]
         hidden = np.array([row.nnz > 0 and _name(row) not in shown for row in rows], np.bool_)
-        matrix, n, loose, wide = matrix[hidden], n[hidden], loose[hidden], wide[hidden]
+        matrix, n, loose = matrix[hidden], n[hidden], loose[hidden]
         span = np.where(loose, 1.0, np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0)))
         large = (n >= 2 * t) & ~loose
-        highest = np.maximum(np.where(large, float(t), -np.inf), wide[:, 1])
-        lowest = np.minimum(np.where(large, n - t, np.inf), wide[:, 0])
-        return Goals(matrix, highest, lowest, span)
-
-    def _wide(
-        self, state: Suppression, layer: int, margin: Margin, sums: tuple[Ints, sp.csr_matrix, sp.csr_matrix]
-    ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        """How little and how much must be possible of each group, so that no employer of a place is told."""
-        keys, n, m = sums
-        wide = np.tile([np.inf, -np.inf], (len(keys), 1))
-        told = telling_keys(self._joint.layers[layer], margin) if self._policy.employers_of_places else ()
-        truth, k = self._joint.truth, self._policy.min_cell
-        persons = np.rint(n @ truth)
-        at = np.array([i for i, key in enumerate(keys) if tuple(key) in told and persons[i] >= k], np.intp)
-        if not len(at):
-            return wide
-        _, whole, found = self._joint.sums(layer, ())
-        total = None
-        if layer == len(self._joint.layers) - 1 and state.found_shown[0]:
-            total = float((whole @ truth)[0]), float((found @ truth)[0])
-        inside = np.rint(n[at].multiply(whole).tocsr() @ truth)
-        least, most, _ = kept_wide(Sizes(persons[at], np.rint(m[at] @ truth), inside), total, k)
-        wide[at] = np.column_stack([least, most])
-        return wide
+        goals = Goals(matrix, np.where(large, float(t), -np.inf), np.where(large, n - t, np.inf), span)
+        if not self._policy.employers_of_places:
+            return goals
+        totals = bool(state.n_shown[0]), bool(state.found_shown[0])
+        wide = wide_goals(self._joint, [*self._tables, state.groups.margins], k, total_shown=totals)
+        return with_wide(goals, wide, [_name(row) not in shown for row in wide.rows])
 
     def _shown_sums(self, state: Suppression) -> set[bytes]:
         """Sums that are told outright; a group that holds the same columns is no secret of its own."""
