@@ -7,9 +7,9 @@ What is published stays; it is a constraint. Proven is, over the columns of all 
 - **R3**, who knows how many stand in every common cell: what numerator is not shown, of the new cube or of
   a published one, stays open as in `suppression`, and so does the difference of two that are not both shown.
 
-What is out may fail such a goal by itself. That says nothing of the new cube, so it hides nothing: such goals
-are found first, with nothing of the new cube published, and asked again as all the room that they have then
-(`room`).
+What is out may fail such a goal by itself. That says nothing of the new cube, so it hides nothing: goals
+that fail with nothing of the new cube published are asked again as all the room that they have then (`room`).
+Unions of few figures are proven over kinds of cells (`alike`), others over columns (`proof`).
 
 Where there is no world, the finest and cheapest figure of the new cube that the duals name is hidden, one at
 a time. With all of it hidden every goal has a world, so the search ends, and mostly long before.
@@ -23,25 +23,33 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
+from app.disclosure.alike import Alike
+from app.disclosure.asked import known_goals, name_of
 from app.disclosure.contained import tells_of_few
-from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space
+from app.disclosure.finest import Ints
+from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, each_reaches
 from app.disclosure.groups import Margin
-from app.disclosure.joint import FOUND, Entries, Joint
+from app.disclosure.joint import Entries, Joint
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
-from app.disclosure.room import Room, restate
+from app.disclosure.room import Ends, ask_less, restate
 from app.disclosure.standardised import is_standardised, standardised_row
 from app.disclosure.suppression import Progress, Suppression
 from app.disclosure.table import Guarded
-from app.disclosure.wide import wide_goals, with_wide
 from app.disclosure.worlds import Program
 
 Hide = Callable[[Suppression], None]
 #: So many figures are hidden one by one for a goal; then twice as many each time.
 _ONE_BY_ONE = 6
-#: Up to so many columns every goal that is missed is asked of programs before anything is hidden for it.
-_EXACT_COLUMNS = 6_000
+#: Unions of up to so many figures times kinds are proven by programs alone.
+_SMALL = 2_500_000
+#: In others programs are asked about goals that worlds miss, before anything is hidden for them, up to so
+#: many columns; or so many figures, where denominators are not known.
+_EXACT_COLUMNS, _EXACT_FIGURES = 6_000, 400
+#: What a standardised rate of the new cube is called among its figures.
+_WEIGHTED = -1
 
 
 class _NothingNewError(Exception):
@@ -61,6 +69,7 @@ class Beside(Guarded):
     """
 
     __slots__ = (
+        "_ceiling",
         "_fixed",
         "_found",
         "_joint",
@@ -93,6 +102,8 @@ class Beside(Guarded):
             [tuple(each["by"]) for each in documents if set(each["by"]) <= names]
             for names, (_, documents) in zip(axes, published, strict=True)
         ]
+        #: An upper end for what is otherwise unbounded.
+        self._ceiling = float(max(self._joint.truth.sum(), 10 * policy.min_cell))
         self.statistics: dict[str, Any] = {
             "columns": len(self._joint.truth),
             "published": self._fixed.shape[0],
@@ -129,152 +140,191 @@ class Beside(Guarded):
         if whole:
             # Where figures differ by few nothing has to be proven.
             told = state.n_shown.sum() + state.found_shown.sum()
-            self._hide_contained(state, frozenset())
+            self._hide_contained(state, lambda columns: False)
             if state.n_shown.sum() + state.found_shown.sum() < told:
                 _hide_all(state)
                 return
-        self._prove(state, "beside, unknown N", self._unknown_goals(), known=False, whole=whole)
-        self._prove(state, "beside, known N", self._known_goals(state), known=True, whole=whole)
+        self._prove(
+            state,
+            "beside, unknown N",
+            each_reaches(self.columns, self._policy.min_cell),
+            known=False,
+            whole=whole,
+        )
+        self._prove(
+            state,
+            "beside, known N",
+            known_goals(
+                self._joint, state, self._policy, self._fixed, (self._persons, self._found), self._tables
+            ),
+            known=True,
+            whole=whole,
+        )
+
+    def _figures(self, state: Suppression, *, known: bool, new: bool) -> tuple[sp.csr_matrix, Ints]:
+        """Rows of what is published, and what each is called: 0 where it is out already."""
+        n, m = (np.flatnonzero(shown & new) for shown in (state.n_shown, state.found_shown))
+        parts = [self._fixed, self._persons[n], self._found[m]]
+        names = [np.zeros(self._fixed.shape[0], np.int64), 2 * n + 3, 2 * m + 2]
+        if known:
+            told = self._weighted_new if new and state.found_shown.any() else []
+            parts += [*self._weighted, *told]
+            names += [np.zeros(len(self._weighted), np.int64), np.full(len(told), _WEIGHTED)]
+        return sp.vstack(parts).tocsr(), np.concatenate(names)
 
     def _space(self, state: Suppression, *, known: bool, new: bool = True) -> Space:
         """Worlds that agree with what is published; without ``new``, with what was before."""
-        n, m = (np.flatnonzero(shown & new) for shown in (state.n_shown, state.found_shown))
-        parts = [self._fixed, self._persons[n], self._found[m]]
-        figure = [np.zeros(self._fixed.shape[0], np.int64), 2 * n + 3, 2 * m + 2]
-        cells = int(self._joint.cell.max()) + 1
+        matrix, figure = self._figures(state, known=known, new=new)
         size = len(self._joint.truth)
         if known:
-            ones = np.ones(size)
-            parts.append(sp.csr_matrix((ones, (self._joint.cell, np.arange(size))), shape=(cells, size)))
-            figure.append(np.zeros(cells, np.int64))
-            weighted = [*self._weighted, *(self._weighted_new if new and state.found_shown.any() else [])]
-            parts += weighted
-            figure.append(np.zeros(len(weighted), np.int64))
-        ceiling = float(max(self._joint.truth.sum(), 10 * self._policy.min_cell))
-        codes = self._joint.places[-1].codes[self._joint.cell]
+            cells = int(self._joint.cell.max()) + 1
+            own = sp.csr_matrix((np.ones(size), (self._joint.cell, np.arange(size))), shape=(cells, size))
+            matrix = sp.vstack([matrix, own]).tocsr()
+            figure = np.concatenate([np.maximum(figure, 0), np.zeros(cells, np.int64)])
         return Space(
-            sp.vstack(parts).tocsr(),
-            np.concatenate(figure),
+            matrix,
+            figure,
             self._joint.truth,
-            np.full(size, ceiling),
-            codes,
+            np.full(size, self._ceiling),
+            self._joint.places[-1].codes[self._joint.cell],
             self._joint.cell if known else np.zeros(size, np.int64),
-            ceiling,
+            self._ceiling,
         )
 
-    def _unknown_goals(self) -> Goals:
-        size = len(self._joint.truth)
-        k = float(self._policy.min_cell)
-        nothing = np.full(size, np.inf)
-        return Goals(sp.identity(size, format="csr"), np.full(size, k), nothing, np.zeros(size), cap=True)
-
-    def _known_goals(self, state: Suppression) -> Goals:
-        """Numerators that are not shown, of every layer and group; differences of layers that may differ."""
-        k, t = self._policy.min_cell, self._policy.found_from
-        shown = self._shown_sums(state)
-        sums, persons, differs = [], [], []
-        for layer, entries in enumerate(self._joint.layers):
-            margins = state.groups.margins if layer == len(self._joint.layers) - 1 else ()
-            names = [axis.name for axis in entries.axes]
-            # In a stable order: which goal fails first decides what is hidden.
-            for margin in dict.fromkeys([*margins, (), *((name,) for name in names), tuple(names)]):
-                _, n, m = self._joint.sums(layer, margin)
-                sums.append(m)
-                persons.append(np.rint(n @ self._joint.truth))
-                differs.append(np.full(m.shape[0], bool(entries.of)))
-            for other in range(layer):
-                moved = (self._joint.pattern[:, layer] == FOUND) != (self._joint.pattern[:, other] == FOUND)
-                for margin in dict.fromkeys([*margins, ()]):
-                    _, n, _ = self._joint.sums(layer, margin)
-                    part = n.multiply(sp.csr_matrix(moved.astype(float))).tocsr()
-                    sums.append(part)
-                    persons.append(np.rint(n @ self._joint.truth))
-                    differs.append(np.ones(part.shape[0], np.bool_))
-        matrix = sp.vstack(sums).tocsr()
-        n, loose = np.concatenate(persons), np.concatenate(differs)
-        rows = [matrix[i] for i in range(matrix.shape[0])]
-        hidden = np.array([row.nnz > 0 and _name(row) not in shown for row in rows], np.bool_)
-        matrix, n, loose = matrix[hidden], n[hidden], loose[hidden]
-        span = np.where(loose, 1.0, np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0)))
-        large = (n >= 2 * t) & ~loose
-        goals = Goals(matrix, np.where(large, float(t), -np.inf), np.where(large, n - t, np.inf), span)
-        if not self._policy.employers_of_places:
-            return goals
-        totals = bool(state.n_shown[0]), bool(state.found_shown[0])
-        wide = wide_goals(self._joint, [*self._tables, state.groups.margins], k, total_shown=totals)
-        return with_wide(goals, wide, [_name(row) not in shown for row in wide.rows])
-
-    def _shown_sums(self, state: Suppression) -> set[bytes]:
-        """Sums that are told outright; a group that holds the same columns is no secret of its own."""
-        rows = sp.vstack([self._fixed, self._found[np.flatnonzero(state.found_shown)]]).tocsr()
-        told = {_name(rows[i]) for i in range(rows.shape[0])}
-        for i in np.flatnonzero(state.found_shown):
-            # Where both numerators are shown their difference is: R2 has seen to it that it is large.
-            for layer in range(len(self._joint.layers) - 1):
-                moved = (self._joint.pattern[:, -1] == FOUND) != (self._joint.pattern[:, layer] == FOUND)
-                told.add(_name(self._persons[i].multiply(sp.csr_matrix(moved.astype(float))).tocsr()))
-        return told
+    def _alike(self, state: Suppression, goals: Goals, *, known: bool, new: bool = True) -> Alike:
+        """The same worlds, by kinds."""
+        matrix, names = self._figures(state, known=known, new=new)
+        cell = self._joint.cell if known else None
+        truth, pattern = self._joint.truth, self._joint.pattern
+        return Alike(matrix, names, truth, pattern, cell, goals, state.work, self._ceiling)
 
     def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool, whole: bool) -> None:
         if not goals.matrix.shape[0] or not state.n_shown.any():
             return
-        seed = int(self._policy.chance("proof", step) * 2**53)
-        tell: Callable[[int, int], None] = lambda done, total: self._progress("beside", done, total)  # noqa: E731
-        tries: dict[int, int] = {}
-        restated: frozenset[int] = frozenset()
-
-        def repair(failures: Sequence[Failure]) -> Space:
-            # A world of this space is one still when more is hidden.
-            room = cache(lambda: Room(self._space(state, known=known), state.work))
-            for failure in failures:
-                if self._says_nothing_new(state):
-                    # What is left stands in what is out, so every goal has the room that it had.
-                    raise _NothingNewError
-                exact = whole or failure.goal in restated or self.columns <= _EXACT_COLUMNS
-                if exact and _is_open(goals, failure.goal, room()):
-                    continue
-                tries[failure.goal] = tries.get(failure.goal, 0) + 1
-                if whole:
-                    _hide_all(state)
-                    raise _NothingNewError
-                count = 2 ** max(0, tries[failure.goal] - _ONE_BY_ONE)
-                self._hide(state, self._candidates(state, goals, failure, known=known), count)
-            return self._space(state, known=known)
-
+        told: dict[str, int] = {"goals": int(goals.matrix.shape[0])}
+        self.statistics[step] = told
         try:
-            before = self._space(state, known=known, new=False)
-            restated = restate(before, goals, state.work, seed, tell)
-            if not known:
-                self._hide_contained(state, restated)
-            Prover(self._space(state, known=known), goals, state.work, seed, tell).settle(repair)
+            alike = self._alike(state, goals, known=known)
+            told["kinds"] = alike.size
+            small = len(alike.numbers) * alike.size <= _SMALL
+            prove = self._prove_kinds if small else self._prove_columns
+            prove(state, step, alike, told, known=known, whole=whole)
         except _NothingNewError:
             pass
         except OutOfWorkError:
             # Not proven within the budget: nothing of the new cube is shown.
             _hide_all(state)
             state.dropped[:] = [margin for margin in state.groups.margins if margin]
-        self.statistics[step] = {
-            "goals": int(goals.matrix.shape[0]),
-            "restated": len(restated),
-            "repairs": sum(tries.values()),
-        }
 
-    def _hide_contained(self, state: Suppression, restated: frozenset[int]) -> None:
-        """Hide what no program need be asked about: figures that differ from published ones by few."""
-        k, truth = self._policy.min_cell, self._joint.truth
-        spared = np.zeros(len(truth), np.bool_)
-        spared[sorted(restated)] = True
-        for sums, shown in ((self._persons, state.n_shown), (self._found, state.found_shown)):
-            at = np.flatnonzero(shown)
-            shown[at[tells_of_few(sums[at], self._fixed, truth, k, spared)]] = False
-            state.found_shown &= state.n_shown
+    def _prove_kinds(
+        self, state: Suppression, step: str, alike: Alike, told: dict[str, int], *, known: bool, whole: bool
+    ) -> None:
+        """Prove over kinds: whatever fails has no world, and is looked at beside what was out before."""
+        goals, tries, restated = alike.goals, dict[int, int](), set[int]()
+
+        @cache
+        def before() -> Alike:
+            return self._alike(state, _afresh(goals), known=known, new=False)
+
+        def repair(failure: Failure) -> None:
+            goal = failure.goal
+            if goal not in restated and before().fails(goal):
+                restated.add(goal)
+                ask_less(goals, goal, before().ends(goal)[:2])
+                return
+            self._hide_for(state, goals, failure, tries, known=known, whole=whole)
+            self._free(state, alike)
+
+        try:
+            if not known:
+                self._hide_contained(state, lambda columns: all(before().fails(int(at)) for at in columns))
+                self._free(state, alike)
+            alike.scatter(np.random.default_rng(self._seed(step)))
+            alike.settle(repair)
+        finally:
+            told |= {"restated": len(restated), "repairs": sum(tries.values())}
+
+    def _prove_columns(
+        self, state: Suppression, step: str, alike: Alike, told: dict[str, int], *, known: bool, whole: bool
+    ) -> None:
+        """Prove over columns, by worlds for many goals at once, and ask programs about what they miss."""
+        goals, tries = alike.goals, dict[int, int]()
+        tell: Callable[[int, int], None] = lambda done, total: self._progress("beside", done, total)  # noqa: E731
+        exact = (
+            whole or self.columns <= _EXACT_COLUMNS or (len(alike.numbers) <= _EXACT_FIGURES and not known)
+        )
+
+        def repair(failures: Sequence[Failure]) -> Space:
+            # A world of this space is one still when more is hidden.
+            for failure in failures:
+                if exact or failure.goal in restated:
+                    failure = alike.ask(failure.goal)
+                    if not goals.open()[failure.goal]:
+                        continue
+                self._hide_for(state, goals, failure, tries, known=known, whole=whole)
+                self._free(state, alike)
+            return self._space(state, known=known)
+
+        restated: dict[int, Ends] = {}
+        try:
+            space = self._space(state, known=known, new=False)
+            before = self._alike(state, _afresh(goals), known=known, new=False)
+            restated = restate(space, before, state.work, self._seed(step), tell)
+            for goal, ends in restated.items():
+                ask_less(goals, goal, ends)
+            if not known:
+                self._hide_contained(state, lambda columns: restated.keys() >= set(columns.tolist()))
+                self._free(state, alike)
+            reached = np.column_stack([goals.high, goals.low])
+            prover = Prover(self._space(state, known=known), goals, state.work, self._seed(step), tell)
+            goals.note_all(reached)
+            prover.settle(repair)
+        finally:
+            told |= {"restated": len(restated), "repairs": sum(tries.values())}
+
+    def _seed(self, step: str) -> int:
+        return int(self._policy.chance("proof", step) * 2**53)
+
+    def _free(self, state: Suppression, alike: Alike) -> None:
+        """Let a proof know which figures are shown no longer."""
+        hidden = [name for name in alike.numbers if name > 1 and not self._shows(state, name)]
+        alike.free([*hidden, *([] if state.found_shown.any() else [_WEIGHTED])])
+
+    def _hide_for(
+        self,
+        state: Suppression,
+        goals: Goals,
+        failure: Failure,
+        tries: dict[int, int],
+        *,
+        known: bool,
+        whole: bool,
+    ) -> None:
+        """Hide some of what holds a goal; all of it where figures are shown together or not at all."""
+        if self._says_nothing_new(state):
+            # What is left stands in what is out, so every goal has the room that it had.
+            raise _NothingNewError
+        tries[failure.goal] = tries.get(failure.goal, 0) + 1
+        if whole:
+            _hide_all(state)
+            raise _NothingNewError
+        count = 2 ** max(0, tries[failure.goal] - _ONE_BY_ONE)
+        self._hide(state, self._candidates(state, goals, failure, known=known), count)
 
     def _says_nothing_new(self, state: Suppression) -> bool:
         """Whether each figure of the new cube that is still shown is published already."""
         if state.found_shown.any():
             return False
-        told = {_name(self._fixed[i]) for i in range(self._fixed.shape[0])}
-        return all(_name(self._persons[i]) in told for i in np.flatnonzero(state.n_shown))
+        told = {name_of(self._fixed[i]) for i in range(self._fixed.shape[0])}
+        return all(name_of(self._persons[i]) in told for i in np.flatnonzero(state.n_shown))
+
+    def _hide_contained(self, state: Suppression, spared: Callable[[NDArray[np.intp]], bool]) -> None:
+        """Hide what no program need be asked about: figures that differ from published ones by few."""
+        k, truth = self._policy.min_cell, self._joint.truth
+        for sums, shown in ((self._persons, state.n_shown), (self._found, state.found_shown)):
+            at = np.flatnonzero(shown)
+            shown[at[tells_of_few(sums[at], self._fixed, truth, k, spared)]] = False
+            state.found_shown &= state.n_shown
 
     def _candidates(self, state: Suppression, goals: Goals, failure: Failure, *, known: bool) -> list[int]:
         """Figures of the new cube that hold a goal, at its upper or lower end."""
@@ -321,13 +371,7 @@ def _hide_all(state: Suppression) -> None:
     state.n_shown[:] = state.found_shown[:] = False
 
 
-def _is_open(goals: Goals, goal: int, room: Room) -> bool:
-    """Whether a goal is open after all: at the ends of what there is room for, proofs are not exact."""
-    least, most = room.ends(goals.matrix[goal])
-    goals.note(np.array([goal, goal]), np.array([float(least), float(most)]))
-    return not goals.open()[goal]
-
-
-def _name(row: sp.csr_matrix) -> bytes:
-    """The columns of a sum, to tell sums apart."""
-    return np.sort(row.indices[row.data != 0]).astype(np.int64).tobytes()
+def _afresh(goals: Goals) -> Goals:
+    """The same goals, of which nothing is known yet."""
+    asked = (goals.highest.copy(), goals.lowest.copy(), goals.span.copy())
+    return Goals(goals.matrix, *asked, cap=goals.cap)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -10,7 +12,11 @@ Flags = NDArray[np.bool_]
 
 
 def tells_of_few(
-    new: sp.csr_matrix, published: sp.csr_matrix, truth: NDArray[np.float64], k: int, spared: Flags
+    new: sp.csr_matrix,
+    published: sp.csr_matrix,
+    truth: NDArray[np.float64],
+    k: int,
+    spared: Callable[[NDArray[np.intp]], bool],
 ) -> Flags:
     """Which new figures contain a published one, or lie in one, but for fewer than ``k`` persons.
 
@@ -22,8 +28,8 @@ def tells_of_few(
         Ones where a column counts.
     truth : array, shape (n_columns,)
     k : int
-    spared : array of bool, shape (n_columns,)
-        Columns of which that is known already: they are no reason to hide anything.
+    spared : callable
+        Whether of all of some columns that is known already: they are no reason to hide anything.
 
     Returns
     -------
@@ -38,5 +44,5 @@ def tells_of_few(
     nested = ((common.data == larger) | (common.data == smaller)) & (larger != smaller) & (value < k - 0.5)
     for one, other in zip(common.row[nested], common.col[nested], strict=True):
         between = np.setxor1d(new[one].indices, published[other].indices)
-        told[one] |= bool((~spared[between]).any())
+        told[one] = told[one] or not spared(between)
     return told

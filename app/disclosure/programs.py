@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import highspy
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 #: Solutions are feasible to about 1e-7; a bound counts as reached within this.
@@ -51,3 +53,128 @@ class Worlds:
         if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         return np.asarray(self._solver.getSolution().col_value, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """A best world, and how much each row holds it (its dual)."""
+
+    values: NDArray[np.float64]
+    best: float
+    duals: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Capped:
+    """Part of an objective: what a sum of columns is above ``least``, as far as ``most``.
+
+    Attributes
+    ----------
+    columns : array of int
+    least, most : float
+    """
+
+    columns: NDArray[np.int32]
+    least: float
+    most: float
+
+
+class Sums:
+    """The polytope ``{0 <= x <= most, A x = value}`` and how large objectives can be over it.
+
+    One program after another starts where the last one ended; rows may be freed.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_matrix, shape (n_rows, n_columns)
+    value : array, shape (n_rows,)
+    most : float
+    """
+
+    def __init__(self, matrix: sp.csr_matrix, value: NDArray[np.float64], most: float) -> None:
+        self._matrix, self._value = matrix, value
+        self._held = np.ones(len(value), np.bool_)
+        rows, columns = matrix.shape
+        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        for option, setting in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("random_seed", 1),
+            # Objectives change and worlds stay worlds: the primal method goes on where it was.
+            ("presolve", "off"),
+            ("simplex_strategy", 4),
+        ):
+            solver.setOptionValue(option, setting)
+        model: Any = highspy.HighsLp()
+        model.num_col_, model.num_row_ = columns, rows
+        model.col_cost_, model.col_lower_ = np.zeros(columns), np.zeros(columns)
+        self._upper = np.full(columns, most)
+        model.col_upper_ = self._upper
+        model.row_lower_ = model.row_upper_ = value
+        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        model.a_matrix_.start_ = matrix.indptr
+        model.a_matrix_.index_ = matrix.indices
+        model.a_matrix_.value_ = matrix.data
+        model.sense_ = highspy.ObjSense.kMaximize
+        solver.passModel(model)
+        self._solver = solver
+        self._columns = np.arange(columns, dtype=np.int32)
+
+    @property
+    def work(self) -> int:
+        """Size of one program, in non-zeros and columns: the unit of the policy's budget."""
+        return int(self._matrix.nnz + self._matrix.shape[1])
+
+    def free(self, rows: NDArray[np.intp]) -> None:
+        """Let rows have any value from now on."""
+        for row in rows[self._held[rows]]:
+            self._solver.changeRowBounds(int(row), -np.inf, np.inf)
+        self._held[rows] = False
+
+    def best(
+        self,
+        cost: NDArray[np.float64],
+        capped: Sequence[Capped] = (),
+        upper: NDArray[np.float64] | None = None,
+    ) -> Optimum | None:
+        """Return a world where ``cost @ x`` plus the capped parts is largest.
+
+        Only a proven optimum is returned, and only what satisfies every row that is held; None is taken for
+        "nothing is known".
+
+        Parameters
+        ----------
+        cost : array, shape (n_columns,)
+        capped : sequence of Capped
+            With a finite ``most`` each adds what its sum is above ``least``, but never more than that; else
+            each takes off what its sum is above ``least``.
+        upper : array, shape (n_columns,), optional
+            Bounds for this program alone.
+        """
+        solver, size, held = self._solver, len(self._columns), len(self._value)
+        solver.changeColsCost(size, self._columns, np.asarray(cost, np.float64))
+        if upper is not None:
+            solver.changeColsBounds(size, self._columns, np.zeros(size), upper)
+        for at, part in enumerate(capped):
+            wanted = np.isfinite(part.most)
+            solver.addVar(0.0, part.most)
+            solver.changeColCost(size + at, 1.0 if wanted else -1.0)
+            low, high = (-np.inf, -part.least) if wanted else (-part.least, np.inf)
+            signs = np.append(-np.ones(len(part.columns)), 1.0)
+            columns = np.append(part.columns, size + at).astype(np.int32)
+            solver.addRow(low, high, len(columns), columns, signs)
+        solver.run()
+        optimal = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
+        solution, best = solver.getSolution(), float(solver.getInfo().objective_function_value)
+        values = np.maximum(np.asarray(solution.col_value, np.float64)[:size], 0.0)
+        duals = np.asarray(solution.row_dual, np.float64)[:held]
+        if capped:
+            more = np.arange(len(capped), dtype=np.int32)
+            solver.deleteRows(len(more), held + more)
+            solver.deleteCols(len(more), size + more)
+        if upper is not None:
+            solver.changeColsBounds(size, self._columns, np.zeros(size), self._upper)
+        if not optimal or len(values) != size:
+            return None
+        missed = np.abs(self._matrix @ values - self._value)[self._held]
+        return None if missed.max(initial=0.0) > TOLERANCE else Optimum(values, best, duals)

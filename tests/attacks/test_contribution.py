@@ -226,9 +226,20 @@ def test_contribution_that_differs_by_few_is_withheld_without_any_program(
         cube(many, "contribution", beside_many)
 
 
+def test_contribution_in_a_large_union_is_shown_within_a_small_part_of_its_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nobody who is in no table of few is told apart from others, so there is little to prove.
+    data = source({**MANY, **CROWD})
+    made = {"employed_q4": cube(data, "employed_q4", {})}
+    monkeypatch.setattr(contributed, "MOST_WORK", 10_000)
+    assert cube(data, "contribution", made)[0]["total"]["found"] is not None
+
+
 def test_contribution_is_withheld_where_the_budget_ends_before_its_proof() -> None:
-    # Columns of one person each: the truth alone serves no goal of theirs.
-    data = source({**MANY, (ELSEWHERE, "20-24", False): (40, 25)})
+    # Of groups that are a few persons, the truth alone is no world that serves them.
+    few: Cells = {(THERE, "20-24", False): (9, 5), (HERE, "25-34", False): (8, 3)}
+    data = source({**MANY, **few})
     made = {"employed_q4": cube(data, "employed_q4", {})}
     assert cube(data, "contribution", made)[0]["total"]["found"] is not None
     spent = Policy(K, POLICY.secret, work=0)

@@ -1,0 +1,97 @@
+"""What must stay possible of a union for somebody who knows how many stand in every common cell.
+
+See :mod:`app.disclosure.beside`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+from app.disclosure.goals import Goals
+from app.disclosure.groups import Margin
+from app.disclosure.joint import FOUND, Joint
+from app.disclosure.policy import Policy
+from app.disclosure.suppression import Suppression
+from app.disclosure.wide import wide_goals, with_wide
+
+
+def known_goals(
+    joint: Joint,
+    state: Suppression,
+    policy: Policy,
+    fixed: sp.csr_matrix,
+    new: tuple[sp.csr_matrix, sp.csr_matrix],
+    tables: Sequence[Sequence[Margin]],
+) -> Goals:
+    """Numerators that are not shown, of every layer and group; differences of layers that may differ.
+
+    Parameters
+    ----------
+    joint : Joint
+        The new cube is its last layer.
+    state : Suppression
+        What is shown of that.
+    policy : Policy
+    fixed : csr_matrix, shape (n_figures, n_columns)
+        What is published.
+    new : two of csr_matrix, shape (n_groups, n_columns)
+        Persons, and those found, of each group of the new cube.
+    tables : sequence of sequence of Margin
+        Of each layer that is published.
+    """
+    k, t = policy.min_cell, policy.found_from
+    shown = _shown_sums(joint, state, fixed, new)
+    sums, persons, differs = [], [], []
+    for layer, entries in enumerate(joint.layers):
+        margins = state.groups.margins if layer == len(joint.layers) - 1 else ()
+        names = [axis.name for axis in entries.axes]
+        # In a stable order: which goal fails first decides what is hidden.
+        for margin in dict.fromkeys([*margins, (), *((name,) for name in names), tuple(names)]):
+            _, n, m = joint.sums(layer, margin)
+            sums.append(m)
+            persons.append(np.rint(n @ joint.truth))
+            differs.append(np.full(m.shape[0], bool(entries.of)))
+        for other in range(layer):
+            moved = (joint.pattern[:, layer] == FOUND) != (joint.pattern[:, other] == FOUND)
+            for margin in dict.fromkeys([*margins, ()]):
+                _, n, _ = joint.sums(layer, margin)
+                part = n.multiply(sp.csr_matrix(moved.astype(float))).tocsr()
+                sums.append(part)
+                persons.append(np.rint(n @ joint.truth))
+                differs.append(np.ones(part.shape[0], np.bool_))
+    matrix = sp.vstack(sums).tocsr()
+    n, loose = np.concatenate(persons), np.concatenate(differs)
+    rows = [matrix[i] for i in range(matrix.shape[0])]
+    hidden = np.array([row.nnz > 0 and name_of(row) not in shown for row in rows], np.bool_)
+    matrix, n, loose = matrix[hidden], n[hidden], loose[hidden]
+    span = np.where(loose, 1.0, np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0)))
+    large = (n >= 2 * t) & ~loose
+    goals = Goals(matrix, np.where(large, float(t), -np.inf), np.where(large, n - t, np.inf), span)
+    if not policy.employers_of_places:
+        return goals
+    totals = bool(state.n_shown[0]), bool(state.found_shown[0])
+    wide = wide_goals(joint, [*tables, state.groups.margins], k, total_shown=totals)
+    return with_wide(goals, wide, [name_of(row) not in shown for row in wide.rows])
+
+
+def _shown_sums(
+    joint: Joint, state: Suppression, fixed: sp.csr_matrix, new: tuple[sp.csr_matrix, sp.csr_matrix]
+) -> set[bytes]:
+    """Sums that are told outright; a group that holds the same columns is no secret of its own."""
+    persons, found = new
+    rows = sp.vstack([fixed, found[np.flatnonzero(state.found_shown)]]).tocsr()
+    told = {name_of(rows[i]) for i in range(rows.shape[0])}
+    for i in np.flatnonzero(state.found_shown):
+        # Where both numerators are shown their difference is: R2 has seen to it that it is large.
+        for layer in range(len(joint.layers) - 1):
+            moved = (joint.pattern[:, -1] == FOUND) != (joint.pattern[:, layer] == FOUND)
+            told.add(name_of(persons[i].multiply(sp.csr_matrix(moved.astype(float))).tocsr()))
+    return told
+
+
+def name_of(row: sp.csr_matrix) -> bytes:
+    """The columns of a sum, to tell sums apart."""
+    return np.sort(row.indices[row.data != 0]).astype(np.int64).tobytes()
