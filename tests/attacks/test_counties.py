@@ -39,7 +39,8 @@ def people() -> list[Someone]:
                     if at % (5 if sex == "Male" else 4) and at < MANY - 4:
                         alone = ALONE[indicator] == county
                         someone = someone.working(quarter, employer="mill" if alone else f"shop{at % 9}")
-                made.append(someone)
+                # Some of the others were paid long before, and are linked.
+                made.append(someone if someone.wages or at % 3 else someone.working("2019Q1"))
     return made
 
 
@@ -58,12 +59,26 @@ def interval(told: Mapping[str, Sequence[Any]], indicator: str) -> tuple[int, in
         Layer(list(told[name]), {p.name: FOUND if p.works(quarter) else MISSED for p in PEOPLE}, codes)
         for name, quarter in ASKED.items()
     ]
-    system = System(layers, lambda pattern: 0 not in pattern)
+    linked = {p.name: FOUND if p.wages else MISSED for p in PEOPLE}
+    layers.append(Layer(match_rates(told["employed_q4"]), linked, codes))
+    system = System(layers, lambda p: 0 not in p and (FOUND not in p or p[-1] == FOUND))
     system.know_denominators()
     at = list(ASKED).index(indicator)
     return system.bounds().whole(
         system.sum({"county": ALONE[indicator]}, lambda pattern: pattern[:, at] == FOUND)
     )
+
+
+def match_rates(tables: Sequence[Any]) -> list[Any]:
+    """Those that stand in the rows of tables, as tables of their own."""
+    return [
+        {
+            "rows": [{"key": row["key"], **row["matched"]} for row in table["rows"]],
+            "total": table["total"]["matched"],
+        }
+        for table in tables
+        if "matched" in table["total"]
+    ]
 
 
 def recovered(told: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -102,8 +117,9 @@ def test_number_of_a_countys_one_employer_is_told_nowhere_and_follows_from_nothi
     with region(tmp_path / "on", migrated_sqlite) as made:
         told = answers(made)
         assert not recovered(told)
-        shown = {row["key"].get("county") for row in told["employed_q4"][1]["rows"] if row["found"]}
-        assert shown & set(COUNTIES)
+        # Which companions are withheld is the service's secret, but not all that there is.
+        assert any(row["found"] for table in told["employed_q4"] for row in table["rows"])
+        assert match_rates(told["employed_q4"])
         assert any("at least 3 employers" in note for note in told["employed_q4"][1]["notes"])
     monkeypatch.setattr(Paid, "telling", lambda self, members: np.zeros(members.shape[0], np.bool_))
     with region(tmp_path / "off", migrated_sqlite) as made:
