@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
+from crypto import parquet_files
 from crypto.errors import InputError, RowProblem
+from crypto.parquet_files import check_header, is_text, not_utf8
 
 #: Longest cell, in characters; nothing that we encode or count is longer.
 MAX_CELL: Final = 1_000
@@ -61,7 +63,7 @@ def read_table(
     """
     path = Path(path)
     codec, parquet = _inspect(path, delimiter, encoding)
-    table = _read_parquet(path, columns) if parquet else _read_csv(path, delimiter, codec, columns)
+    table = parquet_files.read(path, columns) if parquet else _read_csv(path, delimiter, codec, columns)
     check_cells(table)
     if not parquet:
         _check_quotes(table, delimiter, len(_header(path, delimiter, codec)[0]))
@@ -82,7 +84,10 @@ def stream_table(
     """
     path = Path(path)
     codec, parquet = _inspect(path, delimiter, encoding)
-    read = _stream_parquet(path, columns, rows) if parquet else _stream_csv(path, delimiter, codec, columns)
+    if parquet:
+        read = parquet_files.stream(path, columns, rows)
+    else:
+        read = _stream_csv(path, delimiter, codec, columns)
     width = 0 if parquet else len(_header(path, delimiter, codec)[0])
     done = 0
     for table in read:
@@ -101,13 +106,7 @@ def column_names(path: Path | str, *, delimiter: str = ",", encoding: str = "utf
     codec, parquet = _inspect(path, delimiter, encoding)
     if not parquet:
         return _header(path, delimiter, codec)[0]
-    try:
-        with pq.ParquetFile(path) as file:
-            names: list[str] = file.schema_arrow.names
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
-    _check_header(names)
-    return names
+    return parquet_files.column_names(path)
 
 
 def estimate_rows(path: Path | str) -> int:
@@ -132,6 +131,7 @@ def _inspect(path: Path, delimiter: str, encoding: str) -> tuple[str, bool]:
         raise InputError("DELIMITER_INVALID", "a delimiter is one ASCII character, such as , or ;")
     try:
         codec = codecs.lookup(encoding).name
+        b"a".decode(codec, "replace")  # base64 and the like are among Python's codecs, but none of text
     except LookupError:
         raise InputError("ENCODING_UNKNOWN", "no such text encoding is known") from None
     try:
@@ -142,24 +142,6 @@ def _inspect(path: Path, delimiter: str, encoding: str) -> tuple[str, bool]:
     if not magic:
         raise InputError("FILE_EMPTY", f"{path.name} is empty")
     return codec, magic == b"PAR1"
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError("FILE_UNREADABLE", f"{path.name} is a damaged Parquet file")
-
-
-def _stream_parquet(path: Path, columns: Sequence[str] | None, rows: int) -> Iterator[pa.Table]:
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _check_header(names)
-            wanted = names if columns is None else [name for name in names if name in columns]
-            if not file.metadata.num_rows:
-                yield file.read(columns=wanted)
-            for batch in file.iter_batches(batch_size=rows, columns=wanted):
-                yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
 
 
 def _stream_csv(
@@ -200,7 +182,7 @@ def _rows(path: Path, delimiter: str, encoding: str) -> Iterator[list[str]]:
 
 
 def as_text(table: pa.Table, column: str) -> pa.ChunkedArray:
-    """A column as text, null as the empty text.
+    """A column as text, null as the empty text; of a time at midnight, without zone, the date.
 
     Raises
     ------
@@ -209,6 +191,9 @@ def as_text(table: pa.Table, column: str) -> pa.ChunkedArray:
     """
     values = table[column]
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if pa.types.is_timestamp(kind) and kind.tz is None:
+        texts = pc.replace_substring_regex(values.cast(pa.string()), r" 00:00:00(\.0+)?$", "")
+        return pc.fill_null(texts, "")
     simple = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_date)
     if pa.types.is_null(kind) or any(test(kind) for test in simple):
         return pc.fill_null(values.cast(pa.string()), "")
@@ -216,19 +201,24 @@ def as_text(table: pa.Table, column: str) -> pa.ChunkedArray:
 
 
 def check_cells(table: pa.Table, first_row: int = 0) -> None:
-    """Refuse embedded NULs and absurdly long cells in columns of text.
+    """Refuse embedded NULs, absurdly long cells and bytes that are no UTF-8 in columns of text.
 
     ``first_row`` is the 0-based row of the file with which the table begins.
 
     Raises
     ------
     InputError
-        ``NUL_BYTE`` or ``CELL_TOO_LONG``, the first row of each column that has one.
+        ``TEXT_ENCODING``, ``NUL_BYTE`` or ``CELL_TOO_LONG``, the first row of each column that has one.
     """
     problems = []
     for name in table.column_names:
         column = table[name]
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        if not is_text(column.type):
+            continue
+        # pyarrow checks this of CSV, and takes a Parquet file's word for it.
+        if (place := not_utf8(column)) is not None:
+            detail = "a cell is not utf-8 text"
+            problems.append(RowProblem(first_row + place + 1, name, "TEXT_ENCODING", detail))
             continue
         if all(_is_plain(chunk) for chunk in column.chunks):
             continue
@@ -292,16 +282,6 @@ def _raise(problems: Sequence[RowProblem]) -> None:
         raise InputError(
             first.code, first.detail, row=first.row, column=first.column, problems=problems[:MAX_PROBLEMS]
         )
-
-
-def _read_parquet(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _check_header(names)
-            return file.read(columns=None if columns is None else [n for n in names if n in columns])
-    except (pa.ArrowException, OSError):
-        raise _damaged(path) from None
 
 
 def _read_csv(path: Path, delimiter: str, encoding: str, columns: Sequence[str] | None) -> pa.Table:
@@ -370,13 +350,8 @@ def _header(path: Path, delimiter: str, encoding: str) -> tuple[list[str], int]:
         raise InputError("TEXT_ENCODING", "the column names are not in the text encoding that was given")
     if any("\0" in name or len(name) > MAX_CELL for name in header):
         raise InputError("HEADER_INVALID", f"{path.name} has no readable line of column names")
-    _check_header(header)
+    check_header(header)
     return header, lines
-
-
-def _check_header(header: Sequence[str]) -> None:
-    if len(set(header)) != len(header) or any(not name for name in header):
-        raise InputError("HEADER_INVALID", "a column has no name, or two columns have the same")
 
 
 def _diagnose(path: Path, delimiter: str, encoding: str, header: Sequence[str]) -> Iterator[RowProblem]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from crypto.errors import InputError
-from crypto.tabular import MAX_PROBLEMS, as_text, read_table
+from crypto.tabular import MAX_PROBLEMS, as_text, read_table, stream_table
 
 
 def read(tmp_path: Path, raw: bytes, **options: str) -> dict[str, list[str]]:
@@ -115,6 +117,8 @@ def test_absurdly_long_cell_when_read_is_refused_by_row_and_column(tmp_path: Pat
         (b"a\n1\n", {"delimiter": "--"}, "DELIMITER_INVALID"),
         (b"a\n1\n", {"delimiter": '"'}, "DELIMITER_INVALID"),
         (b"a\n1\n", {"encoding": "klingon"}, "ENCODING_UNKNOWN"),
+        (b"a\n1\n", {"encoding": "base64"}, "ENCODING_UNKNOWN"),
+        (b"a\n1\n", {"encoding": "rot13"}, "ENCODING_UNKNOWN"),
     ],
 )
 def test_file_that_cannot_be_read_when_read_is_refused_with_its_reason(
@@ -152,6 +156,52 @@ def test_parquet_under_any_name_when_read_keeps_types_and_gives_text_on_demand(t
         as_text(found, "weight")
     assert (caught.value.code, caught.value.column) == ("COLUMN_TYPE", "weight")
     assert read_table(path, columns=["id", "none"]).column_names == ["id"]
+
+
+def test_parquet_times_when_they_are_midnight_without_zone_are_dates(tmp_path: Path) -> None:
+    """As pandas writes dates."""
+    path = tmp_path / "people.parquet"
+    days = pa.array([date(1990, 2, 3), None, date(2001, 12, 31)])
+    columns = {unit: days.cast(pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")}
+    noon = pc.add(columns["s"], pa.scalar(timedelta(hours=12)))
+    zone = columns["us"].cast(pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({**columns, "noon": noon, "zone": zone}), path)
+    found = read_table(path)
+    for unit in columns:
+        assert as_text(found, unit).to_pylist() == ["1990-02-03", "", "2001-12-31"]
+    assert as_text(found, "noon").to_pylist()[0].startswith("1990-02-03 12:00:00")
+    with pytest.raises(InputError) as caught:
+        as_text(found, "zone")
+    assert caught.value.code == "COLUMN_TYPE"
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string()])
+def test_parquet_text_that_is_no_utf8_is_refused_by_row_and_column(tmp_path: Path, text: pa.DataType) -> None:
+    path = tmp_path / "people.parquet"
+    raw = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}[text]
+    names = pa.array([b"Ann", None, b"Jos\xe9", b"Bo\xff"], raw).view(text)
+    pq.write_table(pa.table({"id": ["1", "2", "3", "4"], "name": names}), path)
+    with pytest.raises(InputError) as caught:
+        list(stream_table(path, rows=2))
+    assert (caught.value.code, caught.value.row, caught.value.column) == ("TEXT_ENCODING", 3, "name")
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.dictionary(pa.int32(), pa.string()), pa.string_view(), pa.large_string()]
+)
+@pytest.mark.parametrize("reader", [read_table, lambda path: next(stream_table(path))])
+def test_parquet_text_of_any_kind_when_read_is_checked_as_text(
+    tmp_path: Path, kind: pa.DataType, reader: Callable[[Path], pa.Table]
+) -> None:
+    path = tmp_path / "people.parquet"
+    for cell, code in (("Ann", None), ("A\0n", "NUL_BYTE"), ("x" * 2_000, "CELL_TOO_LONG")):
+        pq.write_table(pa.table({"name": pa.array(["Bo", cell, None]).cast(kind)}), path)
+        if code is None:
+            assert as_text(reader(path), "name").to_pylist() == ["Bo", "Ann", ""]
+            continue
+        with pytest.raises(InputError) as caught:
+            reader(path)
+        assert (caught.value.code, caught.value.row, caught.value.column) == (code, 2, "name")
 
 
 def test_problems_when_there_are_very_many_are_listed_up_to_the_limit(tmp_path: Path) -> None:
