@@ -30,11 +30,13 @@ from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import Profile
 from crypto.errors import ProfileError
 from crypto.wire import (
+    CROSSWALK_NAME,
     ENCODINGS_NAME,
     PROFILE_NAME,
     REPORT_NAME,
     Coverage,
     Manifest,
+    file_digest,
     file_entry,
     write_manifest,
 )
@@ -138,6 +140,7 @@ def encode_package(
         )
         digest = write_manifest(partial.path, manifest)
         told = _report(people, profile, keys, manifest, digest, people.unspoken if leave_out else 0)
+        told["crosswalk_sha256"] = file_digest(partial.path / CROSSWALK_NAME)[1]
         _write_texts(partial.path, profile, told)
         shutil.rmtree(spill, ignore_errors=True)
         partial.publish()

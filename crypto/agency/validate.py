@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from crypto.encoding.profile import Profile
 from crypto.errors import InputError, PackageError
 from crypto.facts import MAX_PROBLEMS, MAX_REJECTS, SCHEMAS, validate_facts, write_rejects
 from crypto.tabular import read_table
-from crypto.wire import PROFILE_NAME, Manifest, read_encodings, verify_package
+from crypto.wire import (
+    CROSSWALK_NAME,
+    PROFILE_NAME,
+    REPORT_NAME,
+    Manifest,
+    file_digest,
+    read_encodings,
+    verify_package,
+)
 
 
 def validate_package(directory: Path, profile_file: Path | None, today: date) -> dict[str, Any]:
@@ -37,12 +46,13 @@ def validate_package(directory: Path, profile_file: Path | None, today: date) ->
     ------
     PackageError
         ``PROFILE_MISMATCH`` if the package was encoded with another profile, ``RECORD_REF_UNKNOWN`` for facts
-        about records that have no encoding, and the codes of ``wire``.
+        about records that have no encoding, ``CROSSWALK_DIGEST``, and the codes of ``wire``.
     InputError
         From ``facts.validate_facts``.
     """
     directory = Path(directory)
     manifest = verify_package(directory)
+    _check_crosswalk(directory)
     profile = Profile.load(profile_file if profile_file is not None else directory / PROFILE_NAME)
     if profile.fingerprint != manifest.profile:
         raise PackageError("PROFILE_MISMATCH", "the package was encoded with another profile than this")
@@ -57,6 +67,18 @@ def validate_package(directory: Path, profile_file: Path | None, today: date) ->
     alone = manifest.persons - int(pc.sum(pc.is_in(refs, value_set=known), min_count=0).as_py())
     # Fit for a pilot, not for a service: so it is told, and no refusal.
     return {**_summary(manifest, profile), "without_facts": alone}
+
+
+def _check_crosswalk(directory: Path) -> None:
+    """The crosswalk, where it still lies beside its report, is the one that was written with it."""
+    report, crosswalk = directory / REPORT_NAME, directory / CROSSWALK_NAME
+    if not (report.is_file() and crosswalk.is_file()):
+        return
+    # `verify_package` has read the report. Those of earlier versions do not hold the digest.
+    known = json.loads(report.read_bytes()).get("crosswalk_sha256")
+    if known is not None and known != file_digest(crosswalk)[1]:
+        detail = f"{CROSSWALK_NAME} differs from the digest in {REPORT_NAME}: it may lead to other persons"
+        raise PackageError("CROSSWALK_DIGEST", detail)
 
 
 def _check_facts(path: Path, kind: str, refs: pa.Array, today: date) -> pa.ChunkedArray:

@@ -113,6 +113,21 @@ def test_secret_given_as_an_argument_is_refused_and_not_repeated(agency: Agency,
     assert "never" in result.output
 
 
+def test_crosswalk_that_was_changed_or_cut_is_found_and_one_that_lies_elsewhere_is_not_missed(
+    agency: Agency,
+) -> None:
+    assert run(*agency.arguments()).exit_code == 0
+    crosswalk = agency.out / "crosswalk.csv"
+    right = crosswalk.read_bytes()
+    for wrong in (right[:-5], right.replace(b"s1", b"s2", 1), b""):
+        crosswalk.write_bytes(wrong)
+        assert failed("validate", agency.out)["code"] == "CROSSWALK_DIGEST"
+    crosswalk.unlink()
+    assert run("validate", agency.out).exit_code == 0
+    crosswalk.write_bytes(right)
+    assert run("validate", agency.out).exit_code == 0
+
+
 def test_progress_of_a_long_piece_is_told_within_it_and_finished_once(
     agency: Agency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
