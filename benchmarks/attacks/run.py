@@ -146,7 +146,8 @@ def section(population: Population, figures: Mapping[str, Figures]) -> str:
         "persons re-identified; chance is one in the number of persons. Overlaps are shares of the "
         "encoded persons who are in the attacker's register, which is as large and holds as many strangers; "
         f"known pairs are shares of the persons whose encoding she knows to begin with; {graphs}. "
-        f"She knows the profile and adapts to every t.\n\n{verdict}"
+        "She knows the profile and adapts to every t. With the leaked key she encodes her register as it is; "
+        f"of FEBRL 4 the victims are then the damaged records.\n\n{verdict}"
         + results.table(["attack", *figures], rows)
     )
 
@@ -167,9 +168,9 @@ def run(
             figures[name] |= sharing_figures(population, profile)
             if with_graphs:
                 figures[name] |= graph_figures(population, profile)
-            if population.name == clean.name:
-                rows = np.arange(len(population.numbers))
-                figures[name] |= leaked_key(clean.take(rows), damaged.take(rows), profile)
+            rows = np.arange(min(len(population.numbers), GRAPH_PERSONS))
+            victims = damaged if population.name == clean.name else population
+            figures[name] |= leaked_key(population.take(rows), victims.take(rows), profile)
         title = f"Attacks on encodings: {population.name}, {len(population.numbers):,} persons"
         results.write_section(
             title,
