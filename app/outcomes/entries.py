@@ -8,7 +8,7 @@ linkage numbers them anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.facts import Frame
 from app.outcomes.figures import Source
 from app.outcomes.finest import axes_of, firsts_of
-from app.outcomes.indicators import INDICATORS, Indicator
+from app.outcomes.indicators import INDICATORS, Indicator, all_within
 from app.outcomes.outcome_sql import PAID_AT_FIRST, PAID_BY_EMPLOYER
 from app.outcomes.question import Question
 from app.outcomes.tabulate import group_columns, source_of
@@ -91,14 +91,20 @@ def entries(
         found=is_found,
         counted=counts,
         of=indicator.of,
-        of_within=INDICATORS[indicator.of].within if indicator.of else (),
-        within=indicator.within,
-        among=indicator.among,
+        of_within=all_within(INDICATORS[indicator.of].within) if indicator.of else (),
+        within=all_within(indicator.within),
+        among=_all_among(indicator.among),
         persons=list(rows["person_key"]),
         about=about,
         paid=paid,
         paid_counted=at_first,
     )
+
+
+def _all_among(sets: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Sets of indicators, and those in which some stand for others whose found persons are among theirs."""
+    every = chain.from_iterable(product(*(all_within([name]) for name in some)) for some in sets)
+    return tuple(dict.fromkeys(every))
 
 
 def _paid(frame: Frame, awards: Any, some: NDArray[np.bool_], amounts: str, **of: int) -> Paid:

@@ -6,6 +6,7 @@ is what the API, the pages and ``docs/indicators.md`` show.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -364,3 +365,11 @@ _DECLARED: tuple[Indicator, ...] = (
 )
 
 INDICATORS: dict[str, Indicator] = {indicator.id: indicator for indicator in _DECLARED}
+
+
+def all_within(names: Iterable[str]) -> tuple[str, ...]:
+    """Indicators, and those among whose found persons theirs are, and so on."""
+    found = dict.fromkeys(names)
+    for name in found.copy():
+        found |= dict.fromkeys(all_within(INDICATORS[name].within) if name in INDICATORS else ())
+    return tuple(found)
