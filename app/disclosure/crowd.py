@@ -23,7 +23,7 @@ from app.disclosure.worlds import TOLERANCE, Floats
 #: Columns keep this share of their distance in the centre from their bounds, to have room for the last steps.
 _MARGIN = 0.02
 #: A round draws a column by this share of its way.
-_STEP = 0.15
+STEP = 0.15
 #: Goals are wanted further than they need, as a share of the way: moving a world back inside costs some.
 _BEYOND = 0.2
 #: A row of so few columns is short: those of one cell, by what was found of it.
@@ -113,8 +113,11 @@ class Crowd:
         self._short = around.metric.short()
         self._rows = self._matrix.astype(np.float32)
 
-    def worlds(self, wanted: Floats, rounds: int) -> Floats:
-        """Draw columns to where they are wanted (NaN: anywhere), one world for each column of ``wanted``."""
+    def worlds(self, wanted: Floats, rounds: int, *, step: float = STEP) -> Floats:
+        """Draw columns to where they are wanted (NaN: anywhere), one world for each column of ``wanted``.
+
+        A round draws a column by ``step`` of its way: little, where many goals share a world.
+        """
         drawn = ~np.isnan(wanted)
         goal = np.where(drawn, wanted, self._centre)
         pinned = drawn & ((goal <= 0) | (goal >= self._upper))
@@ -122,17 +125,17 @@ class Crowd:
         high = np.where(
             pinned | np.isinf(self._upper), self._upper, self._centre + (1 - _MARGIN) * self._above
         )
-        found = self._rounds(goal, low, high, rounds).astype(np.float64)
+        found = self._rounds(goal, low, high, rounds, step).astype(np.float64)
         found += self._metric.back(self._metric.solve(self._value - self._matrix @ found))
         if pinned.any():
             found = self._polish(found, goal, pinned & (np.abs(found - goal) < _NEAR))
         return self._inwards(found)
 
-    def _rounds(self, goal: Floats, low: Floats, high: Floats, rounds: int) -> NDArray[Any]:
+    def _rounds(self, goal: Floats, low: Floats, high: Floats, rounds: int, share: float) -> NDArray[Any]:
         """Where alternating directions lead; in numbers of half the length, which published sums may miss."""
         aim, least, most, value = (each.astype(np.float32) for each in (goal, low, high, self._value))
         point = np.repeat(self._centre.astype(np.float32), aim.shape[1], axis=1)
-        step = np.float32(_STEP) * np.abs(aim - point)
+        step = np.float32(share) * np.abs(aim - point)
         back = -step
         past = np.zeros_like(point)
         room = np.empty_like(point)

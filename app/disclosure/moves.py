@@ -27,9 +27,9 @@ from app.disclosure.goals import Goals, OutOfWorkError, Space, Work
 from app.disclosure.walk import walk
 
 #: Efforts: steps that one is chosen from, and steps of a goal.
-_EFFORTS = (20, 300), (60, 1000)
-#: An aim costs so many times the greatest effort, or moves are not made.
-_DEARER = 2
+_EFFORTS = (20, 300), (60, 300)
+#: Moves are made where an aim costs more units of the policy's work: several times what moves do.
+_DEAR = 8000
 #: Goals that are walked for in a row.
 _CHUNK = 512
 #: Goals from one report of progress to the next.
@@ -47,7 +47,7 @@ def work_of(tries: int, steps: int) -> int:
 
 def pays(aim: int) -> bool:
     """Whether moves serve goals for less than aims do, which cost so many units of work each."""
-    return aim >= _DEARER * work_of(*_EFFORTS[-1])
+    return aim >= _DEAR
 
 
 class Moves:

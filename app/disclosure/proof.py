@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from app.disclosure.blocks import Attempt, attempt_at, block
 from app.disclosure.board import Grid
 from app.disclosure.centre import STEPS, Range, aims_work, centre_work, find_centre, numbers_of, one_thread
-from app.disclosure.crowd import Crowd, draw, tight
+from app.disclosure.gather import Gathering
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work
 from app.disclosure.moves import Moves, pays
 from app.disclosure.worlds import Floats, World
@@ -47,19 +47,7 @@ _SAMPLE, _SAMPLE_SHARE = 128, 0.04
 _STUBBORN = 64, 2
 #: Rounds of an aim: at a sample of goals, at all.
 _ROUNDS = (15, 40)
-#: Goals of a world of a crowd, at first and at least.
-_CROWDS = (4096, 4)
-#: The goals of a world want this part (one in so many) of all persons, at first.
-_PLENTY = 10
-#: Worlds of a crowd that are looked for together, and their rounds.
-_BATCH, _PUSHES = 32, 50
-#: The next crowd has smaller groups of goals if fewer than this share are served,
-_PAYS = 0.4
-#: a crowd ends if fewer than this.
-_ENDS = 0.15
-#: So many goals tell that.
-_SEEN = 128
-#: Newton steps from one centre to the next.
+#: Newton steps from one centre to the next; one in large spaces, where each takes seconds.
 _AGAIN = 3
 #: A factorisation of more numbers, three of which are held at a time, is not tried: 1.2 GB each.
 _NUMBERS = 150_000_000
@@ -138,6 +126,7 @@ class Prover:
             return
         # Goals of many columns are missed by aims that a crowd serves: a sample would tell too little.
         self.scouting = self.goals.cap
+        sample = _SAMPLE
         while self.goals.open().any():
             if self.scouting:
                 failures = self._aim(_ROUNDS[0], _SAMPLE)
@@ -147,7 +136,8 @@ class Prover:
                     self._gather()
                     self._tell()
                 patient = int(self.goals.open().sum()) <= _SAMPLE
-                failures = self._aim(_ROUNDS[1] if patient else _ROUNDS[0])
+                sample *= 2
+                failures = self._aim(_ROUNDS[1] if patient else _ROUNDS[0], sample if self.large else None)
             if self._closed:
                 failures = self._blocks(BLOCKS[1], least=0, most=_FAILURES)
             elif len(failures) <= _STUBBORN[0]:
@@ -160,8 +150,7 @@ class Prover:
 
     def _move(self, chosen: NDArray[np.intp]) -> bool:
         """Serve some goals by moves from the truth; false where crowds and aims cost less."""
-        aim = aims_work(self.space.matrix, self.space.side, _ROUNDS[1] // 4)
-        if self._grid is None or not pays(aim):
+        if self._grid is None or not self.large:
             return False
         if self._moves is None:
             self._moves = Moves(self.space, self.goals, self._grid, self.work)
@@ -169,61 +158,19 @@ class Prover:
         return True
 
     def _gather(self) -> None:
-        """Serve open goals by crowds: many goals a world at first, fewer if they are in each other's way."""
+        """Serve open goals by crowds, and by moves where these cost less than aims."""
         around = self._around()
-        if around is None:
-            return
-        crowd = Crowd(around)
-        size = self._size()
-        # Sums must be brought to an end of what they can be, exactly: a world of its own does that best.
-        least = _CROWDS[1] if self.goals.cap else 1
-        moved = False
-        while size >= least:
-            left = np.flatnonzero(self.goals.open())
-            if not len(left):
-                return
-            served, seen = self._pass(crowd, around, left, size)
-            if served >= _PAYS * seen:
-                continue
-            # What moves leave of single columns is too hard for a crowd.
-            if not moved and self._move(np.flatnonzero(self.goals.open())) and self.goals.cap:
-                return
-            moved = True
-            size //= 4
-        left = np.flatnonzero(self.goals.open())
-        if not self.goals.cap:
-            return
-        value = np.where(np.isfinite(self.goals.highest), self.goals.highest, -1.0)[left]
-        alone = tight(around, self._columns_of_goal[left], value).sum(axis=1)
-        self._pass(crowd, around, left[np.asarray(alone).ravel() > 0], 1)
+        if around is not None:
+            Gathering(
+                around, self.space, self.goals, self._most, self._random, self.large, self._move,
+                lambda worlds, rounds: self._charge_aims(worlds, 4 * rounds), self._tell,
+            ).serve()  # fmt: skip
 
-    def _size(self) -> int:
-        """Of how many goals together there are persons enough, by far."""
-        left = np.flatnonzero(self.goals.open())
-        value = self.goals.nearest(left, self._most[left], np.ones(len(left), np.bool_))
-        need = float(np.abs(value - self._base[left]).mean()) if len(left) else 1.0
-        return int(np.clip(self.space.truth.sum() / (_PLENTY * max(need, 0.1)), _CROWDS[1], _CROWDS[0]))
-
-    def _pass(self, crowd: Crowd, around: Range, chosen: NDArray[np.intp], size: int) -> tuple[int, int]:
-        """Let worlds serve ``size`` goals each, while few fail; return how many were served, of how many."""
-        chosen = self._random.permutation(chosen)
-        served = seen = 0
-        for first in range(0, len(chosen), size * _BATCH):
-            batch = chosen[first : first + size * _BATCH]
-            still = batch[self.goals.open()[batch]]
-            seen += len(batch)
-            if len(still):
-                world = np.arange(len(still)) // size
-                coin = self._random.random(len(still)) < 0.5
-                value = self.goals.nearest(still, self._most[still], coin)
-                wanted = draw(around, self._columns_of_goal[still], world, value, alone=size == 1)
-                self._charge_aims(wanted.shape[1], 4 * _PUSHES)
-                self.goals.note_all(self.goals.matrix @ crowd.worlds(wanted, _PUSHES))
-                self._tell()
-            served += len(batch) - int(self.goals.open()[batch].sum())
-            if seen >= _SEEN and served < _ENDS * seen:
-                break
-        return served, seen
+    @property
+    def large(self) -> bool:
+        """Whether moves serve goals of the space for less than aims do."""
+        aim = aims_work(self.space.matrix, self.space.side, _ROUNDS[1] // 4)
+        return self._grid is not None and pays(aim)
 
     def _around(self) -> Range | None:
         """The middle of the space, with its factorisation; none where bounds leave no room."""
@@ -243,8 +190,9 @@ class Prover:
         looked = np.flatnonzero(self.goals.open())
         if sample is not None and len(looked) > sample:
             looked = np.sort(self._random.choice(looked, sample, replace=False))
-            self._move(looked)
-            looked = looked[self.goals.open()[looked]]
+            if self.scouting:
+                self._move(looked)
+                looked = looked[self.goals.open()[looked]]
         around = self._around() if len(looked) else None
         if around is None:
             return []
@@ -300,7 +248,7 @@ class Prover:
         centre, steps = find_centre(space.matrix, value, upper, start, side=space.side, steps=self._steps)
         self._charge(steps * centre_work(space.matrix, space.side), centres=1)
         self._inside = centre is not None
-        self._steps = _AGAIN if self._inside else STEPS
+        self._steps = (1 if self.large else _AGAIN) if self._inside else STEPS
         self._stand(space.truth if centre is None else centre)
         return centre
 

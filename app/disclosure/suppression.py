@@ -43,8 +43,10 @@ _WHOLE_CELLS = 300
 _DEEP = 3
 #: Where more than so many of a sample of goals fail, figures of deep tables go that are below so many minimum
 #: cells: denominators first where no rate could be shown anyway.
-_MANY = 8
+_MANY, _MANY_LARGE = 8, 5
 _N_LEVELS, _FOUND_LEVELS = (2.0,), (1.3, 1.6, 1.9, 2.2)
+#: Those of large spaces, where such groups hold few persons, and each look costs minutes.
+_LARGE_LEVELS = (3.0, 4.0, 6.0)
 
 
 @dataclass(eq=False)
@@ -276,17 +278,18 @@ class _Search:
         )
         whole = WholeProof(goals, prover.space.truth, work, seed)
         tries: dict[int, int] = {}
-        levels = iter(_N_LEVELS if n else _FOUND_LEVELS)
+        levels = iter(_N_LEVELS if n else _LARGE_LEVELS if prover.large else _FOUND_LEVELS)
 
         def repair(failures: Sequence[Failure]) -> Space:
             if len(failures) > 1:
-                level = next(levels, None) if prover.scouting and len(failures) > _MANY else None
+                many = len(failures) > (_MANY_LARGE if prover.large else _MANY)
+                level = next(levels, None) if many and (prover.scouting or prover.large) else None
                 for failure in failures:
                     tries[failure.goal] = tries.get(failure.goal, 0) + 1
-                if level is None:
-                    self._hide_cover(failures, tries, n=n)
-                else:
+                if level is not None:
                     self._hide_below(level, n=n)
+                if level is None or prover.large:
+                    self._hide_cover(failures, tries, n=n)
                 # What is hidden alone in a line is not hidden.
                 self._mend(n=n)
                 return space()

@@ -18,7 +18,7 @@ from linkage.scan.compiled import compiled
 
 #: Positions in ``State.counts``: places out of bounds, places touched.
 _BAD, _TOUCHED = 0, 1
-#: One step in so many is of the kind that changes sums, where there are some to change;
+#: One candidate for a step in so many is of the kind that changes sums, where there are some to change;
 _STAR_SHARE = 6
 #: one code in so many is taken though its place has nothing to give.
 _STRANGE = 8
@@ -238,10 +238,7 @@ def _aim(board: Board, state: State, wrong: int) -> tuple[int, int, bool]:
     layer, group = wrong // board.volume, board.group[wrong]
     other = board.twin[layer]
     if group < 0:
-        margin = -1
-        if _draw(state.chance, _STAR_SHARE) == 0:
-            margin = _open_margin(board, state, wrong)
-        return wrong, margin, margin >= 0 and other >= 0 and _draw(state.chance, 2) == 0
+        return wrong, -1, False
     first, last = board.first[group], board.first[group + 1]
     place = board.member[first + _draw(state.chance, last - first)]
     twin = False
@@ -265,15 +262,20 @@ def _step(board: Board, state: State, tries: int) -> None:
     way, need = 1, low[wrong] - value[wrong]
     if need <= 0:
         way, need = -1, value[wrong] - high[wrong]
-    place, margin, twin = _aim(board, state, wrong)
-    dimensions = board.reach if margin < 0 else board.reach - 1
-    if margin >= 0:
-        _take(axes, board.margins[margin])
+    place, always, shared = _aim(board, state, wrong)
     _look_around(board, state, place, way)
     least, size, corners = _FAR, 0, 0
     for _ in range(tries):
+        margin, twin = always, shared
+        if group[wrong] < 0 and _draw(chance, _STAR_SHARE) == 0:
+            margin = _open_margin(board, state, wrong)
+            twin = margin >= 0 and twins[wrong // board.volume] >= 0 and _draw(chance, 2) == 0
+        dimensions = board.reach
         if margin < 0:
             _choose(axes, chance, dimensions)
+        else:
+            dimensions -= 1
+            _take(axes, board.margins[margin])
         corner[0], sign[0] = place, way
         end = _alternate(alike, many, axes, chance, corner, sign, dimensions)
         if margin >= 0:

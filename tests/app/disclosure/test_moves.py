@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.disclosure import board, moves, proof
+from app.disclosure import board, gather, moves, proof
 from app.disclosure.finest import FinestCells
 from app.disclosure.goals import Goals, Space, Work
 from app.disclosure.groups import plan_margins
@@ -124,9 +124,10 @@ def test_grid_is_not_laid_out_where_moves_do_not_help(monkeypatch: pytest.Monkey
 def test_cube_proven_with_moves_is_not_broken_by_the_joint_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "_EXACT_COLUMNS", 0)
     monkeypatch.setattr(proof, "_SAMPLE", 4)
-    monkeypatch.setattr(proof, "_PAYS", 2.0)
+    monkeypatch.setattr(gather, "_PAYS", 2.0)
     monkeypatch.setattr(moves, "_EFFORTS", ((20, 60),))
-    monkeypatch.setattr(proof, "aims_work", lambda *of: 1000)
+    monkeypatch.setattr(gather, "_FEW", 0)
+    monkeypatch.setattr(proof, "aims_work", lambda *of: 10_000)
     cells = random_cells(3, 700, (3, 4, 5), 0.7, 0.7)
     served: list[int] = []
     serve = Moves.serve
