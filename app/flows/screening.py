@@ -15,6 +15,14 @@ from crypto.encoding.types import LinkSpec
 MAX_FILL: Final = 0.95
 MAX_DUPLICATES: Final = 0.5
 MANY: Final = 20
+#: What uneven bits say, by the kind of filter; of plain ones nothing.
+_UNEVEN: Final = {
+    "agreement": (
+        "NOT_HARDENED",
+        "filters are as if not diffused, against the profile, or a column holds one value for most",
+    ),
+    "key": ("FEW_VALUES", "few different keys: columns hold one value for most, as in test data"),
+}
 
 
 def refuse_by_policy(figures: dict[str, Any], spec: LinkSpec) -> None:
@@ -22,7 +30,9 @@ def refuse_by_policy(figures: dict[str, Any], spec: LinkSpec) -> None:
 
     1. Filters without a set bit, or nearly full (`EMPTY_FILTER`, `FILL_TOO_HIGH`).
     2. Mostly copies of one another (`DUPLICATES`): test data.
-    3. Plain filters where the profile diffuses them (`NOT_HARDENED`): whoever stole them could align them.
+    3. Plain filters where the profile diffuses them (`NOT_HARDENED`): whoever stole them could align them. One
+       value in a heavy column looks the same. Of composite keys, which are digests, only that can be
+       (`FEW_VALUES`).
     4. Encoded under another secret than a batch that is here (`WRONG_KEY`), whatever the key check value
        says: they would link with nobody, and every figure would be wrong.
 
@@ -32,18 +42,15 @@ def refuse_by_policy(figures: dict[str, Any], spec: LinkSpec) -> None:
         `SCREENING_FAILED` with a problem per filter.
     """
     problems = []
-    # The bits of composite keys, which are digests, are as even as those of diffused filters.
-    hardened = {item.name for item in spec.filters if item.similarity != "dice"}
+    kinds = {item.name: item.similarity for item in spec.filters}
     for name, item in figures["filters"].items():
         if item["empty"]:
             problems.append(Problem("EMPTY_FILTER", "filters are present without a set bit", column=name))
         if item["present"] and float(item["fill"]) > MAX_FILL:
             problems.append(Problem("FILL_TOO_HIGH", "filters are nearly full", column=name))
         enough = item["present"] >= LEAST_RECORDS
-        if name in hardened and enough and float(item["bit_std"]) > MOST_DIFFUSED_STD:
-            problems.append(
-                Problem("NOT_HARDENED", "filters were not diffused as the profile says", column=name)
-            )
+        if enough and float(item["bit_std"]) > MOST_DIFFUSED_STD and (found := _UNEVEN.get(kinds[name])):
+            problems.append(Problem(*found, column=name))
     if figures["records"] >= MANY and figures["duplicates"] > MAX_DUPLICATES * figures["records"]:
         problems.append(Problem("DUPLICATES", "most records are exact copies of others"))
     if any(other["key"] == "another" for other in figures["others"]):

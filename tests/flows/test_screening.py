@@ -94,7 +94,8 @@ def test_figures_that_no_sound_batch_has_when_judged_are_refused_by_filter(
     with pytest.raises(RefusedError) as refusal:
         refuse_by_policy(figures(**changes), HARDENED)
     assert {(problem.code, problem.column) for problem in refusal.value.problems} == {
-        (code, item.name) for item in HARDENED.filters
+        ("FEW_VALUES" if code == "NOT_HARDENED" and item.similarity == "key" else code, item.name)
+        for item in HARDENED.filters
     }
 
 
