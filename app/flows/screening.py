@@ -30,8 +30,8 @@ def refuse_by_policy(figures: dict[str, Any], spec: LinkSpec) -> None:
 
     1. Filters without a set bit, or nearly full (`EMPTY_FILTER`, `FILL_TOO_HIGH`).
     2. Mostly copies of one another (`DUPLICATES`): test data.
-    3. Plain filters where the profile diffuses them (`NOT_HARDENED`): whoever stole them could align them. One
-       value in a heavy column looks the same. Of composite keys, which are digests, only that can be
+    3. Plain filters where the profile diffuses them (`NOT_HARDENED`): whoever stole them could align them.
+       One value in a heavy column looks the same. Of composite keys, which are digests, only that can be
        (`FEW_VALUES`).
     4. Encoded under another secret than a batch that is here (`WRONG_KEY`), whatever the key check value
        says: they would link with nobody, and every figure would be wrong.
