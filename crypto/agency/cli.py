@@ -7,6 +7,7 @@ output. Commands import their work when they run, so that ``--help`` is quick.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,12 +43,24 @@ for commands in (cli_package, cli_clk, cli_log):
 
 def main() -> None:
     """Entry point of the console script."""
+    _stop_in_order()
     try:
         app()
     except CohortlinkError as error:
         # A refusal outside of a command's own handling: still one line, still no value.
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+
+
+def _stop_in_order() -> None:
+    """Let a scheduler's or closing terminal's signal end the program as Ctrl-C does: nothing is left behind.
+
+    What somebody chose to ignore, as ``nohup`` does, stays ignored.
+    """
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _version(value: bool) -> None:

@@ -263,12 +263,14 @@ _KILLED = """
 import sys, time
 from pathlib import Path
 from crypto.agency import encode
-from crypto.agency.cli import app
+from crypto.agency.cli import main
 def wait(*_, **__):
-    Path(sys.argv[1]).write_text("here")
+    Path(mark).write_text("here")
     time.sleep(60)
+mark = sys.argv[1]
 encode.write_manifest = wait
-app(sys.argv[2:])
+sys.argv[1:] = sys.argv[2:]
+main()
 """
 
 
@@ -292,6 +294,25 @@ def test_encoding_when_killed_leaves_no_package_and_the_next_run_clears_what_it_
     assert json.loads(result.stdout)["cleaned"] == 1
     assert agency.left_behind() == ["package"]
     verify_package(agency.out)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_encoding_when_told_to_stop_leaves_nothing_and_says_so(
+    agency: Agency, number: signal.Signals
+) -> None:
+    mark = agency.folder / "mark"
+    command = [sys.executable, "-c", _KILLED, str(mark), *map(str, agency.arguments())]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while not mark.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        told = process.communicate(timeout=30)[1]
+    assert process.returncode == 1
+    assert b"INTERRUPTED" in told
+    assert agency.left_behind() == []
 
 
 def test_folder_without_lock_is_only_cleared_when_it_is_old(tmp_path: Path) -> None:
