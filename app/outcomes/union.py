@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.disclosure.alternatives import finest
@@ -13,7 +13,10 @@ from app.disclosure.errors import DisclosureError
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
 from app.disclosure.protect import WITHHELD
+from app.disclosure.table import Rows
 from app.outcomes.contributed import contributed, told_by_contribution
+from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.employed import as_numerators, counted_as_found, employed_first
 from app.outcomes.entries import entries
 from app.outcomes.figures import Source
 from app.outcomes.indicators import IN_BANDS, IN_FLOWS, IN_YEAR, INDICATORS, Indicator
@@ -21,7 +24,7 @@ from app.outcomes.match_rates import matched_beside, published_matches
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
-    from app.disclosure.suppression import Progress
+    from app.disclosure.suppression import Progress, Suppression
     from app.outcomes.plan import Out, Plan
 
 Document = dict[str, Any]
@@ -59,6 +62,9 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
             layers.append((counted, _total_of(counted, flows)))
             continue
         layers.append((entries(indicator, out.cohort, names, data), out.documents))
+        if indicator.of:
+            counted = counted_as_found(indicator, out.cohort, names, data)
+            layers.append((counted, as_numerators(out.documents)))
         matches = [] if matched else published_matches([out.documents])
         if matches:
             matched = True
@@ -119,8 +125,10 @@ def _total_of(counted: Entries, told: frozenset[str]) -> list[Document]:
 
 def union(
     plan: Plan, source: Source, policy: Policy, published: Sequence[Out], progress: Progress
-) -> Beside | None:
+) -> Union | None:
     """The new cube together with every table of shares that is out; None where there is none.
+
+    A denominator that is an outcome is decided first, as one.
 
     Raises
     ------
@@ -128,10 +136,37 @@ def union(
         As `Beside`.
     """
     layers = published_layers(source, published)
+    indicator = INDICATORS[plan.indicator]
+    first: Callable[[Suppression], None] | None = None
+    if indicator.of:
+        counted = counted_as_found(indicator, plan.cohort, plan.dimensions, source)
+        places = {name for name in plan.dimensions if DIMENSIONS[name].rows is Rows.PLACES}
+        named = [table for table in plan.named if not set(table) & places]
+        told, first = employed_first(counted, policy, plan.depth, named, layers, progress)
+        layers.append((counted, told))
     if not layers:
         return None
-    new = entries(INDICATORS[plan.indicator], plan.cohort, plan.dimensions, source)
-    return Beside(layers, new, policy, progress)
+    new = entries(indicator, plan.cohort, plan.dimensions, source)
+    return Union(Beside(layers, new, policy, progress), first)
+
+
+@dataclass(frozen=True)
+class Union:
+    """What hides figures of a new cube for the sake of all that is out."""
+
+    beside: Beside
+    first: Callable[[Suppression], None] | None
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """Of the proof."""
+        return self.beside.statistics
+
+    def hide(self, state: Suppression) -> None:
+        """Hide figures of the new cube until the union is proven, or nothing of it is left."""
+        if self.first is not None:
+            self.first(state)
+        self.beside.hide(state)
 
 
 def hide_bands(
