@@ -32,9 +32,10 @@ from app.disclosure.finest import Ints
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, each_reaches
 from app.disclosure.groups import Margin
 from app.disclosure.joint import Entries, Joint
+from app.disclosure.one_layer import serve_by_layer
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
-from app.disclosure.room import Ends, ask_less, restate
+from app.disclosure.room import Before, Ends, ask_less
 from app.disclosure.standardised import is_standardised, standardised_row
 from app.disclosure.suppression import Progress, Suppression
 from app.disclosure.table import Guarded
@@ -48,6 +49,8 @@ _SMALL = 2_500_000
 #: In others programs are asked about goals that worlds miss, before anything is hidden for them, up to so
 #: many columns; or so many figures, where denominators are not known.
 _EXACT_COLUMNS, _EXACT_FIGURES = 6_000, 400
+#: Where they are not asked, nothing is hidden for a goal until it was missed more often than that.
+_PATIENCE = 3
 #: What a standardised rate of the new cube is called among its figures.
 _WEIGHTED = -1
 
@@ -248,32 +251,48 @@ class Beside(Guarded):
         self, state: Suppression, step: str, alike: Alike, told: dict[str, int], *, known: bool, whole: bool
     ) -> None:
         """Prove over columns, by worlds for many goals at once, and ask programs about what they miss."""
-        goals, tries = alike.goals, dict[int, int]()
+        goals, restated = alike.goals, dict[int, Ends]()
+        tries, missed = dict[int, int](), dict[int, int]()
         tell: Callable[[int, int], None] = lambda done, total: self._progress("beside", done, total)  # noqa: E731
-        exact = (
-            whole or self.columns <= _EXACT_COLUMNS or (len(alike.numbers) <= _EXACT_FIGURES and not known)
+        few = len(alike.numbers) <= _EXACT_FIGURES and not known
+        exact = whole or few or self.columns <= _EXACT_COLUMNS
+        before = Before(
+            self._space(state, known=known, new=False),
+            self._alike(state, _afresh(goals), known=known, new=False),
+            state.work,
+            self._seed(step),
+            tell,
         )
 
         def repair(failures: Sequence[Failure]) -> Space:
             # A world of this space is one still when more is hidden.
+            failed = before.failing(failure.goal for failure in failures)
+            hidden = set[int]()
             for failure in failures:
-                if exact or failure.goal in restated:
-                    failure = alike.ask(failure.goal)
-                    if not goals.open()[failure.goal]:
+                goal = failure.goal
+                missed[goal] = missed.get(goal, 0) + 1
+                if goal in failed and goal not in restated:
+                    restated[goal] = failed[goal]
+                    ask_less(goals, goal, failed[goal])
+                    continue
+                if exact or goal in restated:
+                    failure = alike.ask(goal)
+                    if not goals.open()[goal]:
                         continue
-                self._hide_for(state, goals, failure, tries, known=known, whole=whole)
+                elif missed[goal] <= _PATIENCE or hidden & {figure for figure, _ in failure.figures}:
+                    # Fewer goals are looked for longer, at last by programs; and what was hidden for others
+                    # may have opened it.
+                    continue
+                hidden |= self._hide_for(state, goals, failure, tries, known=known, whole=whole)
                 self._free(state, alike)
             return self._space(state, known=known)
 
-        restated: dict[int, Ends] = {}
         try:
-            space = self._space(state, known=known, new=False)
-            before = self._alike(state, _afresh(goals), known=known, new=False)
-            restated = restate(space, before, state.work, self._seed(step), tell)
-            for goal, ends in restated.items():
-                ask_less(goals, goal, ends)
-            if not known:
-                self._hide_contained(state, lambda columns: restated.keys() >= set(columns.tolist()))
+            if known:
+                rows, _ = self._figures(state, known=True, new=True)
+                serve_by_layer(self._joint, rows, goals, state.work, self._seed(step), tell)
+            else:
+                self._hide_contained(state, lambda columns: len(before.failing(columns)) == len(columns))
                 self._free(state, alike)
             reached = np.column_stack([goals.high, goals.low])
             prover = Prover(self._space(state, known=known), goals, state.work, self._seed(step), tell)
@@ -299,8 +318,8 @@ class Beside(Guarded):
         *,
         known: bool,
         whole: bool,
-    ) -> None:
-        """Hide some of what holds a goal; all of it where figures are shown together or not at all."""
+    ) -> set[int]:
+        """Hide some of what holds a goal, and tell what; all of it where figures stand together or not at all."""
         if self._says_nothing_new(state):
             # What is left stands in what is out, so every goal has the room that it had.
             raise _NothingNewError
@@ -309,7 +328,9 @@ class Beside(Guarded):
             _hide_all(state)
             raise _NothingNewError
         count = 2 ** max(0, tries[failure.goal] - _ONE_BY_ONE)
-        self._hide(state, self._candidates(state, goals, failure, known=known), count)
+        figures = self._candidates(state, goals, failure, known=known)
+        self._hide(state, figures, count)
+        return {figure for figure in figures if not self._shows(state, figure)}
 
     def _says_nothing_new(self, state: Suppression) -> bool:
         """Whether each figure of the new cube that is still shown is published already."""
