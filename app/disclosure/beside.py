@@ -319,7 +319,7 @@ class Beside(Guarded):
         known: bool,
         whole: bool,
     ) -> set[int]:
-        """Hide some of what holds a goal, and tell what; all of it where figures stand together or not at all."""
+        """Hide some of what holds a goal, and tell what; all where figures stand together or not at all."""
         if self._says_nothing_new(state):
             # What is left stands in what is out, so every goal has the room that it had.
             raise _NothingNewError
