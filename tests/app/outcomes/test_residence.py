@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.disclosure.groups import Groups
 from app.disclosure.policy import Policy
 from app.disclosure.table import PLACES_RULE
+from app.disclosure.telling import telling_groups
 from app.disclosure.treatment import Treatment
 from app.outcomes.figures import Source
+from app.outcomes.finest import finest_cells
 from app.outcomes.plan import Plan, plan_cube
 from tests.app.outcomes.builders import completion, facts, persons, token, wage
 
@@ -98,3 +101,39 @@ def test_median_by_county_of_residence_is_wages_and_is_withheld_where_one_employ
     one, many = (by_county("median_earnings_q2", alone=alone) for alone in (True, False))
     assert one["39061"] == "withheld"
     assert many["39061"] == "published"
+
+
+def test_employers_of_a_row_are_those_of_its_own_awards_quarter_and_of_a_county_those_of_the_highest() -> (
+    None
+):
+    people = [f"p{at}" for at in range(30)]
+    awards = [completion(person, county_fips="39061") for person in people]
+    # Half of them have another award of the year, whose own quarter counts in its rows.
+    awards += [
+        completion(person, county_fips="39061", award_level="03", award_date="2021-12-01")
+        for person in people[:15]
+    ]
+    wages = [
+        wage(person, "39", quarter, 5000, employer_token=token("employer", at % 3 if of_three else 0))
+        for at, person in enumerate(people)
+        for quarter, of_three in (("2023Q2", True), ("2022Q4", False))
+    ]
+    cells = finest_cells(
+        "employed_q4",
+        "2021-22",
+        ["pathway", "county"],
+        persons=persons(people, {"edu-1": "edu", "oh-1": "39"}),
+        facts={
+            "completion": [("edu-1", facts("completion", awards))],
+            "wage": [("oh-1", facts("wage", wages))],
+        },
+        as_of=date(2026, 11, 22),
+    )
+    groups = Groups(cells, [("county",), ("pathway", "county")])
+    telling = telling_groups(cells, groups, cells.paid)
+    pathways = [cells.axes[0].codes[key[0]] for key in groups.keys[1]]
+    assert dict(zip(["all", *pathways], telling.tolist(), strict=True)) == {
+        "all": False,
+        "ASSOCIATE": True,
+        "BACHELOR": False,
+    }
