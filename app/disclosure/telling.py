@@ -109,8 +109,8 @@ def kept_wide(sizes: Sizes, total: tuple[float, float] | None, k: int) -> tuple[
     lowest, highest = np.floor(sizes.found / 2), np.minimum(sizes.found + k, sizes.persons)
     if total is None:
         return lowest, highest, np.zeros(len(lowest), np.bool_)
-    wanted = np.minimum(highest - lowest, k)
     persons, found = total
-    lowest = np.maximum(lowest, np.maximum(0.0, found - (persons - sizes.inside)))
-    highest = np.minimum(highest, np.minimum(sizes.inside, found) + sizes.persons - sizes.inside)
-    return lowest, highest, np.asarray(highest - lowest < wanted, np.bool_)
+    least = np.maximum(0.0, found - (persons - sizes.inside))
+    most = np.minimum(sizes.inside, found) + sizes.persons - sizes.inside
+    pinned = most - least < np.minimum(highest - lowest, k)
+    return np.maximum(lowest, least), np.minimum(highest, most), np.asarray(pinned, np.bool_)

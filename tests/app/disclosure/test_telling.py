@@ -182,3 +182,10 @@ def test_random_cohorts_leave_every_place_that_tells_of_an_employer_open(seed: i
             others = sum(n for n, _ in counts.values()) - n
             assert least <= max(found // 2, whole - others) + 1e-6
             assert most >= min(found + K, n, whole) - 1e-6
+
+
+def test_county_in_which_nearly_all_work_who_work_at_all_costs_no_total_where_that_leaves_enough() -> None:
+    counts = {("Female", "39025"): (60, 12), ("Male", "OTHER"): (100, 3)}
+    told = figures(cells({"39025": ["mill"]}, counts), depth=1)
+    assert told[()] == 15
+    assert told["39025",] is None
