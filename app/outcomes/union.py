@@ -147,26 +147,33 @@ def union(
     if not layers:
         return None
     new = entries(indicator, plan.cohort, plan.dimensions, source)
-    return Union(Beside(layers, new, policy, progress), first)
+    try:
+        return Union(Beside(layers, new, policy, progress), first)
+    except DisclosureError:
+        if first is None or len(layers) > 1:
+            raise
+        # Nothing else is out, and both are proven by themselves.
+        return Union(None, first)
 
 
 @dataclass(frozen=True)
 class Union:
     """What hides figures of a new cube for the sake of all that is out."""
 
-    beside: Beside
+    beside: Beside | None
     first: Callable[[Suppression], None] | None
 
     @property
     def statistics(self) -> dict[str, Any]:
         """Of the proof."""
-        return self.beside.statistics
+        return {} if self.beside is None else self.beside.statistics
 
     def hide(self, state: Suppression) -> None:
         """Hide figures of the new cube until the union is proven, or nothing of it is left."""
         if self.first is not None:
             self.first(state)
-        self.beside.hide(state)
+        if self.beside is not None:
+            self.beside.hide(state)
 
 
 def hide_bands(

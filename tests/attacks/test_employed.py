@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.disclosure import joint
 from app.disclosure.policy import Policy
 from app.disclosure.treatment import Treatment
 from app.outcomes import union
@@ -75,3 +76,12 @@ def test_employed_of_whom_some_are_kept_do_not_tell_of_few_who_are_not_employed(
     assert any(row["found"] for table in made for row in table["rows"])
     monkeypatch.setattr(union, "union", lambda *_: None)
     assert not_employed(tables())
+
+
+def test_employed_of_whom_some_are_kept_are_no_less_protected_where_the_union_is_too_large_to_be_proven(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(joint, "MAX_COLUMNS", 3)
+    made = tables()
+    assert not not_employed(made)
+    assert any(row["found"] for table in made for row in table["rows"])
