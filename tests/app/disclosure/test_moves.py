@@ -144,3 +144,19 @@ def test_cube_proven_with_moves_is_not_broken_by_the_joint_attack(monkeypatch: p
     documents = published(cells, 2, WIDE)
     for know_n in (False, True):
         assert not joint(cells, documents, know_n=know_n)
+
+
+def test_moves_serve_no_fewer_goals_where_more_is_hidden() -> None:
+    served = {0.0: 0, 0.5: 0}
+    for seed in range(1, 9):
+        made = search(seed, 900, (4, 5, 4, 3))
+        shown = made.state.found_shown.copy()
+        for share in served:
+            few = np.random.default_rng(seed).random(len(shown)) < share
+            made.state.found_shown[:] = shown & ~(few & (made.state.groups.depth == 2))
+            space, goals = space_and_goals(made, "unknown")
+            assert made.grid is not None
+            left = np.flatnonzero(goals.open())
+            Moves(space, goals, made.grid, Work(10**9)).serve(left, np.full(len(left), float(K)), 20, 10, 1)
+            served[share] += len(left) - int(goals.open()[left].sum())
+    assert served[0.5] >= served[0.0] > 0
