@@ -110,6 +110,8 @@ class Alike:
     work : Work
     ceiling : float
         The most that a column may be: a number that never binds.
+    progress : callable, optional
+        Called with the number of goals served, and of all.
 
     Raises
     ------
@@ -132,8 +134,10 @@ class Alike:
         goals: Goals,
         work: Work,
         ceiling: float,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.goals, self.work, self.numbers, self._ceiling = goals, work, numbers, ceiling
+        self._progress = progress
         kinds = kinds_of(figures, pattern, cell)
         size, self._many = len(kinds.first), int(kinds.kind.max(initial=-1)) + 1
         held = figures[:, kinds.first].tocsr()
@@ -203,6 +207,8 @@ class Alike:
         if found is None:
             raise OutOfWorkError
         self._note(found.values)
+        total = len(self.goals.high)
+        self._progress(total - int(self.goals.open().sum()), total)
         return found
 
     def scatter(self, random: np.random.Generator) -> None:

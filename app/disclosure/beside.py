@@ -199,7 +199,7 @@ class Beside(Guarded):
         matrix, names = self._figures(state, known=known, new=new)
         cell = self._joint.cell if known else None
         truth, pattern = self._joint.truth, self._joint.pattern
-        return Alike(matrix, names, truth, pattern, cell, goals, state.work, self._ceiling)
+        return Alike(matrix, names, truth, pattern, cell, goals, state.work, self._ceiling, self._tell)
 
     def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool, whole: bool) -> None:
         if not goals.matrix.shape[0] or not state.n_shown.any():
@@ -253,7 +253,6 @@ class Beside(Guarded):
         """Prove over columns, by worlds for many goals at once, and ask programs about what they miss."""
         goals, restated = alike.goals, dict[int, Ends]()
         tries, missed = dict[int, int](), dict[int, int]()
-        tell: Callable[[int, int], None] = lambda done, total: self._progress("beside", done, total)  # noqa: E731
         few = len(alike.numbers) <= _EXACT_FIGURES and not known
         exact = whole or few or self.columns <= _EXACT_COLUMNS
         before = Before(
@@ -261,7 +260,7 @@ class Beside(Guarded):
             self._alike(state, _afresh(goals), known=known, new=False),
             state.work,
             self._seed(step),
-            tell,
+            self._tell,
         )
 
         def repair(failures: Sequence[Failure]) -> Space:
@@ -290,16 +289,19 @@ class Beside(Guarded):
         try:
             if known:
                 rows, _ = self._figures(state, known=True, new=True)
-                serve_by_layer(self._joint, rows, goals, state.work, self._seed(step), tell)
+                serve_by_layer(self._joint, rows, goals, state.work, self._seed(step), self._tell)
             else:
                 self._hide_contained(state, lambda columns: len(before.failing(columns)) == len(columns))
                 self._free(state, alike)
             reached = np.column_stack([goals.high, goals.low])
-            prover = Prover(self._space(state, known=known), goals, state.work, self._seed(step), tell)
+            prover = Prover(self._space(state, known=known), goals, state.work, self._seed(step), self._tell)
             goals.note_all(reached)
             prover.settle(repair)
         finally:
             told |= {"restated": len(restated), "repairs": sum(tries.values())}
+
+    def _tell(self, done: int, total: int) -> None:
+        self._progress("beside", done, total)
 
     def _seed(self, step: str) -> int:
         return int(self._policy.chance("proof", step) * 2**53)

@@ -119,3 +119,15 @@ def test_programs_beyond_the_budget_are_not_asked() -> None:
     alike = union.alike(wanted(union.sums), known=True, work=0)
     with pytest.raises(OutOfWorkError):
         alike.ends(0)
+
+
+def test_every_program_tells_how_many_goals_are_served() -> None:
+    union, told = Union(4), list[tuple[int, int]]()
+    goals = wanted(union.sums)
+    cell, numbers = union.cell, np.arange(union.figures.shape[0])
+    alike = Alike(
+        union.figures, numbers, union.truth, union.pattern, cell, goals, Work(10**9), CEILING,
+        lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    alike.ends(0)
+    assert told == [(0, len(goals.high))] * 2
