@@ -21,9 +21,6 @@ from app.disclosure.programs import TOLERANCE, Worlds
 from app.disclosure.small_cells import shows_found
 from app.disclosure.table import Cell, Employers, Place, Table
 
-#: Whose rows are under the rule for employers in cubes too that were published before it held of places.
-_ALWAYS = ("naics_sector",)
-
 
 def hide_places(tables: Sequence[Table], policy: Policy) -> frozenset[Place]:
     """Choose the places whose numerators are withheld.
@@ -56,7 +53,7 @@ def hide_places(tables: Sequence[Table], policy: Policy) -> frozenset[Place]:
     exposed = {
         (table.by[0], code)
         for table in tables
-        if table.employers is not None and (policy.employers_of_places or table.by == _ALWAYS)
+        if table.employers is not None
         for (code,) in table.keys
         if code not in table.employers or not table.employers[code].protected
     }

@@ -28,7 +28,7 @@ class Dimension:
     rule : str
         What decides in which row somebody stands, where the label does not say it. Told in every answer.
     place : bool
-        Whether its codes, but the residual, name places: such rows tell of no employer.
+        Whether its codes, but the residual, name places of residence: such rows tell of no employer.
     """
 
     id: str
@@ -106,9 +106,7 @@ DIMENSIONS: dict[str, Dimension] = {
             Rows.PLACES,
             "states",
             ("OTHER", "Other states"),
-            rule="Whoever was paid in several states stands in the row of each. A row is shown only where at "
-            "least 3 employers paid there, and none above 80 per cent of its wages.",
-            place=True,
+            rule="Whoever was paid in several states stands in the row of each.",
         ),
         Dimension(
             "naics_sector",

@@ -191,7 +191,7 @@ def _table(
             total=total,
             rows=rows,
             places=found.places,
-            employers=found.employers.get(by[0]),
+            employers=found.employers if by == ("naics_sector",) else None,
         )
     counted = _count(frame, cohort, by, grids) if by else {}
     cells = tuple(counted.get(key, Cell(0, 0)) for key in keys)

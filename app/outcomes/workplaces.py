@@ -57,17 +57,6 @@ with {MAIN_JOBS}
 select award_no, prefix, employer_token, paid from chosen join main using (award_no) where found
 """  # noqa: S608 (constants)
 
-# What each employer paid there, to persons to whom it paid something there.
-_PAID_IN_STATES = f"""
-with {_CHOSEN}, paid as (
-    select award_no, state_fips, employer_token, sum(wages) as wages from earned group by all
-    having sum(wages) > 0
-)
-select case when list_contains($codes, state_fips) then state_fips else $rest end as code, employer_token,
-       sum(wages)
-from paid join chosen using (award_no) where found group by all
-"""  # noqa: S608 (constants)
-
 
 @dataclass(frozen=True)
 class Workplaces:
@@ -77,12 +66,12 @@ class Workplaces:
     ----------
     places : mapping of frozenset of Place to int
         Persons found, by the exact set of dimensions and codes.
-    employers : mapping of str to mapping of str to Employers
-        By dimension and code, of the dimensions that are asked for.
+    employers : mapping of str to Employers
+        By sector; empty where sectors are not asked for.
     """
 
     places: Mapping[frozenset[Place], int]
-    employers: Mapping[str, Mapping[str, Employers]]
+    employers: Mapping[str, Employers]
 
     def count(self, dimension: str, code: str) -> int:
         """Persons found in one place."""
@@ -95,7 +84,7 @@ def workplaces(frame: Frame, grids: Mapping[str, Sequence[str]]) -> Workplaces:
     Parameters
     ----------
     frame : Frame
-        Of one reference quarter; made ``by_sector`` if sectors are asked for, else ``by_employer``.
+        Of one reference quarter; made ``by_sector`` if sectors are asked for.
     grids : mapping of str to sequence of str
         Codes of ``state_of_work``, of ``naics_sector``, of both or of neither; the residual last.
     """
@@ -117,24 +106,17 @@ def workplaces(frame: Frame, grids: Mapping[str, Sequence[str]]) -> Workplaces:
         where = {("state_of_work", code) for code in found_in}
         where |= {("naics_sector", sector_of[prefix])} if prefix else set()
         places[frozenset(where)] += count
-    employers = {}
-    if states:
-        paid = connection.execute(_PAID_IN_STATES, by_state).fetchall()
-        employers["state_of_work"] = _employers(paid)
-    if sectors:
-        paid = connection.execute(
-            "select prefix, employer_token, sum(paid) from main_job group by all having prefix is not null"
-        ).fetchall()
-        employers["naics_sector"] = _employers([(sector_of[prefix], *rest) for prefix, *rest in paid])
-    return Workplaces(dict(places), employers)
+    return Workplaces(dict(places), _employers(frame, sector_of) if sectors else {})
 
 
-def _employers(paid: Sequence[tuple[str, str, Decimal]]) -> dict[str, Employers]:
-    """Who paid the persons of each code, by code, employer and dollars."""
-    by_code: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    for code, token, wages in paid:
-        by_code[code][token] += wages
-    return {code: Employers.of(by_token) for code, by_token in by_code.items()}
+def _employers(frame: Frame, sector_of: Mapping[str, str]) -> dict[str, Employers]:
+    """Who paid the persons of each sector in their main jobs."""
+    paid: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for prefix, token, wages in frame.connection.execute(
+        "select prefix, employer_token, sum(paid) from main_job group by all"
+    ).fetchall():
+        paid[sector_of[prefix]][token] += wages
+    return {sector: Employers.of(by_token) for sector, by_token in paid.items()}
 
 
 def sectors_by_prefix() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from app.disclosure.protect import ProtectedRow, ProtectedTable, protect
 from app.disclosure.table import Table
 from app.outcomes.quarters import Quarter
 from app.outcomes.tabulate import tabulate, tabulate_plan
-from tests.app.outcomes.builders import completion, facts, persons, wage
+from tests.app.outcomes.builders import completion, facts, persons, token, wage
 
 POLICY = Policy(10, b"a secret of the tests, 32 bytes..")
 AS_OF = date(2026, 11, 22)
@@ -42,28 +43,30 @@ def archetypes() -> tuple[Sequence[str], dict[str, list[tuple[str, pa.Table]]]]:
         died = {"exclusion_reason": "DECEASED", "exclusion_date": "2023-01-10"} if person[0] == "I" else {}
         awards.append(completion(person, award_date="2022-05-14", **died))
         q = "2023Q2"
+        # Rows by state of work keep to persons, however few employers there are.
+        paid = partial(wage, employer_token=token("employer", person[0]))
         match person[0]:
             case "A":
-                ohio.append(wage(person, "39", q, 9000))
+                ohio.append(paid(person, "39", q, 9000))
             case "B":
-                kentucky.append(wage(person, "21", q, 7500))
+                kentucky.append(paid(person, "21", q, 7500))
             case "C":
-                ohio.append(wage(person, "39", q, 4000))
-                kentucky.append(wage(person, "21", q, 3000))
+                ohio.append(paid(person, "39", q, 4000))
+                kentucky.append(paid(person, "21", q, 3000))
             case "D":
-                ohio.append(wage(person, "39", q, 0))
+                ohio.append(paid(person, "39", q, 0))
             case "E":
-                ohio.append(wage(person, "39", q, 5000))
-                ohio.append(wage(person, "39", q, 0, report_version=2))
+                ohio.append(paid(person, "39", q, 5000))
+                ohio.append(paid(person, "39", q, 0, report_version=2))
             case "F":
-                ohio.append(wage(person, "39", "2023Q1", 5000))
+                ohio.append(paid(person, "39", "2023Q1", 5000))
             case "H":
-                kentucky.append(wage(person, "21", q, 1))
+                kentucky.append(paid(person, "21", q, 1))
             case "I":
-                ohio.append(wage(person, "39", q, 5000))
+                ohio.append(paid(person, "39", q, 5000))
             case "J":
-                ohio.append(wage(person, "39", q, -200, adjustment="true", account_token="a" * 64))
-                ohio.append(wage(person, "39", q, 200, account_token="b" * 64))
+                ohio.append(paid(person, "39", q, -200, adjustment="true", account_token="a" * 64))
+                ohio.append(paid(person, "39", q, 200, account_token="b" * 64))
     return people, {
         "completion": [("edu-1", facts("completion", awards))],
         "wage": [("oh-1", facts("wage", ohio)), ("ky-1", facts("wage", kentucky))],
