@@ -259,8 +259,11 @@ def test_package_of_another_profile_than_the_agreements_is_refused(agency: Agenc
     assert failed("validate", agency.out, "--profile", agreed)["code"] == "PROFILE_MISMATCH"
 
 
+# Whoever starts the tests in the background may have told their children to ignore some signals.
 _KILLED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from crypto.agency import encode
 from crypto.agency.cli import main

@@ -161,8 +161,8 @@ def test_an_old_run_and_release_repeat_though_all_defaults_are_others_by_now(
 ) -> None:
     monkeypatch.setattr(link_options, "DEFAULTS", {**link_options.DEFAULTS, "threshold": "0.99"})
     monkeypatch.setattr("app.disclosure.policy.DEFAULT_WORK", 1)
-    *_, found = Policy.__init__.__defaults__ or ()
-    monkeypatch.setattr(Policy.__init__, "__defaults__", (1, found))
+    _, *others = Policy.__init__.__defaults__ or ()
+    monkeypatch.setattr(Policy.__init__, "__defaults__", (1, *others))
     assert Policy(10, bytes(16)).work == 1
     result = replay_run(region.service, run_of(region))
     assert result["same"], result
