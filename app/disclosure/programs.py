@@ -1,15 +1,16 @@
-"""Linear programs over the worlds that agree with what is published. The only file that knows the solver."""
+"""Linear programs over the worlds that agree with what is published: optima to rely on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import highspy
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from app.disclosure.solver import maximizer, new_solver
 
 #: Solutions are feasible to about 1e-7; a bound counts as reached within this.
 TOLERANCE = 1e-6
@@ -24,9 +25,7 @@ class Worlds:
     """
 
     def __init__(self, lower: Sequence[float], upper: Sequence[float]) -> None:
-        self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 1)):
-            self._solver.setOptionValue(option, value)
+        self._solver = new_solver()
         self.size = len(lower)
         self._solver.addVars(self.size, np.asarray(lower, float), np.asarray(upper, float))
         self._columns = np.arange(self.size, dtype=np.int32)
@@ -94,31 +93,12 @@ class Sums:
     def __init__(self, matrix: sp.csr_matrix, value: NDArray[np.float64], most: float) -> None:
         self._matrix, self._value = matrix, value
         self._held = np.ones(len(value), np.bool_)
-        rows, columns = matrix.shape
-        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, setting in (
-            ("output_flag", False),
-            ("threads", 1),
-            ("random_seed", 1),
-            # Objectives change and worlds stay worlds: the primal method goes on where it was.
-            ("presolve", "off"),
-            ("simplex_strategy", 4),
-        ):
-            solver.setOptionValue(option, setting)
-        model: Any = highspy.HighsLp()
-        model.num_col_, model.num_row_ = columns, rows
-        model.col_cost_, model.col_lower_ = np.zeros(columns), np.zeros(columns)
-        self._upper = np.full(columns, most)
-        model.col_upper_ = self._upper
-        model.row_lower_ = model.row_upper_ = value
-        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        model.a_matrix_.start_ = matrix.indptr
-        model.a_matrix_.index_ = matrix.indices
-        model.a_matrix_.value_ = matrix.data
-        model.sense_ = highspy.ObjSense.kMaximize
-        solver.passModel(model)
-        self._solver = solver
-        self._columns = np.arange(columns, dtype=np.int32)
+        size = matrix.shape[1]
+        self._upper = np.full(size, most)
+        # Objectives change and worlds stay worlds: the primal method goes on where it was.
+        settings = {"presolve": "off", "simplex_strategy": 4}
+        self._solver = maximizer(matrix, value, np.zeros(size), self._upper, settings)
+        self._columns = np.arange(size, dtype=np.int32)
 
     @property
     def work(self) -> int:

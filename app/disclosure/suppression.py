@@ -21,21 +21,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from app.disclosure.board import lay_out
 from app.disclosure.finest import FinestCells
-from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work, each_reaches, statuses
-from app.disclosure.groups import Groups, Line, Margin
+from app.disclosure.goals import Failure, Goals, OutOfWorkError, Space, Work, each_reaches
+from app.disclosure.groups import Groups, Margin
 from app.disclosure.known import counted_goals, known_goals
 from app.disclosure.policy import Policy
 from app.disclosure.proof import Prover
+from app.disclosure.spaces import Flags, Spaces
 from app.disclosure.telling import Telling, telling_figures
 from app.disclosure.whole import WholeProof
 
 Progress = Callable[[str, int, int], None]
-Flags = NDArray[np.bool_]
 
 #: Up to so many finest cells every goal has a world in whole numbers.
 _WHOLE_CELLS = 300
@@ -121,11 +120,8 @@ class _Search:
         self.telling = telling
         groups = state.groups
         self.lines = groups.lines(cells.axes)
-        self.lines_of: dict[int, list[Line]] = {}
-        for line in self.lines:
-            self.lines_of.setdefault(line.parent, []).append(line)
+        self.spaces = Spaces(cells, groups, self.lines)
         self.price = _prices(cells, groups, policy)
-        self.ceiling = float(max(groups.n.max(), cells.n.sum()))
         self.grid = lay_out(cells, groups)
 
     def run(self) -> None:
@@ -199,63 +195,14 @@ class _Search:
 
     # ------------------------------------------------------------------ spaces
 
-    def _needed(self, shown: Flags) -> NDArray[np.intp]:
-        """Shown groups that are not the sum of shown groups: the others add nothing to a program."""
-        implied = [
-            parent
-            for parent, lines in self.lines_of.items()
-            if any(shown[line.children].all() for line in lines)
-        ]
-        needed = shown.copy()
-        needed[implied] = False
-        return np.flatnonzero(needed)
-
     def _n_space(self) -> Space:
-        rows = self._needed(self.state.n_shown)
-        matrix = self.state.groups.matrix[rows]
-        size = len(self.cells.n)
-        return Space(
-            matrix,
-            rows,
-            self.cells.n.astype(float),
-            np.full(size, self.ceiling),
-            self.cells.codes,
-            np.zeros(size, np.int64),
-            self.ceiling,
-            statuses(self.state.n_shown, self.state.n_shown),
-        )
+        return self.spaces.denominators(self.state.n_shown)
 
     def _unknown_space(self) -> Space:
-        rows = self._needed(self.state.found_shown)
-        only_n = np.setdiff1d(self._needed(self.state.n_shown), np.flatnonzero(self.state.found_shown))
-        matrix = self.state.groups.matrix
-        found, persons = matrix[rows], matrix[only_n]
-        whole = sp.vstack(
-            [
-                sp.hstack([found, sp.csr_matrix(found.shape)]),
-                sp.hstack([sp.csr_matrix(found.shape), found]),
-                sp.hstack([persons, persons]),
-            ]
-        ).tocsr()
-        truth = np.concatenate([self.cells.found, self.cells.n - self.cells.found]).astype(float)
-        figure = np.concatenate([rows, rows, -1 - only_n])
-        codes = np.concatenate([self.cells.codes, self.cells.codes])
-        side = np.repeat([0, 1], len(self.cells.n))
-        upper = np.full(len(truth), self.ceiling)
-        status = statuses(self.state.found_shown, self.state.n_shown)
-        return Space(whole, figure, truth, upper, codes, side, self.ceiling, status)
+        return self.spaces.unknown(self.state.n_shown, self.state.found_shown)
 
     def _known_space(self) -> Space:
-        rows = self._needed(self.state.found_shown)
-        return Space(
-            self.state.groups.matrix[rows],
-            rows,
-            self.cells.found.astype(float),
-            self.cells.n.astype(float),
-            self.cells.codes,
-            np.zeros(len(self.cells.n), np.int64),
-            status=statuses(self.state.found_shown, self.state.found_shown),
-        )
+        return self.spaces.known(self.state.found_shown)
 
     # ------------------------------------------------------------------ goals
 

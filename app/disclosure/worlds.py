@@ -1,14 +1,14 @@
-"""Linear programs over the worlds that agree with what is published. The only file that knows the solver."""
+"""Linear programs over the worlds that agree with what is published: worlds, each of them checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import highspy
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from app.disclosure.solver import maximizer
 
 Floats = NDArray[np.float64]
 
@@ -41,35 +41,18 @@ class Program:
 
     def __init__(self, matrix: sp.csr_matrix, value: Floats, lower: Floats, upper: Floats) -> None:
         self._matrix, self._value, self._lower, self._upper = matrix, value, lower, upper
-        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        rows, columns = matrix.shape
-        large = columns > _SIMPLEX_COLUMNS
-        for option, setting in (
-            ("output_flag", False),
-            ("threads", 1),
-            ("random_seed", 1),
-            ("solver", "ipx" if large else "simplex"),
+        large = matrix.shape[1] > _SIMPLEX_COLUMNS
+        settings = {
+            "solver": "ipx" if large else "simplex",
             # Duals name what to hide and worlds need no vertex: what crossover would add is not wanted.
-            ("run_crossover", "off"),
+            "run_crossover": "off",
             # A world must be a world; whether it is the best one matters little.
-            ("ipm_optimality_tolerance", 1e-4),
-            ("ipm_iteration_limit", 200),
-            ("simplex_iteration_limit", 100_000),
-        ):
-            solver.setOptionValue(option, setting)
-        model: Any = highspy.HighsLp()
-        model.num_col_, model.num_row_ = columns, rows
-        model.col_cost_ = np.zeros(columns)
-        model.col_lower_, model.col_upper_ = lower, upper
-        model.row_lower_ = model.row_upper_ = value
-        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        model.a_matrix_.start_ = matrix.indptr
-        model.a_matrix_.index_ = matrix.indices
-        model.a_matrix_.value_ = matrix.data
-        model.sense_ = highspy.ObjSense.kMaximize
-        solver.passModel(model)
-        self._solver = solver
-        self._columns = np.arange(columns, dtype=np.int32)
+            "ipm_optimality_tolerance": 1e-4,
+            "ipm_iteration_limit": 200,
+            "simplex_iteration_limit": 100_000,
+        }
+        self._solver = maximizer(matrix, value, lower, upper, settings)
+        self._columns = np.arange(matrix.shape[1], dtype=np.int32)
 
     @property
     def work(self) -> int:
@@ -107,28 +90,8 @@ class WholeProgram:
     def __init__(self, matrix: sp.csr_matrix, value: Floats, lower: Floats, upper: Floats) -> None:
         self._matrix = matrix
         self._columns = np.arange(matrix.shape[1], dtype=np.int32)
-        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, setting in (
-            ("output_flag", False),
-            ("threads", 1),
-            ("random_seed", 1),
-            ("mip_max_nodes", _NODES),
-            ("mip_feasibility_tolerance", TOLERANCE),
-        ):
-            solver.setOptionValue(option, setting)
-        model: Any = highspy.HighsLp()
-        model.num_col_, model.num_row_ = matrix.shape[1], matrix.shape[0]
-        model.col_cost_ = np.zeros(matrix.shape[1])
-        model.col_lower_, model.col_upper_ = lower, np.floor(upper)
-        model.row_lower_ = model.row_upper_ = value
-        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        model.a_matrix_.start_ = matrix.indptr
-        model.a_matrix_.index_ = matrix.indices
-        model.a_matrix_.value_ = matrix.data
-        model.integrality_ = [highspy.HighsVarType.kInteger] * matrix.shape[1]
-        model.sense_ = highspy.ObjSense.kMaximize
-        solver.passModel(model)
-        self._solver = solver
+        settings = {"mip_max_nodes": _NODES, "mip_feasibility_tolerance": TOLERANCE}
+        self._solver = maximizer(matrix, value, lower, np.floor(upper), settings, whole=True)
 
     @property
     def work(self) -> int:
