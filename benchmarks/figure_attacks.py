@@ -1,4 +1,4 @@
-"""Random rows by place, percentiles and flows, and what the adversary reads of them.
+"""Random rows by place and by sector, percentiles and flows, and what the adversary reads of them.
 
 Each game returns what she recovered from the twin without the rules that look beyond a single row, and from
 what is published.
@@ -6,7 +6,9 @@ what is published.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
@@ -18,13 +20,17 @@ from app.disclosure.figures import FlowCell, Flows, QuantileCell, Quantiles
 from app.disclosure.policy import Policy
 from app.disclosure.protect import protect
 from app.disclosure.protect_figures import protect_flows, protect_quantiles
-from app.disclosure.table import Employers, Table
+from app.disclosure.table import Cell, Employers, Place, Rows, Table
+from tests.attacks.bounds import Bounds
 from tests.attacks.cells import K
+from tests.attacks.payers import MAX_PLACES, few, payers
 from tests.attacks.populations import ABOUT, places, primary_only
 from tests.attacks.test_single_table import elsewhere
 
 Random = np.random.Generator
 Recovered = tuple[list[str], list[str]]
+#: Persons found by the exact set of their places, and what each employer pays them.
+Atoms = Mapping[frozenset[Place], tuple[int, Counter[str]]]
 
 
 def by_place(rng: Random, policy: Policy) -> Recovered:
@@ -56,6 +62,80 @@ def _atoms(document: Mapping[str, Any], atoms: np.ndarray) -> list[str]:
         solved = linprog(-np.eye(len(atoms))[at], A_eq=np.array(left), b_eq=right, bounds=(0, 1e5))
         if solved.status == 0 and -solved.fun < K - 1e-6:
             hits.append(f"places {np.flatnonzero(atoms[at])}: at most {-solved.fun:.0f}")
+    return hits
+
+
+def by_sector(rng: Random, policy: Policy) -> Recovered:
+    """Whoever works for one employer, in an industry or in two: his number, by sets of rows and programs."""
+    persons, sectors = int(rng.integers(60, 600)), int(rng.integers(2, 7))
+    sector = rng.choice(sectors, persons, p=rng.dirichlet(np.ones(sectors)))
+    # Rows by state overlap; who has which sets of both is known.
+    states = rng.random((persons, 2)) < rng.choice([0.1, 0.9], 2)
+    states[:, 0] |= ~states.any(axis=1)
+    payer, cents = payers(rng, sector, sectors), np.exp(rng.normal(0.0, 0.7, persons)) * 1e5
+    atoms: dict[frozenset[Place], tuple[int, Counter[str]]] = {}
+    for person in range(persons):
+        where = [("state_of_work", f"{at}") for at in np.flatnonzero(states[person])]
+        name = frozenset([*where, ("naics_sector", f"{sector[person]}")])
+        count, paid = atoms.get(name, (0, Counter[str]()))
+        atoms[name] = count + 1, paid + Counter({f"e{payer[person]}": int(cents[person])})
+    total = Cell(persons + int(rng.integers(K, 300)), persons)
+    bare = _rows_by_place(atoms, total, replace(policy, employers_of_places=False), employers=False)
+    return _sectors(bare, atoms), _sectors(_rows_by_place(atoms, total, policy, employers=True), atoms)
+
+
+def _rows_by_place(atoms: Atoms, total: Cell, policy: Policy, *, employers: bool) -> list[Any]:
+    """Rows by state of work and by sector, as they are published."""
+    tables = [Table(ABOUT, (), keys=(), labels=(), cells=(), total=total)]
+    for name in ("state_of_work", "naics_sector"):
+        codes = sorted({code for where in atoms for dimension, code in where if dimension == name})
+        inside = {code: [each for where, each in atoms.items() if (name, code) in where] for code in codes}
+        paid = {
+            code: Employers.of(*({e: Decimal(sum_) for e, sum_ in each.items()} for _, each in some))
+            for code, some in inside.items()
+        }
+        tables.append(
+            Table(
+                ABOUT,
+                (name,),
+                keys=tuple((code,) for code in codes),
+                labels=tuple(codes),
+                cells=tuple(Cell(total.n, sum(count for count, _ in inside[code])) for code in codes),
+                total=total,
+                rows=Rows.PLACES,
+                places={where: count for where, (count, _) in atoms.items()},
+                employers=paid if employers and name == "naics_sector" else None,
+            )
+        )
+    cube = protect(tables, policy)
+    return [cube.table(table.by).to_document() for table in tables[1:]]
+
+
+def _sectors(documents: Sequence[Mapping[str, Any]], atoms: Atoms) -> list[str]:
+    """Sets of up to three industries that are few employers', and how many work there to within k."""
+    names = list(atoms)
+    truth = np.array([atoms[name][0] for name in names])
+    left, right = [np.ones(len(names))], [float(truth.sum())]
+    for document in documents:
+        if document["total"]["found"] is None:
+            return []
+        (by,) = document["by"]
+        for row in document["rows"]:
+            if row["found"] is not None:
+                left.append(np.array([float((by, row["key"][by]) in name) for name in names]))
+                right.append(row["found"])
+    codes = sorted({code for name in names for by, code in name if by == "naics_sector"})
+    bounds, hits = Bounds(left, right, len(names)), []
+    for size in range(1, min(MAX_PLACES, len(codes) - 1) + 1):
+        for some in combinations(codes, size):
+            inside = np.array([any(("naics_sector", code) in name for code in some) for name in names])
+            paid = sum((atoms[name][1] for name, of in zip(names, inside, strict=True) if of), Counter[str]())
+            found = int(truth[inside].sum())
+            if not few(paid) or found < K:
+                continue
+            low, high = bounds.whole(inside.astype(float))
+            if high - low < min(K, int(truth.sum()) - found // 2):
+                hits.append(f"industries {', '.join(some)}: {low} to {high}")
     return hits
 
 
@@ -148,6 +228,7 @@ def _left(document: Mapping[str, Any], cells: Sequence[FlowCell]) -> list[str]:
 
 GAMES: Mapping[str, Callable[[Random, Policy], Recovered]] = {
     "places": by_place,
+    "sectors": by_sector,
     "percentiles": percentiles,
     "flows": flows,
 }
