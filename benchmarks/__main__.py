@@ -19,6 +19,7 @@ BENCHMARKS = (
     "linkage_increment",
     "tabulation",
     "disclosure",
+    "disclosure_beside",
     "log",
     "load",
 )
