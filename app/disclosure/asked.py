@@ -73,7 +73,7 @@ def known_goals(
     if not policy.employers_of_places:
         return goals
     totals = bool(state.n_shown[0]), bool(state.found_shown[0])
-    wide = wide_goals(joint, [*tables, state.groups.margins], k, total_shown=totals)
+    wide = wide_goals(joint, [*tables, state.groups.margins], policy, total_shown=totals)
     return with_wide(goals, wide, [name_of(row) not in shown for row in wide.rows])
 
 

@@ -13,6 +13,7 @@ from app.disclosure.goals import Goals
 from app.disclosure.groups import Groups
 from app.disclosure.paid import Paid
 from app.disclosure.policy import Policy
+from app.disclosure.sets import telling_sets
 from app.disclosure.telling import Sizes, kept_wide, names_place, telling_groups
 
 #: Up to so many axes every margin is audited, beyond that the planned ones and the finest cells.
@@ -59,8 +60,8 @@ def known_goals(
     group = np.where(np.arange(len(audited)) < planned, np.arange(len(audited)) + 1, -1)
     about = np.concatenate([group[hidden], np.full(size, -1)])
     if policy.employers_of_places and cells.paid is not None:
-        of_groups = telling_groups(cells, audited, cells.paid)[hidden]
-        telling = np.concatenate([of_groups, _telling_cells(cells, cells.paid)])
+        of_groups = telling_groups(cells, audited, cells.paid)
+        telling = np.concatenate([of_groups[hidden], _telling_cells(cells, cells.paid)])
         # Of fewer than k persons the goal above asks for half of them already.
         exposed = np.flatnonzero(telling & (n >= k))
         sums, total = matrix[exposed], groups.matrix[0]
@@ -72,7 +73,44 @@ def known_goals(
             return None
         lowest[exposed] = np.minimum(lowest[exposed], least)
         highest[exposed] = np.maximum(highest[exposed], most)
+        goals = Goals(matrix, highest, lowest, span, group=about)
+        return _with_sets(goals, cells, groups, (audited, of_groups), k) if policy.sums_of_places else goals
     return Goals(matrix, highest, lowest, span, group=about)
+
+
+def _with_sets(
+    goals: Goals, cells: FinestCells, groups: Groups, audited: tuple[Groups, NDArray[np.bool_]], k: int
+) -> Goals:
+    """Goals, and sums of places that are kept open from k fewer to k more, as far as the total lets.
+
+    Parameters
+    ----------
+    audited : tuple of (Groups, array of bool)
+        Groups, and which of them tell of an employer.
+    """
+    paid = cells.paid
+    assert paid is not None
+    asked, whole = [audited], tuple(axis.name for axis in cells.axes)
+    if whole not in audited[0].margins:
+        finest = Groups(cells, [whole])
+        asked.append((finest, telling_groups(cells, finest, paid)))
+    sets = telling_sets(cells.axes, asked, paid)
+    n = np.rint(sets @ cells.n)
+    sets, n = sets[np.flatnonzero(n >= k)], n[n >= k]
+    inside = np.rint(sets.multiply(groups.matrix[0]).tocsr() @ cells.n)
+    sizes = Sizes(n, np.rint(sets @ cells.found), inside)
+    lowest, highest, pinned = kept_wide(sizes, (float(groups.n[0]), float(groups.found[0])), k)
+    lowest = np.maximum(lowest, sizes.found - k)
+    some = np.flatnonzero(~pinned)
+    if not len(some):
+        return goals
+    return Goals(
+        sp.vstack([goals.matrix, sets[some]]).tocsr(),
+        np.concatenate([goals.highest, highest[some]]),
+        np.concatenate([goals.lowest, lowest[some]]),
+        np.concatenate([goals.span, np.zeros(len(some))]),
+        group=np.concatenate([goals.group, np.full(len(some), -1)]),
+    )
 
 
 def counted_goals(cells: FinestCells, groups: Groups, telling: NDArray[np.bool_], policy: Policy) -> Goals:
@@ -84,10 +122,18 @@ def counted_goals(cells: FinestCells, groups: Groups, telling: NDArray[np.bool_]
     """
     exposed = np.flatnonzero(telling & (groups.n >= policy.min_cell))
     matrix, n = groups.matrix[exposed], groups.n[exposed].astype(float)
+    about, lowest = exposed, np.floor(n / 2)
+    if cells.paid_counted is not None and policy.sums_of_places:
+        sets = telling_sets(cells.axes, [(groups, telling)], cells.paid_counted)
+        sums = np.rint(sets @ cells.n)
+        some = np.flatnonzero(sums >= policy.min_cell)
+        matrix, n = sp.vstack([matrix, sets[some]]).tocsr(), np.concatenate([n, sums[some]])
+        lowest = np.concatenate([lowest, sums[some] - policy.min_cell])
+        about = np.concatenate([about, np.full(len(some), -1)])
     # Whoever counts in a row and not in the total is in no one's way.
     apart = n - np.rint(matrix.multiply(groups.matrix[0]).tocsr() @ cells.n)
     highest = np.minimum(n + policy.min_cell, float(groups.n[0]) + apart)
-    return Goals(matrix, highest, np.floor(n / 2), np.zeros(len(n)), group=exposed)
+    return Goals(matrix, highest, lowest, np.zeros(len(n)), group=about)
 
 
 def _telling_cells(cells: FinestCells, paid: Paid) -> NDArray[np.bool_]:

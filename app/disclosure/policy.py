@@ -36,6 +36,8 @@ class Policy:
     employers_of_places : bool
         Whether a numerator whose key names a place tells of no employer (`app.disclosure.telling`). Cubes
         that were published before there was this rule are made again without it.
+    sums_of_places : bool
+        Whether that is asked of sums of several places as well (`app.disclosure.sets`). Before, it was not.
     """
 
     min_cell: int
@@ -43,6 +45,7 @@ class Policy:
     work: int = DEFAULT_WORK
     min_found: int | None = None
     employers_of_places: bool = True
+    sums_of_places: bool = True
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:
@@ -70,7 +73,8 @@ class Policy:
     @classmethod
     def thaw(cls, frozen: Mapping[str, Any], secret: bytes) -> Policy:
         """The policy of before; a parameter that did not exist then has its default, a rule does not hold."""
-        return cls(secret=secret, **{"employers_of_places": False, **frozen})
+        later = dict.fromkeys(["employers_of_places", "sums_of_places"], False)
+        return cls(secret=secret, **{**later, **frozen})
 
     def to_document(self) -> dict[str, object]:
         """Public part, as it stands in every answer."""

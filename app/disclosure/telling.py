@@ -61,22 +61,35 @@ def telling_keys(entries: Entries, margin: Margin, *, counted: bool = False) -> 
 
     Or, with ``counted``, by who is counted.
     """
+    places = places_of(entries, margin, counted=counted)
+    return frozenset(tuple(int(code) for code in key) for key in places.keys[places.telling])
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Keys of a margin that name a place, the entries that each consists of, which tell of an employer."""
+
+    keys: Ints
+    members: sp.csr_matrix
+    telling: Flags
+
+
+def places_of(entries: Entries, margin: Margin, *, counted: bool) -> Places:
+    """Groups of some entries that name a place, by who is found, or with ``counted`` by who is counted."""
     paid = entries.paid_counted if counted else entries.paid
-    if paid is None:
-        return frozenset()
     free = frozenset(axis.name for axis in entries.axes if axis.overlapping) & frozenset(margin)
     inside = entries.counted & entries.masks.get(free, np.ones(len(entries.keys), np.bool_))
     names = [axis.name for axis in entries.axes]
     codes = entries.codes[:, [names.index(name) for name in margin]]
     inside &= names_place(entries.axes, margin, codes)
     rows = np.flatnonzero(inside)
-    if not len(rows):
-        return frozenset()
+    if paid is None or not len(rows):
+        return Places(codes[:0], sp.csr_matrix((0, len(entries.keys))), np.zeros(0, np.bool_))
     keys, into = np.unique(codes[rows], axis=0, return_inverse=True)
     members = sp.csr_matrix(
         (np.ones(len(rows)), (into.reshape(-1), rows)), shape=(len(keys), len(entries.keys))
     )
-    return frozenset(tuple(int(code) for code in key) for key in keys[paid.telling(members)])
+    return Places(keys, members, paid.telling(members))
 
 
 @dataclass(frozen=True, eq=False)

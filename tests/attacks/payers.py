@@ -138,12 +138,13 @@ def groups_of_places(cells: FinestCells) -> list[list[np.ndarray]]:
 
 def _nameless(cells: FinestCells) -> set[bytes]:
     """The groups of all tables that name no place."""
-    others = [at for at, each in enumerate(cells.axes) if not each.places]
     named = set()
-    for size in range(len(others) + 1):
-        for margin in combinations(others, size):
+    for size in range(len(cells.axes) + 1):
+        for margin in combinations(range(len(cells.axes)), size):
             for key in np.unique(cells.codes[:, margin], axis=0):
-                named.add((cells.codes[:, margin] == key).all(axis=1).tobytes())
+                codes = [cells.axes[at].codes[code] for at, code in zip(margin, key, strict=True)]
+                if not any(code in cells.axes[at].places for at, code in zip(margin, codes, strict=True)):
+                    named.add((cells.codes[:, margin] == key).all(axis=1).tobytes())
     return named
 
 

@@ -158,8 +158,11 @@ def test_where_no_place_tells_of_an_employer_all_is_as_without_the_rule() -> Non
 
 
 def test_policy_of_before_the_rule_is_thawed_without_it() -> None:
+    before = Policy.thaw({"min_cell": K, "employers_of_places": True}, SECRET)
+    assert before.employers_of_places and not before.sums_of_places
     assert not Policy.thaw({"min_cell": K}, SECRET).employers_of_places
-    assert Policy.thaw(Policy(K, SECRET).frozen(), SECRET).employers_of_places
+    now = Policy.thaw(Policy(K, SECRET).frozen(), SECRET)
+    assert now.employers_of_places and now.sums_of_places
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -47,9 +47,9 @@ def layer(indicator: str, found: np.ndarray, counted: np.ndarray | None = None, 
     )
 
 
-def published(entries: Entries, before: Sequence[Layer]) -> Layer:
-    hide = Beside(before, entries, POLICY, lambda *_: None).hide if before else lambda state: None
-    cube = protect_cube(finest(entries, ABOUT), POLICY, 1, beside=hide)
+def published(entries: Entries, before: Sequence[Layer], policy: Policy = POLICY) -> Layer:
+    hide = Beside(before, entries, policy, lambda *_: None).hide if before else lambda state: None
+    cube = protect_cube(finest(entries, ABOUT), policy, 1, beside=hide)
     return entries, [json.loads(json.dumps(cube.table(by).to_document())) for by in cube.plan]
 
 
@@ -96,3 +96,35 @@ def test_denominator_that_tells_of_an_employer_does_not_follow_from_a_later_cube
     assert any(row["found"] is not None for row in made[1][1][1]["rows"])
     monkeypatch.setattr(wide, "_of_table", lambda *_, **__: [])
     assert most_employed(layers()) < EMPLOYED + K
+
+
+def of_one_employer(*, sums_of_places: bool = True) -> list[Layer]:
+    """The same rates twice, under two secrets: one employer pays the first two counties."""
+    place, number = (part.ravel() for part in np.divmod(np.arange(MANY * len(COUNTIES)), MANY))
+    employed = number < np.array([40, 44, 42, 41])[place]
+    paid = [(int(at), "mill" if place[at] < 2 else f"shop {at % 9}", 100) for at in np.flatnonzero(employed)]
+    made: list[Layer] = []
+    for secret in (b"secret number 0000", b"secret number 0001"):
+        entries = layer("employed_q4", employed, paid=Paid(len(place), paid))
+        made.append(published(entries, made, Policy(K, secret, sums_of_places=sums_of_places)))
+    return made
+
+
+def together(layers: Sequence[Layer]) -> float:
+    """How far apart least and most employed of the first two counties are, for whoever knows every N."""
+    joint = Joint([entries for entries, _ in layers])
+    cells = sp.csr_matrix((np.ones(len(joint.cell)), (joint.cell, np.arange(len(joint.cell)))))
+    rows = sp.vstack([*(joint.published(at, told) for at, (_, told) in enumerate(layers)), cells]).toarray()
+    both = joint.sums_of(0, ("county",), np.array([[0], [1]]))[1].toarray().sum(axis=0)
+    ends = [
+        sign * linprog(sign * both, A_eq=rows, b_eq=rows @ joint.truth, bounds=(0, None)).fun
+        for sign in (1, -1)
+    ]
+    return float(ends[1] - ends[0])
+
+
+def test_two_counties_of_one_employer_do_not_follow_from_cubes_that_hide_different_companions() -> None:
+    made = of_one_employer()
+    assert together(made) >= 2 * K
+    assert [row["found"] for row in made[0][1][1]["rows"]].count(None) == 3
+    assert together(of_one_employer(sums_of_places=False)) < 1
