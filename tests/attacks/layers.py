@@ -86,7 +86,7 @@ def random_layers(
     return People(tuple(sizes), codes, tuple(states), tuple(indicators))
 
 
-def _entries(people: People, at: int) -> Entries:
+def entries_of(people: People, at: int) -> Entries:
     there = np.flatnonzero(people.states[at])
     axes = tuple(axis(f"d{i}", size) for i, size in enumerate(people.sizes))
     within = ("employed_q4", "employed_q2") if people.indicators[at] == "attached_erdc" else ()
@@ -102,7 +102,7 @@ def _entries(people: People, at: int) -> Entries:
     )
 
 
-def _cells(people: People, at: int) -> FinestCells:
+def cells_of(people: People, at: int) -> FinestCells:
     there = np.flatnonzero(people.states[at])
     keys, inverse = np.unique(people.codes[there], axis=0, return_inverse=True)
     found = people.states[at][there] == FOUND
@@ -117,9 +117,9 @@ def published_layers(people: People, depth: int, policy: Policy, *, beside: bool
     before: list[tuple[Entries, list[Mapping[str, Any]]]] = []
     layers = []
     for at, state in enumerate(people.states):
-        entries = _entries(people, at)
+        entries = entries_of(people, at)
         hide = Beside(before, entries, policy, lambda *_: None).hide if before and beside else lambda _: None
-        cube = protect_cube(_cells(people, at), policy, depth, beside=hide)
+        cube = protect_cube(cells_of(people, at), policy, depth, beside=hide)
         documents = [json.loads(json.dumps(cube.table(by).to_document())) for by in cube.plan]
         before.append((entries, documents))
         codes = {
