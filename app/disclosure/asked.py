@@ -5,14 +5,16 @@ See :mod:`app.disclosure.beside`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import permutations
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from app.disclosure.goals import Goals
 from app.disclosure.groups import Margin
-from app.disclosure.joint import FOUND, Joint
+from app.disclosure.joint import FOUND, MISSED, Joint
 from app.disclosure.policy import Policy
 from app.disclosure.suppression import Suppression
 from app.disclosure.wide import wide_goals, with_wide
@@ -27,6 +29,9 @@ def known_goals(
     tables: Sequence[Sequence[Margin]],
 ) -> Goals:
     """Numerators that are not shown, of every layer and group; differences of layers that may differ.
+
+    And where a layer tells whom it found, and not out of how many: who of those counted in it alone is found,
+    or in the other alone, and who is found in the one and not in the other.
 
     Parameters
     ----------
@@ -62,6 +67,10 @@ def known_goals(
                 sums.append(part)
                 persons.append(np.rint(n @ joint.truth))
                 differs.append(np.ones(part.shape[0], np.bool_))
+    for m, n in _counted_apart(joint):
+        sums.append(m)
+        persons.append(n)
+        differs.append(np.zeros(m.shape[0], np.bool_))
     matrix = sp.vstack(sums).tocsr()
     n, loose = np.concatenate(persons), np.concatenate(differs)
     rows = [matrix[i] for i in range(matrix.shape[0])]
@@ -70,11 +79,55 @@ def known_goals(
     span = np.where(loose, 1.0, np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0)))
     large = (n >= 2 * t) & ~loose
     goals = Goals(matrix, np.where(large, float(t), -np.inf), np.where(large, n - t, np.inf), span)
+    goals = _with_found_apart(goals, joint, k)
     if not policy.employers_of_places:
         return goals
     totals = bool(state.n_shown[0]), bool(state.found_shown[0])
     wide = wide_goals(joint, [*tables, state.groups.margins], policy, total_shown=totals)
     return with_wide(goals, wide, [name_of(row) not in shown for row in wide.rows])
+
+
+def _found_alone(joint: Joint) -> Iterator[tuple[int, int]]:
+    """Pairs of layers of which one tells whom it found, and not out of how many."""
+    for one, other in permutations(range(len(joint.layers)), 2):
+        if joint.layers[one].found_alone or joint.layers[other].found_alone:
+            yield one, other
+
+
+def _counted_apart(joint: Joint) -> Iterator[tuple[sp.csr_matrix, NDArray[np.float64]]]:
+    """Who is counted in one layer of such a pair and not in the other: sums of those found, and how many.
+
+    Were both denominators told, these would be nobody, or as many as may be told of.
+    """
+    for one, other in _found_alone(joint):
+        if joint.layers[one].of or joint.layers[other].of:
+            continue
+        outside = sp.csr_matrix((~joint.places[other].present[joint.cell]).astype(float))
+        for margin in ((), *((axis.name,) for axis in joint.layers[one].axes)):
+            _, n, m = joint.sums(one, margin)
+            yield m.multiply(outside).tocsr(), np.rint(n.multiply(outside).tocsr() @ joint.truth)
+
+
+def _with_found_apart(goals: Goals, joint: Joint, k: int) -> Goals:
+    """Ask besides that k can be found in one layer of such a pair and not in the other.
+
+    That is asked of every column for who knows no denominator. But who knows how few are counted in the one
+    alone knows nearly by how many both numbers of those found differ otherwise.
+    """
+    sums = [
+        sp.csr_matrix(((joint.pattern[:, one] == FOUND) & (joint.pattern[:, other] == MISSED)).astype(float))
+        for one, other in _found_alone(joint)
+    ]
+    some = [row for row in sums if row.nnz]
+    if not some:
+        return goals
+    nothing = np.zeros(len(some))
+    return Goals(
+        sp.vstack([goals.matrix, *some]).tocsr(),
+        np.concatenate([goals.highest, nothing + k]),
+        np.concatenate([goals.lowest, nothing + np.inf]),
+        np.concatenate([goals.span, nothing]),
+    )
 
 
 def _shown_sums(

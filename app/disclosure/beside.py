@@ -202,7 +202,7 @@ class Beside(Guarded):
         return Alike(matrix, names, truth, pattern, cell, goals, state.work, self._ceiling, self._tell)
 
     def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool, whole: bool) -> None:
-        if not goals.matrix.shape[0] or not state.n_shown.any():
+        if not goals.matrix.shape[0] or not (state.n_shown | state.found_shown).any():
             return
         told: dict[str, int] = {"goals": int(goals.matrix.shape[0])}
         self.statistics[step] = told
@@ -346,8 +346,8 @@ class Beside(Guarded):
         k, truth = self._policy.min_cell, self._joint.truth
         for sums, shown in ((self._persons, state.n_shown), (self._found, state.found_shown)):
             at = np.flatnonzero(shown)
-            shown[at[tells_of_few(sums[at], self._fixed, truth, k, spared)]] = False
-            state.found_shown &= state.n_shown
+            few = at[tells_of_few(sums[at], self._fixed, truth, k, spared)]
+            shown[few] = state.found_shown[few] = False
 
     def _candidates(self, state: Suppression, goals: Goals, failure: Failure, *, known: bool) -> list[int]:
         """Figures of the new cube that hold a goal, at its upper or lower end."""

@@ -59,6 +59,9 @@ class Entries(Guarded):
         By whom those found are paid, where being found says that somebody paid.
     paid_counted : Paid, optional
         By whom everybody is paid who is counted, where that says that somebody paid.
+    found_alone : bool
+        Whether those found are told of a total whose denominator is a secret: of how many are counted in
+        another layer and not in this one nothing follows then, and who of them is found stays open.
     """
 
     __slots__ = (
@@ -68,6 +71,7 @@ class Entries(Guarded):
         "codes",
         "counted",
         "found",
+        "found_alone",
         "indicator",
         "keys",
         "masks",
@@ -97,6 +101,7 @@ class Entries(Guarded):
         about: Description | None = None,
         paid: Paid | None = None,
         paid_counted: Paid | None = None,
+        found_alone: bool = False,
     ) -> None:
         self.indicator = indicator
         self.axes = axes
@@ -113,6 +118,7 @@ class Entries(Guarded):
         self.about = about
         self.paid = paid
         self.paid_counted = paid_counted
+        self.found_alone = found_alone
 
 
 @dataclass(frozen=True, eq=False)

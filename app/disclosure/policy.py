@@ -38,6 +38,8 @@ class Policy:
         that were published before there was this rule are made again without it.
     sums_of_places : bool
         Whether that is asked of sums of several places as well (`app.disclosure.sets`). Before, it was not.
+    flows_in_part : bool
+        Whether flows whose denominator cannot be told are given as numbers alone. Before, they were withheld.
     """
 
     min_cell: int
@@ -46,6 +48,7 @@ class Policy:
     min_found: int | None = None
     employers_of_places: bool = True
     sums_of_places: bool = True
+    flows_in_part: bool = True
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:
@@ -73,7 +76,7 @@ class Policy:
     @classmethod
     def thaw(cls, frozen: Mapping[str, Any], secret: bytes) -> Policy:
         """The policy of before; a parameter that did not exist then has its default, a rule does not hold."""
-        later = dict.fromkeys(["employers_of_places", "sums_of_places"], False)
+        later = dict.fromkeys(["employers_of_places", "sums_of_places", "flows_in_part"], False)
         return cls(secret=secret, **{**later, **frozen})
 
     def to_document(self) -> dict[str, object]:

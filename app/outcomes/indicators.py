@@ -53,7 +53,9 @@ TREATMENTS: dict[Treatment, str] = {
     "flows": (
         "A flow is shown where its persons reach the minimum cell, at least 3 employers paid them and none "
         "paid above 80 per cent; other persons with wages are counted as other flows, of which the same "
-        "holds. All flows are withheld where they could be subtracted from rates of the cohort."
+        "holds. Where shares, and those not in the data, would tell how many graduates there are, and that "
+        "could be subtracted from the rate of employment or another rate of the cohort, numbers alone are "
+        "given; all flows are withheld where these could be subtracted too."
     ),
     "contribution": (
         "Shown only where participants and comparison group, each with and without the outcome, and whoever "

@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from app.disclosure.alternatives import finest
 from app.disclosure.beside import Beside
 from app.disclosure.cube import protect_cube
 from app.disclosure.errors import DisclosureError
+from app.disclosure.goals import Work
+from app.disclosure.groups import Groups
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
-from app.disclosure.protect import WITHHELD
+from app.disclosure.protect import COUNT_ONLY, WITHHELD
+from app.disclosure.suppression import Suppression
 from app.disclosure.table import Rows
 from app.outcomes.contributed import contributed, told_by_contribution
 from app.outcomes.dimensions import DIMENSIONS
@@ -24,7 +29,7 @@ from app.outcomes.match_rates import matched_beside, published_matches
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
-    from app.disclosure.suppression import Progress, Suppression
+    from app.disclosure.suppression import Progress
     from app.outcomes.plan import Out, Plan
 
 Document = dict[str, Any]
@@ -37,6 +42,13 @@ _NOT_IN_DATA = "NOT_IN_DATA"
 #: Who has a main job in the window of an outcome, as flows count it.
 _HAS_JOB = "award_no in (select award_no from earned group by award_no, employer_token having sum(wages) > 0)"
 _EMPTY: Document = {"status": WITHHELD, "n": None, "share": None}
+#: Whose denominator goes before that of flows.
+_CORE = "employed_q4"
+#: Said where flows have no shares.
+FLOWS_IN_PART = (
+    "Flows are given as numbers, without shares and without those not in the data: these would tell how many "
+    "graduates there are in all, which could be subtracted from the persons of a rate of this cohort."
+)
 
 
 def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
@@ -59,6 +71,7 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
             continue
         if flows:
             counted = _in_flows(indicator, out.cohort, names, data)
+            counted.found_alone = "n" not in flows
             layers.append((counted, _total_of(counted, flows)))
             continue
         layers.append((entries(indicator, out.cohort, names, data), out.documents))
@@ -109,10 +122,15 @@ def _in_flows(indicator: Indicator, cohort: str, names: Sequence[str], source: S
 def told_by_flows(document: Mapping[str, Any]) -> frozenset[str]:
     """What the flows of a document tell of the whole cohort: how many it has, how many have wages.
 
-    Each share tells the whole.
+    Each share tells the whole; of numbers alone the sum is told, for somebody who knows the rest. With the
+    row of those not in the data they tell both.
     """
-    told = {row["key"]["naics_sector"] for row in document.get("flows", ()) if row["n"] is not None}
-    return frozenset(["n", *(["found"] if _NOT_IN_DATA in told else [])]) if told else frozenset()
+    told = [row for row in document.get("flows", ()) if row["n"] is not None]
+    if any(row["key"]["naics_sector"] == _NOT_IN_DATA for row in told):
+        return frozenset({"n", "found"})
+    if any(row["share"] is not None for row in told):
+        return frozenset({"n"})
+    return frozenset({"found"} if told else ())
 
 
 def _total_of(counted: Entries, told: frozenset[str]) -> list[Document]:
@@ -216,15 +234,69 @@ def hide_flows(
     published: Sequence[Out],
     progress: Progress,
 ) -> None:
-    """Withhold the flows where how many there are, or have wages, gives something away beside what is out."""
-    told = told_by_flows(documents[0])
-    layers = published_layers(source, published) if told else []
-    if not layers:
+    """Withhold the flows, or what tells of their denominator, where it gives something away beside the rest.
+
+    That goes as well where the core indicator's could not be told beside it: whichever of the two is asked
+    for first, the numbers of the one and the rate of the other are shown. And where some more than a few are
+    between the two, by chance: that there are no shares is not to tell of a few.
+    """
+    first = documents[0]
+    told = told_by_flows(first)
+    if not told:
         return
+    layers = published_layers(source, published)
     names = list(dict.fromkeys(plan.dimensions))
     counted = _in_flows(INDICATORS[plan.indicator], plan.cohort, names, source)
-    if not told <= _stands_beside(counted, layers, policy, progress):
-        documents[0]["flows"] = [{**row, **_EMPTY} for row in documents[0]["flows"]]
+    whole = told <= _stands_beside(counted, layers, policy, progress) if layers else True
+    if policy.flows_in_part and "found" in told:
+        between, k = _between(counted, plan, source), policy.min_cell
+        if whole and between >= k * (1 + 2 * policy.chance("flows", plan.indicator, plan.cohort)):
+            return
+        if _found_stands_beside(counted, layers, policy, progress):
+            first["flows"] = [_as_number(row) for row in first["flows"]]
+            first["notes"] = [*first["notes"], FLOWS_IN_PART]
+            return
+        core_is_out = any((out.indicator, out.cohort) == (_CORE, plan.cohort) for out in published)
+        whole &= core_is_out or between >= k
+    if not whole:
+        first["flows"] = [{**row, **_EMPTY} for row in first["flows"]]
+
+
+def _as_number(row: Document) -> Document:
+    """A flow without what tells how many there are in all."""
+    if row["n"] is None or row["key"]["naics_sector"] == _NOT_IN_DATA:
+        return {**row, **_EMPTY}
+    return {**row, "status": COUNT_ONLY, "share": None}
+
+
+def _between(counted: Entries, plan: Plan, source: Source) -> float:
+    """How many, at least, are counted by one of flows and core indicator alone; infinite where nobody is."""
+    core = entries(INDICATORS[_CORE], plan.cohort, (), source)
+    ours, theirs = (
+        {each.keys[at] for at in np.flatnonzero(each.masks[frozenset()] & each.counted)}
+        for each in (counted, core)
+    )
+    return min((len(apart) for apart in (ours - theirs, theirs - ours) if apart), default=np.inf)
+
+
+def _found_stands_beside(
+    counted: Entries, layers: Sequence[Layer], policy: Policy, progress: Progress
+) -> bool:
+    """Whether how many are found of a total may be told beside all layers, and not of how many."""
+    assert counted.about is not None
+    groups = Groups(finest(counted, counted.about), [()])
+    found, missed = groups.found[0], groups.n[0] - groups.found[0]
+    if min(found, missed) < policy.found_from:
+        return False
+    if not layers:
+        return True
+    counted.found_alone = True
+    state = Suppression(groups, np.zeros(1, np.bool_), np.ones(1, np.bool_), Work(policy.work))
+    try:
+        Beside(layers, counted, policy, progress).hide(state, whole=True)
+    except DisclosureError:
+        return False
+    return bool(state.found_shown[0])
 
 
 def _stands_beside(

@@ -12,6 +12,11 @@ from app.web.charts import Bar, Chart, Group, Point, Span, bars, gaps, line, mat
 
 #: More rows than this are read in the table, not in a drawing.
 MOST_ROWS: Final = 40
+#: Said at flows that are numbers alone.
+NO_SHARES: Final = (
+    "Numbers without shares, and without those not in the data: these would tell how many graduates there "
+    "are in all, which could be subtracted from the persons of a rate."
+)
 #: By these groups are not compared: years are followed in a trend, and places of work are no groups.
 NO_GAP: Final = frozenset({"cohort_year", "state_of_work", "naics_sector"})
 
@@ -31,10 +36,11 @@ class Headline:
 
 @dataclass(frozen=True)
 class Part:
-    """A table of the answer with its chart, if its rows can be drawn."""
+    """A table of the answer with its chart, if its rows can be drawn, and what has to be said of it."""
 
     sheet: Sheet
     chart: Chart | None
+    said: str = ""
 
 
 def headline(release: Mapping[str, Any], sheet: Sheet) -> Headline:
@@ -61,7 +67,18 @@ def parts(
         f"Coverage: {table['coverage']['text']}",
         f"Release {release['id']}, {table['vintage'].lower()}; minimum cell {table['policy']['min_cell']}.",
     )
-    return [Part(sheet, _chart(table, sheet, subtitle, source, reference)) for sheet in sheets]
+    found = []
+    for sheet in sheets:
+        said = NO_SHARES if _is_in_numbers(sheet) else ""
+        beside = (said, *source) if said else source
+        found.append(Part(sheet, _chart(table, sheet, subtitle, beside, reference), said))
+    return found
+
+
+def _is_in_numbers(sheet: Sheet) -> bool:
+    """Whether these are flows of which no shares are shown, but numbers."""
+    rows = list(sheet.records()) if sheet.name == "flows" else []
+    return any(row["n"] is not None for row in rows) and all(row["share"] is None for row in rows)
 
 
 def _chart(
@@ -165,17 +182,21 @@ def _gap(row: Record) -> tuple[str, str | None, str | None]:
 def _flows(sheet: Sheet, title: str, subtitle: str, source: tuple[str, ...]) -> Chart:
     cells: dict[tuple[str, str], str | None] = {}
     whole: list[tuple[str, str | None]] = []
+    numbers = _is_in_numbers(sheet)
+    drawn_as = "n" if numbers else "share"
     for row in sheet.records():
         sector, _, state = str(row["label"]).rpartition(", ")
         if row["state_of_work"] is None:
-            whole.append((str(row["label"]), _text(row["share"])))
+            whole.append((str(row["label"]), _text(row[drawn_as])))
         else:
-            cells[sector, state[:1].upper() + state[1:]] = _text(row["share"])
+            cells[sector, state[:1].upper() + state[1:]] = _text(row[drawn_as])
     states = list(dict.fromkeys(state for _, state in cells))
     # Industries of which nothing is shown stand in the table alone.
     shown = list(dict.fromkeys(sector for (sector, _), share in cells.items() if share is not None))
     drawn = {key: share for key, share in cells.items() if key[0] in shown}
-    return matrix("flows", title, subtitle, shown, states, drawn, whole=whole, source=source)
+    counted = "graduates" if numbers else ""
+    subtitle = f"{subtitle}, in numbers of graduates" if numbers else subtitle
+    return matrix("flows", title, subtitle, shown, states, drawn, whole=whole, source=source, counted=counted)
 
 
 def _adjusted(row: Record) -> tuple[str, str, str] | None:

@@ -1,4 +1,4 @@
-"""Shares over two dimensions as small bars: rows for the codes of one, columns for those of the other."""
+"""Shares or numbers over two dimensions as small bars: codes of the one in rows, of the other in columns."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def matrix(
     *,
     whole: Sequence[tuple[str, str | None]] = (),
     source: tuple[str, ...] = (),
+    counted: str = "",
 ) -> Chart:
-    """Draw percentages of one whole.
+    """Draw percentages of one whole, or numbers.
 
     Parameters
     ----------
@@ -31,20 +32,22 @@ def matrix(
     cells : mapping
         By row and column; None is not shown, what is missing has no cell.
     whole : sequence of tuple
-        Rows that belong to no column, below the others: label and percentage.
+        Rows that belong to no column, below the others: label and value.
+    counted : str, optional
+        What the values are numbers of; they are percentages if not given.
     """
-    said = [_said(f"{row}, {column}", value) for (row, column), value in cells.items()]
-    said += [_said(label, value) for label, value in whole]
+    named = [*((f"{row}, {column}", value) for (row, column), value in cells.items()), *whole]
+    said = [f"{label}: {_words(value, counted or 'percent')}" for label, value in named]
     text = f"Small bars for {len(rows)} rows by {len(columns)} columns. " + "; ".join(said) + "."
 
     def draw(canvas: Canvas) -> None:
-        _draw(canvas, rows, columns, cells, whole)
+        _draw(canvas, rows, columns, cells, whole, "" if counted else " %")
 
     return Chart(name, title, subtitle, text, draw, source)
 
 
-def _said(label: str, value: str | None) -> str:
-    return f"{label}: not shown" if value is None else f"{label}: {value} percent"
+def _words(value: str | None, unit: str) -> str:
+    return "not shown" if value is None else f"{value} {unit}"
 
 
 def _draw(
@@ -53,6 +56,7 @@ def _draw(
     columns: Sequence[str],
     cells: Mapping[tuple[str, str], str | None],
     whole: Sequence[tuple[str, str | None]],
+    unit: str,
 ) -> None:
     left = 0.0 if canvas.is_narrow else 216.0
     wide = (canvas.width - left) / max(len(columns), 1)
@@ -66,7 +70,7 @@ def _draw(
         for number, column in enumerate(columns):
             if (row, column) in cells:
                 kind = _KINDS[number % len(_KINDS)]
-                _cell(canvas, left + wide * number, y, wide - 12, cells[row, column], reach, kind)
+                _cell(canvas, left + wide * number, y, wide - 12, cells[row, column], reach, kind, unit)
         y = following
     if whole:
         y += 8
@@ -75,7 +79,7 @@ def _draw(
         reach = max([reach, *(float(value) for _, value in whole if value is not None)])
         for label, value in whole:
             y, following = _label(canvas, label, y, left)
-            _cell(canvas, left, y, canvas.width - left - 12, value, reach, "c-rest")
+            _cell(canvas, left, y, canvas.width - left - 12, value, reach, "c-rest", unit)
             y = following
     canvas.height = y + 2
 
@@ -94,7 +98,7 @@ def _label(canvas: Canvas, words: str, y: float, left: float) -> tuple[float, fl
 
 
 def _cell(
-    canvas: Canvas, x: float, y: float, room: float, value: str | None, reach: float, kind: str
+    canvas: Canvas, x: float, y: float, room: float, value: str | None, reach: float, kind: str, unit: str
 ) -> None:
     canvas.line(x, y + 1, x, y + 21, "c-axis")
     if value is None:
@@ -102,4 +106,4 @@ def _cell(
         return
     length = (room - 52) * float(value) / reach
     canvas.rect(x, y + 3, max(length, 1), 16, kind)
-    canvas.text(x + max(length, 1) + 5, y + 15, f"{value} %", "c-text")
+    canvas.text(x + max(length, 1) + 5, y + 15, f"{value}{unit}", "c-text")
