@@ -173,7 +173,7 @@ def few(some: np.ndarray, told: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 
 def test_nothing_of_few_follows_in_random_cohorts_and_most_flows_are_told() -> None:
-    told = [published(people(seed), flows_first=False) for seed in range(16)]
+    told = [published(people(seed), flows_first=False) for seed in range(12)]
     for seed, made in enumerate(told):
         assert not few(people(seed), made), seed
     assert sum("flows" in made for made in told) > 2
@@ -181,7 +181,7 @@ def test_nothing_of_few_follows_in_random_cohorts_and_most_flows_are_told() -> N
 
 def test_nothing_of_few_follows_in_random_cohorts_whose_flows_were_first() -> None:
     shown = 0
-    for seed in range(16):
+    for seed in range(12):
         some = people(seed)
         made = published(some, flows_first=True)
         assert not few(some, made), seed

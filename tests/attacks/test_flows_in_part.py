@@ -215,7 +215,7 @@ def test_flows_have_shares_beside_a_rate_of_the_same_persons_or_of_many_others(
 
 def test_flows_without_shares_do_not_tell_that_few_were_excluded() -> None:
     people = People(both=60, year=20, gone=15, gone_found=5)
-    secrets = (bytes([at]) * 32 for at in range(5))
+    secrets = (bytes([at]) * 32 for at in range(2))
     states = {all_shown(answers(people, (FLOWS,), Policy(K, secret))) for secret in secrets}
     assert states == {(True, True), (True, False)}
 
@@ -233,7 +233,6 @@ def test_flows_that_were_withheld_before_numbers_could_stand_alone_are_made_agai
         *(("few of either", order) for order in ORDERS),
         ("few work in the year alone", (FLOWS, RATE)),
         ("few linked besides", (RATE, FLOWS)),
-        ("all excluded had worked", (RATE, FLOWS)),
         ("many excluded", (FLOWS, RATE)),
         ("nobody excluded", (RATE, FLOWS)),
     ],

@@ -121,6 +121,23 @@ def test_flow_with_few_employers_or_one_that_dominates_is_counted_elsewhere() ->
     assert flows(few, one, enough, many) == [None, None, 60, 70, 90, 80]
 
 
+def test_flows_that_are_withheld_beside_those_not_in_the_data_are_nobody_or_k_together() -> None:
+    left = []
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        sizes = [int(random.choice([0, 0, 1, 2, 4, 8, 9, 10, 11, 14, 30, 60])) for _ in range(6)]
+        employers = [min(n, int(random.choice([2, 5]))) for n in sizes]
+        cells = [
+            FlowCell(n, paid(*[100] * by, first=9 * at))
+            for at, (n, by) in enumerate(zip(sizes, employers, strict=True))
+        ]
+        rows = flows(*cells, none=int(random.choice([3, 12, 40])))
+        if rows[-1] is not None:
+            left.append(sum(sizes) - sum(n or 0 for n in rows[:-1]))
+    # Numbers of flows stand without shares on that: how many have wages may be known exactly.
+    assert {n for n in left if n} and not set(range(1, 10)) & set(left)
+
+
 def test_other_flows_when_they_would_be_one_employers_take_further_flows_with_them() -> None:
     one, many = FlowCell(50, paid(900)), FlowCell(70, paid(*[100] * 9, first=20))
     small = FlowCell(20, paid(50, 50, 50, first=10))
