@@ -56,7 +56,7 @@ class Suppression:
     ----------
     groups : Groups
     n_shown, found_shown : array, shape (n_groups,)
-        ``found_shown`` implies ``n_shown``.
+        ``found_shown`` implies ``n_shown``, unless it is told of a total alone (`Entries.found_alone`).
     dropped : list of Margin
         Tables that could not be proven within the budget.
     work : Work
