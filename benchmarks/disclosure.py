@@ -1,7 +1,8 @@
 """Disclosure control: how much is published, and how long proving takes.
 
 A process for each size (memory is measured), with processor seconds of all threads and seconds by the clock.
-``python -m benchmarks.disclosure --large`` measures what takes longer.
+``python -m benchmarks.disclosure --large`` measures what takes longer, ``--sparse`` a cube with few persons
+for its size.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ SIZES: tuple[tuple[int, tuple[int, ...], int], ...] = (
     (20_000, (6, 5, 12, 8, 4), 3),
 )
 LARGE: tuple[tuple[int, tuple[int, ...], int], ...] = ((200_000, (6, 5, 12, 8, 4, 3, 2), 3),)
+#: Fewer than two persons a combination of codes.
+SPARSE: tuple[tuple[int, tuple[int, ...], int], ...] = ((60_000, (6, 5, 12, 8, 4, 3), 3),)
 HEAD = [
     "persons · codes · depth", "finest cells", "groups", "rate passes R1", "rate shown",
     "persons with a rate", "tables dropped", "aims", "programs", "processor s", "s", "MB",
@@ -129,5 +132,7 @@ def run() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["--large"]:
         _write("Disclosure: a large protected cube", LARGE, "python -m benchmarks.disclosure --large")
+    elif sys.argv[1:] == ["--sparse"]:
+        _write("Disclosure: a sparse protected cube", SPARSE, "python -m benchmarks.disclosure --sparse")
     else:
         json.dump(measure(*json.loads(sys.argv[1])), sys.stdout)

@@ -44,8 +44,10 @@ _DEEP = 3
 #: cells: denominators first where no rate could be shown anyway.
 _MANY, _MANY_LARGE = 8, 5
 _N_LEVELS, _FOUND_LEVELS = (2.0,), (1.3, 1.6, 1.9, 2.2)
-#: Those of large spaces, where such groups hold few persons, and each look costs minutes.
+#: Those of large spaces, where such groups hold few persons, and each look costs minutes;
 _LARGE_LEVELS = (3.0, 4.0, 6.0)
+#: but where so few goals are left, what holds them is hidden and nothing else.
+_LEFT = 128
 
 
 @dataclass(eq=False)
@@ -230,7 +232,8 @@ class _Search:
         def repair(failures: Sequence[Failure]) -> Space:
             if len(failures) > 1:
                 many = len(failures) > (_MANY_LARGE if prover.large else _MANY)
-                level = next(levels, None) if many and (prover.scouting or prover.large) else None
+                wide = prover.large and int(goals.open().sum()) > _LEFT
+                level = next(levels, None) if many and (n or prover.scouting or wide) else None
                 for failure in failures:
                     tries[failure.goal] = tries.get(failure.goal, 0) + 1
                 if level is not None:

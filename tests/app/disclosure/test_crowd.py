@@ -167,3 +167,21 @@ def test_deep_cube_whose_sample_fails_hides_what_is_hardly_above_the_minimum_fir
         assert len(decided.proven) == 3
         shown.append(int(deep.sum()))
     assert shown[0] < shown[1]
+
+
+def test_deep_cube_of_which_a_sample_passes_hides_a_level_of_denominators_where_many_fail_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proof, "_EXACT_COLUMNS", 0)
+    # Nothing is looked at before all is.
+    monkeypatch.setattr(proof, "_SAMPLE", 0)
+    cells = random_cells(5, 700, (3, 4, 3, 3), 0.6, 0.6)
+    monkeypatch.setattr(suppression, "_N_LEVELS", (1000.0,))
+    shown = []
+    for many in (1, 1000):
+        monkeypatch.setattr(suppression, "_MANY", many)
+        decided = suppress(cells, plan_margins(cells.axes, 3), POLICY)
+        deep = (decided.groups.depth == 3) & decided.n_shown
+        assert len(decided.proven) == 3
+        shown.append(int(deep.sum()))
+    assert shown[0] < shown[1]

@@ -96,3 +96,24 @@ def test_large_space_whose_sample_fails_hides_a_level_and_is_not_broken(
             for know_n in (False, True):
                 assert not joint(cells, documents, know_n=know_n)
     assert shown[0] < shown[1]
+
+
+def test_large_space_in_which_few_goals_are_left_hides_no_further_level(
+    large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gathering, "serve", lambda self: None)
+    monkeypatch.setattr(proof.Moves, "serve_open", lambda self, *asked: None)
+    monkeypatch.setattr(proof, "_SAMPLE", 8)
+    # The sample is looked at once, and costs nothing.
+    monkeypatch.setattr(proof, "_SAMPLE_SHARE", 1.0)
+    monkeypatch.setattr(suppression, "_LARGE_LEVELS", (0.0, 1000.0))
+    monkeypatch.setattr(suppression, "_DEEP", 2)
+    monkeypatch.setattr(suppression, "_MANY_LARGE", 0)
+    cells = random_cells(3, 700, (3, 4, 5), 0.7, 0.7)
+    shown = []
+    for left in (0, 1000):
+        monkeypatch.setattr(suppression, "_LEFT", left)
+        decided = suppress(cells, plan_margins(cells.axes, 2), POLICY)
+        assert len(decided.proven) == 3
+        shown.append(int(decided.found_shown.sum()))
+    assert shown[0] < shown[1]
