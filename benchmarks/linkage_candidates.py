@@ -18,9 +18,10 @@ _PROFILES = ("field-level", "record-hardened")
 
 def _row(case: linkage_cases.Case, profile: Profile) -> list[str]:
     """Candidates as a run with default options chooses them, and their recall by kind of rule."""
-    sources = [Source("a", linkage_cases.encoded(case.left, profile), deduplicated=not case.within)]
+    made = case.agreed(profile)
+    sources = [Source("a", linkage_cases.encoded(case.left, made), deduplicated=not case.within)]
     if not case.within:
-        sources.append(Source("b", linkage_cases.encoded(case.right, profile), deduplicated=True))
+        sources.append(Source("b", linkage_cases.encoded(case.right, made), deduplicated=True))
     ordered, spec = with_union(checked(sources, profile.link_spec()), profile.link_spec())
     a, b = ordered[0], ordered[-1]
     sample = sample_pairs(a, b, spec, 1)

@@ -66,14 +66,27 @@ class Case:
         pairs = {(i, j) for i, p in enumerate(self.person_left.tolist()) for j in rows.get(p, [])}
         return {(i, j) for i, j in pairs if i < j} if self.within else pairs
 
+    @property
+    def many(self) -> bool:
+        """Whether the right table holds somebody several times."""
+        return len(np.unique(self.person_right)) < len(self.person_right)
+
+    @property
+    def once(self) -> bool:
+        """Whether no table holds anybody twice."""
+        return not self.within and not self.many
+
+    def agreed(self, profile: Profile) -> Profile:
+        """The profile, by a link mode that says so where a table holds somebody several times."""
+        return profile if self.once else replace(profile, mode="many-to-one")
+
 
 def encoded(table: pa.Table, profile: Profile) -> Encodings:
     """The table's encodings by the real encoder, row i being the record ``i`` (as 32 hex digits)."""
     secret = Secret("benchmark", 1, hashlib.sha256(b"a secret for benchmarks only").digest())
     encoder = Encoder(prepare(table, profile), profile, Keys(secret, profile))
     refs = np.array([f"{row:032x}" for row in range(table.num_rows)], dtype="<U32")
-    widths = {item.name: item.out_width for item in profile.filters}
-    return to_encodings(refs, encoder.chunks(np.arange(table.num_rows)), widths)
+    return to_encodings(refs, encoder.chunks(np.arange(table.num_rows)), profile)
 
 
 def _dates(texts: Sequence[str]) -> list[str]:

@@ -34,11 +34,11 @@ def ours(profile: Profile) -> Callable[[linkage_cases.Case], Scored]:
 
     def run(case: linkage_cases.Case) -> Scored:
         spec = profile.link_spec()
-        left = linkage_cases.encoded(case.left, profile)
-        one = not case.within and not _many(case)
+        one, made = case.once, case.agreed(profile)
+        left = linkage_cases.encoded(case.left, made)
         sources = [Source("a", left, deduplicated=not case.within)]
         if not case.within:
-            sources.append(Source("b", linkage_cases.encoded(case.right, profile), deduplicated=one))
+            sources.append(Source("b", linkage_cases.encoded(case.right, made), deduplicated=one))
         scored: dict[tuple[int, int], float] = {}
         # The blind links are those of the default threshold; what lies below serves the oracle only.
         for threshold in (0.01, _BLIND):
@@ -60,10 +60,6 @@ def ours(profile: Profile) -> Callable[[linkage_cases.Case], Scored]:
     return run
 
 
-def _many(case: linkage_cases.Case) -> bool:
-    return len(np.unique(case.person_right)) < len(case.person_right)
-
-
 def peer(name: str) -> Callable[[linkage_cases.Case], Scored]:
     """Splink or clkhash with anonlink, in their own environment."""
 
@@ -72,8 +68,7 @@ def peer(name: str) -> Callable[[linkage_cases.Case], Scored]:
             folder = Path(text)
             pq.write_table(case.left, folder / "left.parquet")
             pq.write_table(case.right, folder / "right.parquet")
-            one = not case.within and not _many(case)
-            about = {"within": case.within, "one_to_one": one, "threshold": _CLKHASH_THRESHOLD}
+            about = {"within": case.within, "one_to_one": case.once, "threshold": _CLKHASH_THRESHOLD}
             (folder / "case.json").write_text(json.dumps(about))
             script = Path(__file__).with_name("linkage_peers.py")
             done = subprocess.run(
@@ -86,7 +81,7 @@ def peer(name: str) -> Callable[[linkage_cases.Case], Scored]:
             ]
         if case.within:
             return [(min(a, b), max(a, b), s) for a, b, s in pairs]
-        return one_to_one(pairs) if one and name == "splink" else pairs
+        return one_to_one(pairs) if case.once and name == "splink" else pairs
 
     return run
 
@@ -119,12 +114,12 @@ def ecm(case: linkage_cases.Case) -> Scored:
     pairs = [(int(a), int(b), float(p)) for (a, b), p in probability.items()]
     if case.within:
         return [(min(a, b), max(a, b), p) for a, b, p in pairs]
-    return pairs if _many(case) else one_to_one([p for p in pairs if p[2] >= 0.001])
+    return one_to_one([p for p in pairs if p[2] >= 0.001]) if case.once else pairs
 
 
 def digest(case: linkage_cases.Case) -> str:
     """SHA-256 over what a peer sees of a case."""
-    total = hashlib.sha256(repr((case.within, _many(case))).encode())
+    total = hashlib.sha256(repr((case.within, case.many)).encode())
     for table in (case.left, case.right):
         for column in table.column_names:
             total.update(json.dumps([column, table[column].to_pylist()]).encode())

@@ -88,6 +88,8 @@ _PARTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "initial": ("given_name", {"kind": "exact", "positions": 1}),
     "middle": ("middle_initial", {"kind": "exact", "positions": 1}),
     "stem": ("surname", {"kind": "code", "levels": [3], "positions": [1]}),
+    "call": ("given_name", {"kind": "code", "levels": [3], "positions": [1]}),
+    "road": ("street", {"kind": "code", "levels": [5], "positions": [1]}),
 }
 
 
@@ -168,23 +170,10 @@ def _keys(base: Mapping[str, Any], keys: Sequence[str]) -> tuple[list[dict[str, 
     return fields, filters
 
 
-DEFAULT = "person heavy, 8192, t = 5, and twelve keys (the default)"
+DEFAULT = "person heavy, 8192, t = 8, and sixteen keys (the default)"
 _HEAVY = View(0.41, 0.34, 0.25)
 #: In the order in which the linker prefers them: the rarer first.
 FORMER_KEYS = (
-    "initial+surname+birth",
-    "given+zip+birth",
-    "given+surname+month",
-    "street+birth",
-    "surname+birth",
-    "given+surname+zip",
-    "given+surname+street",
-    "given+surname+house",
-    "given+street+house",
-    "given+surname+middle",
-)
-#: More survive errors in several fields, and no more persons share any of them (docs/adr/0023).
-KEYS = (
     "initial+surname+birth",
     "given+zip+birth",
     "given+surname+month",
@@ -198,17 +187,43 @@ KEYS = (
     "given+street+house",
     "given+surname+middle",
 )
-_NAMES = tuple(key for key in KEYS if "birth" not in key and "month" not in key)
+#: So many that nearly every pair with errors in several fields has one of them left (docs/adr/0029).
+KEYS = (
+    "initial+surname+birth",
+    "given+zip+birth",
+    "given+surname+month",
+    "house+zip+birth",
+    "month+house+call",
+    "birth+call",
+    "birth+road",
+    "birth+stem",
+    "birth+zip",
+    "house+stem+call+zip",
+    "stem+call+road",
+    "given+surname+zip",
+    "given+surname+house",
+    "house+stem+call",
+    "given+street+house",
+    "given+surname+middle",
+)
+_DATED = tuple(key for key in KEYS if "birth" in key or "month" in key)
 CANDIDATES: Mapping[str, dict[str, Any]] = {
-    DEFAULT: {"views": [_HEAVY], "keys": KEYS},
-    "person heavy, 8192, t = 5, without keys": {"views": [_HEAVY]},
-    "person heavy, 8192, t = 5, and ten keys (the former default)": {"views": [_HEAVY], "keys": FORMER_KEYS},
-    "person heavy, 8192, t = 6, and twelve keys": {"views": [replace(_HEAVY, t=6)], "keys": KEYS},
-    "person heavy, 8192, t = 7, and twelve keys": {"views": [replace(_HEAVY, t=7)], "keys": KEYS},
-    "person heavy, 8192, t = 9, and twelve keys": {"views": [replace(_HEAVY, t=9)], "keys": KEYS},
-    "person heavy, 8192, t = 7, and the keys with a birth date": {
-        "views": [replace(_HEAVY, t=7)],
-        "keys": tuple(key for key in KEYS if key not in _NAMES),
+    DEFAULT: {"views": [replace(_HEAVY, t=8)], "keys": KEYS},
+    "person heavy, 8192, t = 5, and the former twelve keys": {
+        "views": [_HEAVY],
+        "keys": FORMER_KEYS,
+    },
+    "person heavy, 8192, t = 8, and the former twelve keys": {
+        "views": [replace(_HEAVY, t=8)],
+        "keys": FORMER_KEYS,
+    },
+    "person heavy, 8192, t = 8, without keys": {"views": [replace(_HEAVY, t=8)]},
+    "person heavy, 8192, t = 5, and sixteen keys": {"views": [_HEAVY], "keys": KEYS},
+    "person heavy, 8192, t = 7, and sixteen keys": {"views": [replace(_HEAVY, t=7)], "keys": KEYS},
+    "person heavy, 8192, t = 9, and sixteen keys": {"views": [replace(_HEAVY, t=9)], "keys": KEYS},
+    "person heavy, 8192, t = 8, and the keys with a birth date": {
+        "views": [replace(_HEAVY, t=8)],
+        "keys": _DATED,
     },
     "address heavy, 8192, t = 5": {"views": [View(0.33, 0.17, 0.50)]},
     "middle, 8192, t = 5": {"views": [View(0.37, 0.25, 0.38)]},
@@ -268,8 +283,7 @@ def linked(feeds: Mapping[str, Feed], profile: Profile) -> tuple[int, int, int]:
         rows = np.arange(feed.table.num_rows)
         refs = np.array([f"{row:032x}" for row in rows], dtype="<U32")
         encoder = Encoder(prepare(feed.table, profile), profile, keys)
-        widths = {item.name: item.out_width for item in profile.filters}
-        sources.append(Source(name, to_encodings(refs, encoder.chunks(rows), widths), True, name))
+        sources.append(Source(name, to_encodings(refs, encoder.chunks(rows), profile), True, name))
     links = link(sources, profile.link_spec()).links.to_pydict()
     ends = (links[name] for name in ("batch_a", "record_ref_a", "batch_b", "record_ref_b"))
     same = [

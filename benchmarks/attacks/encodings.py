@@ -9,18 +9,22 @@ stolen ones.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.attacks.populations import Population
+from crypto.encoding import shared
 from crypto.encoding.encode import Encoder, prepare
 from crypto.encoding.keys import Keys, Secret
 from crypto.encoding.profile import Profile
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Packed = tuple[NDArray[np.uint8], Bools]
 #: Simulated bits of a person, over all keys.
 _WIDE = 8192
 
@@ -56,11 +60,14 @@ def secret(seed: int) -> Secret:
     return Secret("benchmark", 1, np.random.default_rng([2026, seed]).bytes(32))
 
 
-def _views(population: Population, profile: Profile, key: int, *, diffused: bool) -> list[View]:
+def _views(population: Population, profile: Profile, key: int, files: Sequence[Ints] | None) -> list[View]:
+    """Of everybody: what leaves agencies with these files, or plain filters where there are none."""
     prepared = prepare(population.table, profile)
     encoder = Encoder(prepared, profile, Keys(secret(key), profile))
     rows = np.arange(prepared.rows)
-    made = encoder.encode(rows).filters if diffused else encoder.plain(rows)
+    made = encoder.plain(rows) if files is None else encoder.encode(rows).filters
+    for file in files or ():
+        _move(made, profile, file)
     found = []
     for item in profile.filters:
         packed, present = made[item.name]
@@ -73,14 +80,23 @@ def _views(population: Population, profile: Profile, key: int, *, diffused: bool
     return found
 
 
-def stolen(population: Population, profile: Profile, key: int = 1) -> list[View]:
-    """The encodings that the service holds."""
-    return _views(population, profile, key, diffused=True)
+def _move(made: Mapping[str, Packed], profile: Profile, file: Ints) -> None:
+    """Keys that several persons of a file share are moved to others of it before it leaves."""
+    words = {name: (made[name][0].view(np.uint64)[file], made[name][1][file]) for name in profile.moved_keys}
+    for name, fresh in shared.without_sharers(words).items():
+        made[name][0][file] = fresh.view(np.uint8)
+
+
+def stolen(
+    population: Population, profile: Profile, key: int = 1, files: Sequence[Ints] | None = None
+) -> list[View]:
+    """The encodings that the service holds; ``files`` are rows of each, by default all in one."""
+    return _views(population, profile, key, files or [np.arange(len(population.numbers))])
 
 
 def simulated(population: Population, profile: Profile, key: int = 2) -> list[View]:
     """Plain filters of the attacker's register under her own key."""
-    return _views(population, profile, key, diffused=False)
+    return _views(population, profile, key, None)
 
 
 def averaged(population: Population, profile: Profile) -> list[View]:

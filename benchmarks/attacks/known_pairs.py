@@ -5,7 +5,8 @@ noise-free likeness C (`encodings.noise_free`). Given the known encodings L, the
 k C_LL⁻¹ Y_L and variance 1 − k C_LL⁻¹ kᵀ with k = C_uL (kriging; Rasmussen and Williams, "Gaussian processes
 for machine learning", 2006, 2.2), which is ridge regression of bits on persons' similarities, that is on
 tokens. Each unknown encoding is given to the person under whom it is likeliest, over all views together. The
-matched filter, its limit for small C, is tried as well, and the better one reported: the attacker may choose.
+matched filter, its limit for small C, is tried as well, both with composite keys and without them (which an
+agency may have moved), and the best one reported: the attacker may choose.
 """
 
 from __future__ import annotations
@@ -70,7 +71,11 @@ def given_away(
     # Summed view by view: the factors of all views at once are twenty times as large as these.
     kriging = np.zeros((len(rows), len(others)), np.float32)
     matched = np.zeros_like(kriging)
-    for view, plain in zip(victims, register, strict=True):
+    found = []
+    # Keys last, so that the sums without them are seen on the way.
+    for view, plain in sorted(zip(victims, register, strict=True), key=lambda pair: pair[0].key):
+        if view.key and not found:
+            found = [scores.argmax(axis=1) == rows for scores in (kriging, matched)]
         mine = _part(plain, landmarks)
         k = noise_free(_part(plain, others), mine)
         seen = likeness(_part(view, others[rows]), _part(view, landmarks))
@@ -80,7 +85,7 @@ def given_away(
         x, constant = _matched(k, view.width)
         matched += (seen - seen.mean(axis=0)) @ x.T
         matched += constant
-    found = [scores.argmax(axis=1) == rows for scores in (kriging, matched)]
+    found += [scores.argmax(axis=1) == rows for scores in (kriging, matched)]
     return max(found, key=lambda each: each.sum())
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from benchmarks import results
 from benchmarks.attacks import known_pairs
-from benchmarks.attacks.encodings import secret, simulated, stolen
+from benchmarks.attacks.encodings import simulated, stolen
 from benchmarks.attacks.known_pairs import Bools, Ints
 from benchmarks.attacks.populations import Population, demo
-from crypto.encoding import risk
-from crypto.encoding.encode import Encoder, prepare
-from crypto.encoding.keys import Keys
 from crypto.encoding.profile import Profile, default_profile
-from crypto.encoding.stronger import stronger
 
 PERSONS = 5_000
 SHARES = (0.2, 0.5)
@@ -44,20 +41,17 @@ def relations(population: Population, landmarks: Ints, others: Ints) -> dict[str
     return {**found, STRANGER: left}
 
 
-def proposed(population: Population, profile: Profile) -> Profile:
-    """What ``cohortlink-agency profile check --stronger`` proposes for these persons."""
-    prepared = prepare(population.table, profile)
-    rows = np.arange(prepared.rows)
-    leaks = risk.assess(Encoder(prepared, profile, Keys(secret(1), profile)), profile, rows)
-    made = stronger(profile, leaks)
-    assert made is not None
-    return made
+def given_away(population: Population, profile: Profile, *, apart: bool = False) -> list[Bools]:
+    """Of the others, whom known pairs give away, at each of :data:`SHARES`.
 
-
-def given_away(population: Population, profile: Profile) -> list[Bools]:
-    """Of the others, whom known pairs give away, at each of :data:`SHARES`."""
-    victims, register = stolen(population, profile), simulated(population, profile)
-    return [known_pairs.given_away(victims, register, *_drawn(population, share)) for share in SHARES]
+    ``apart``: those who are known are in one agency's file, the others in another's; else all in one.
+    """
+    register, found = simulated(population, profile), []
+    for share in SHARES:
+        drawn = _drawn(population, share)
+        victims = stolen(population, profile, files=drawn if apart else None)
+        found.append(known_pairs.given_away(victims, register, *drawn))
+    return found
 
 
 def _drawn(population: Population, share: float) -> tuple[Ints, Ints]:
@@ -65,9 +59,8 @@ def _drawn(population: Population, share: float) -> tuple[Ints, Ints]:
     return known_pairs.draw(total, round(share * total), np.random.default_rng([11, total]))
 
 
-def rows_of(population: Population, profiles: Sequence[Profile]) -> list[Sequence[str]]:
-    """Rows of the table: of each relation the persons, and for each profile those whom it gives away."""
-    found = [given_away(population, profile) for profile in profiles]
+def rows_of(population: Population, found: Sequence[Sequence[Bools]]) -> list[Sequence[str]]:
+    """Rows of the table: of each relation the persons, and of each attack those whom it gives away."""
     made: list[Sequence[str]] = []
     for at, share in enumerate(SHARES):
         landmarks, others = _drawn(population, share)
@@ -81,14 +74,17 @@ def rows_of(population: Population, profiles: Sequence[Profile]) -> list[Sequenc
 
 def main() -> None:
     population, default = demo(PERSONS), default_profile("record-hardened")
-    needed = proposed(population, default)
-    t = ", ".join(f"{item.name} t = {item.hardening.t}" for item in needed.filters if item.hardening)
-    head = ["known", "relation", "others", "the default gives away", "the proposed profile"]
+    kept = replace(default, mode="many-to-one")
+    found = [given_away(population, kept), given_away(population, default)]
+    found.append(given_away(population, default, apart=True))
+    head = ["known", "relation", "others", "keys left where they were", "the default"]
     text = (
         f"{PERSONS:,} persons of the demo's population, whole households. By the nearest relation to anybody "
-        "who is known: how many others there are, and how many of them known pairs give away (of all). "
-        "`encode` refuses these persons under the hardened default and `profile check --stronger` proposes "
-        f"another ({t}).\n\n" + results.table(head, rows_of(population, [default, needed]))
+        "who is known: how many others there are, and how many of them known pairs give away (of all). *Keys "
+        "left where they were*: as by a profile for files that hold a person several times. *Two files*: all "
+        "who are known are in one agency's, all others in another's, so that no file shows who shares a "
+        "key; linking rests on just that.\n\n"
+        + results.table([*head, "the default, two files"], rows_of(population, found))
     )
     command = "python -m benchmarks.attacks.relatives"
     results.write_section("Attacks on encodings: relatives of known persons", text, command=command)

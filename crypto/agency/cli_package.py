@@ -82,6 +82,7 @@ def _show_package(result: Mapping[str, Any]) -> None:
         *(f"facts        {kind}: {rows} rows" for kind, rows in result["facts"].items()),
         f"profile      {result['profile']} ({result['family']}, risk {result['risk']})",
         f"check value  {result['kcv']} (the other agencies must see the same)",
+        f"relatives    {result['sharing_keys']} persons shared a key with somebody; such keys were moved",
     )
     for line in result["warnings"]:
         warn(line)

@@ -119,7 +119,8 @@ def encode_package(
         encoder = Encoder(sample, profile, keys)
         rows = np.arange(sample.rows)
         risk.refuse_leakage(risk.assess(encoder, profile, rows))
-        risk.refuse_shared_keys(risk.shared_keys(encoder, profile, rows, people.persons), people.persons)
+        if not profile.moved_keys:
+            risk.refuse_shared_keys(risk.shared_keys(encoder, profile, rows, people.persons), people.persons)
         spoken = np.unique(np.concatenate([one.spoken() for one in facts])) if facts else None
         write_people(people, profile, id_column, partial.path, progress, spoken=spoken, leave_out=leave_out)
         entries = [file_entry(partial.path / ENCODINGS_NAME, people.persons, None)]
@@ -183,6 +184,7 @@ def _report(
         "not_encodable": manifest.persons - people.encodable,
         "not_encodable_rows": people.bare,
         "strong_identifier": people.strong,
+        "sharing_keys": people.moved.sharers,
         "fields": fields,
         "absent": people.survey.absent,
         "filters": filters,

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from crypto.agency.buckets import Buckets
+from crypto.agency.moved_keys import MovedKeys
 from crypto.agency.progress import Progress, silent
 from crypto.agency.survey import Survey, count_filled
 from crypto.encoding.encode import CHUNK, Encoder, Prepared, index_sets, prepare, source_columns
@@ -69,6 +70,7 @@ class People:
 
     survey: Survey
     buckets: Buckets
+    moved: MovedKeys
     unread: int
     refs: list[Refs] = field(default_factory=list)
     persons: int = 0
@@ -144,7 +146,8 @@ def encode_people(
         )
     used = {id_column, *source_columns(profile, names).values()}
     total = estimate_rows(path)
-    people = People(Survey(profile), Buckets(folder, total), len(set(names) - used))
+    moved = MovedKeys(folder / "keys", profile)
+    people = People(Survey(profile), Buckets(folder, total), moved, len(set(names) - used))
     sets = index_sets(profile, keys)
     for piece in stream_table(path, delimiter=delimiter, encoding=encoding, columns=sorted(used), rows=PIECE):
         done = people.survey.rows
@@ -165,9 +168,11 @@ def encode_people(
             "said": pa.array(said),
             "filled": pa.array(filled),
         }
+        people.moved.add(refs, rows)
         people.buckets.add(pa.table({**head, **rows}), refs)
     if not people.survey.rows:
         raise InputError("NO_PERSONS", f"{path.name} has no rows")
+    people.moved.settle()
     progress("encode", people.survey.rows, people.survey.rows)
     return people
 
@@ -245,8 +250,11 @@ def write_people(
                 if leave_out:
                     rows, refs = rows.filter(pa.array(heard)), refs[heard]
             names = hexadecimal(refs)
-            columns = [rows[f"filter {item.name}"].combine_chunks() for item in profile.filters]
-            writer.write([names, *(_whole(column) for column in columns)])
+            columns = [
+                people.moved.of(item.name, refs, _whole(rows[f"filter {item.name}"].combine_chunks()))
+                for item in profile.filters
+            ]
+            writer.write([names, *columns])
             crosswalk.writerows(zip(rows["id"].to_pylist(), names.to_pylist(), strict=True))
             _count(people, profile, rows, refs)
         stream.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from crypto.encoding import hardening
+from crypto.encoding import hardening, shared
 from crypto.encoding.bloom import Column, FilterMaker
 from crypto.encoding.composite import KeyMaker
 from crypto.encoding.keys import Keys
@@ -251,22 +251,20 @@ def draw_refs(count: int) -> NDArray[np.str_]:
     return refs
 
 
-def shuffled(count: int) -> NDArray[np.int64]:
-    """A secret random order of ``count`` rows, so that places in a package say nothing of the file."""
-    words = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2)
-    return np.lexsort((words[:, 0], words[:, 1])).astype(np.int64)
-
-
-def to_encodings(refs: NDArray[np.str_], chunks: Iterator[Chunk], widths: Mapping[str, int]) -> Encodings:
-    """Gather chunks in memory; ``widths`` in bits."""
+def to_encodings(refs: NDArray[np.str_], chunks: Iterator[Chunk], profile: Profile) -> Encodings:
+    """Gather the chunks of a whole file in memory, one row a person."""
     parts = list(chunks)
-    filters = {}
-    for name, width in widths.items():
-        packed = [part.filters[name][0] for part in parts] or [np.zeros((0, width // 8), np.uint8)]
-        present = [part.filters[name][1] for part in parts] or [np.zeros(0, np.bool_)]
+    found = {}
+    for item in profile.filters:
+        packed = [part.filters[item.name][0] for part in parts] or [
+            np.zeros((0, item.out_width // 8), np.uint8)
+        ]
+        present = [part.filters[item.name][1] for part in parts] or [np.zeros(0, np.bool_)]
         words = np.ascontiguousarray(np.concatenate(packed)).view(">u8").astype(np.uint64)
-        filters[name] = FilterColumn(words, np.concatenate(present))
-    return Encodings(refs, filters)
+        found[item.name] = (words, np.concatenate(present))
+    for name, words in shared.without_sharers({name: found[name] for name in profile.moved_keys}).items():
+        found[name] = (words, found[name][1])
+    return Encodings(refs, {name: FilterColumn(*column) for name, column in found.items()})
 
 
 def encode_table(
@@ -278,6 +276,6 @@ def encode_table(
     """
     prepared = prepare(table, profile, progress)
     encoder = Encoder(prepared, profile, keys)
-    widths = {item.name: item.out_width for item in profile.filters}
-    order = shuffled(prepared.rows)
-    return to_encodings(draw_refs(prepared.rows), encoder.chunks(order, progress), widths)
+    # Places in a package say nothing of the file.
+    order = shared.shuffled(prepared.rows)
+    return to_encodings(draw_refs(prepared.rows), encoder.chunks(order, progress), profile)

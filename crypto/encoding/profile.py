@@ -102,6 +102,14 @@ class Profile:
         """The family's measured risk rating: ``low``, ``high`` or ``weak``."""
         return RISK[self.family][0]
 
+    @property
+    def moved_keys(self) -> tuple[str, ...]:
+        """Composite keys that are moved to others where several persons of a file have them (`shared`).
+
+        None where a file may hold a person several times: there such a key tells that two records are hers.
+        """
+        return tuple(item.name for item in self.filters if item.composite and self.mode == "one-to-one")
+
     def field(self, name: str) -> Field:
         """The field of a name."""
         return next(field for field in self.fields if field.name == name)

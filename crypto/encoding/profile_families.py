@@ -27,10 +27,10 @@ RISK: Final[Mapping[str, tuple[str, str]]] = {
         "low",
         (
             "Measured on 5,000 persons against an attacker who knows population and scheme but not the key: "
-            "knowing half of them gives away less than 1 % of the others where they are unrelated, 4 % where "
-            "whole households are in the file (twins and namesakes of a known person among them). Holds "
-            "while the leak-SNR of your own data is at most 0.02 and few persons share a composite key, "
-            "which the program checks; whoever holds the secret can still re-identify by dictionary."
+            "knowing half of them gives away less than 1 % of the others, of whole households too (half of "
+            "those few are twins of somebody who is known). Holds while the leak-SNR of your own data is at "
+            "most 0.02, which the program checks, and within one file: a twin in another agency's file can "
+            "be given away. Whoever holds the secret can still re-identify by dictionary."
         ),
     ),
     profile_clkhash.FAMILY: (

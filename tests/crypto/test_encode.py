@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto.encoding import bloom, hardening
-from crypto.encoding.encode import CHUNK, Encoder, draw_refs, encode_table, prepare, shuffled
+from crypto.encoding.encode import CHUNK, Encoder, draw_refs, encode_table, prepare
 from crypto.encoding.keys import Keys, Secret, pseudorandom_key
 from crypto.encoding.normalise import NORMALISERS
 from crypto.encoding.profile import Profile, default_profile
 from crypto.encoding.profile_families import FAMILIES
 from crypto.encoding.profile_parts import Diffusion
+from crypto.encoding.shared import shuffled
 from crypto.errors import InputError, ProfileError
 from tests.crypto import encoding_reference as reference
 
@@ -177,6 +178,7 @@ def test_default_profile_of_a_family_when_one_person_is_encoded_agrees_with_the_
     values |= {f"id_{name}": values[name] for name in ("given_name", "surname")}
     whole = {"given": "given_name", "surname": "surname", "street": "street", "zip": "zip", "initial": ""}
     whole |= {"birth": "birth_date", "month": "birth_date", "house": "house_number", "stem": "surname"}
+    whole |= {"call": "given_name", "road": "street"}
     values |= {f"key_{name}": values.get(field, "a") for name, field in whole.items()}
     values["key_middle"] = values["middle_initial"]
     document = profile.to_document()

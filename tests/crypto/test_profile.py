@@ -77,9 +77,9 @@ def test_field_level_profile_when_asked_tells_the_linker_its_filters() -> None:
 
 def test_hardened_profile_when_asked_has_only_diffused_filters_and_composite_keys() -> None:
     spec = default_profile("record-hardened").link_spec()
-    assert [item.similarity for item in spec.filters] == ["agreement"] * 2 + ["key"] * 12
-    assert [item.width for item in spec.filters] == [8192, 2048] + [64] * 12
-    assert [item.exact for item in spec.filters] == [False] * 2 + [True] * 12
+    assert [item.similarity for item in spec.filters] == ["agreement"] * 2 + ["key"] * 16
+    assert [item.width for item in spec.filters] == [8192, 2048] + [64] * 16
+    assert [item.exact for item in spec.filters] == [False] * 2 + [True] * 16
 
 
 def _key_of(*fields: str) -> Callable[[dict[str, Any]], None]:

@@ -18,7 +18,7 @@ from crypto.encoding.encode import Prepared, prepare
 from crypto.encoding.profile import Profile, default_profile
 from crypto.encoding.stronger import found_again, stronger
 from crypto.errors import ProfileError
-from tests.crypto.test_risk import SECRET, people, write
+from tests.crypto.test_risk import SECRET, less_diffused, people, write
 
 
 def leak(t: int, *by_t: float) -> risk.Leak:
@@ -31,21 +31,21 @@ def with_t(profile: Profile) -> dict[str, int]:
 
 def test_stronger_profile_raises_t_of_what_leaks_until_all_together_pass() -> None:
     falling = [0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.015, 0.006]
-    found = stronger(default_profile("record-hardened"), {"person": leak(5, *falling), "identity": leak(5)})
+    found = stronger(less_diffused(), {"person": leak(5, *falling), "identity": leak(5)})
     assert found is not None
     assert with_t(found) == {"person": 7, "identity": 5}
-    assert found.fingerprint != default_profile("record-hardened").fingerprint
+    assert found.fingerprint != less_diffused().fingerprint
 
 
 def test_stronger_profile_of_two_filters_that_leak_alike_counts_both() -> None:
     both = {name: leak(5, 0.5, 0.3, 0.2, 0.1, 0.015, 0.008) for name in ("person", "identity")}
-    found = stronger(default_profile("record-hardened"), both)
+    found = stronger(less_diffused(), both)
     assert found is not None
     assert with_t(found) == {"person": 6, "identity": 6}
 
 
 def test_stronger_profile_where_no_t_is_enough_is_none_and_where_nothing_leaks_the_same() -> None:
-    profile = default_profile("record-hardened")
+    profile = less_diffused()
     endless = risk.Leak(5, 8192, 2_000, (0.5,) * 16)
     assert stronger(profile, {"person": endless}) is None
     assert stronger(profile, {"person": leak(5), "identity": leak(5)}) == profile
@@ -57,7 +57,7 @@ def prepared(count: int) -> Prepared:
 
 
 def test_share_found_again_falls_with_the_damage_and_with_t() -> None:
-    usual = default_profile("record-hardened")
+    usual = less_diffused()
     views = replace(usual, filters=tuple(item for item in usual.filters if item.hardening))
     raised = stronger(views, {"person": leak(5, *[0.5] * 9)})
     assert raised is not None and with_t(raised)["person"] == 10
@@ -80,7 +80,7 @@ def test_share_found_again_counts_composite_keys_that_are_left() -> None:
 def test_profile_check_of_families_writes_a_profile_with_which_the_same_file_is_encoded(
     tmp_path: Path,
 ) -> None:
-    usual, families = default_profile("record-hardened"), people(1_200, 400)
+    usual, families = less_diffused(), people(1_200, 400)
     file = write(tmp_path / "people.csv", families)
     found = check_profile(usual, file, stronger_out=tmp_path / "stronger.json")
     told = found["stronger"]
