@@ -59,8 +59,7 @@ class MovedKeys:
         """Decide who gets which key, once all rows are known; two of a person's rows say the same."""
         if not self._words:
             return
-        numbered = np.fromfile(self._path(_PERSON), np.uint64)
-        self._persons, rows = np.unique(numbered, return_index=True)
+        self._persons, rows = np.unique(np.fromfile(self._path(_PERSON), np.uint64), return_index=True)
         sharers = np.zeros(len(self._persons), np.bool_)
         for name in self._words:
             persons, groups = shared.sharing(self._keys(name, rows))
@@ -68,7 +67,7 @@ class MovedKeys:
             sharers[persons] = True
         self.sharers, image = int(np.count_nonzero(sharers)), shared.drawn(sharers)
         for name, words in self._words.items():
-            persons, groups = np.fromfile(self._path(name, "sharing"), np.int64).reshape(2, -1)
+            persons, groups = np.fromfile(self._path(name, "sharing"), np.int32).reshape(2, -1)
             who, keys = shared.moved(persons, groups, image, self._keys(name, rows) != 0, words)
             who.tofile(self._path(name, "who"))
             keys.tofile(self._path(name, "moved"))
@@ -80,7 +79,7 @@ class MovedKeys:
             return column
         mine = np.searchsorted(self._persons, numbers(refs))
         start, end = self._starts[name][[mine[0] // _STEP, mine[-1] // _STEP + 1]].tolist()
-        who = np.fromfile(self._path(name, "who"), np.int64, end - start, offset=8 * start)
+        who = np.fromfile(self._path(name, "who"), np.int32, end - start, offset=4 * start)
         size = 8 * self._words[name]
         raw = np.fromfile(self._path(name, "moved"), np.uint8, (end - start) * size, offset=start * size)
         at = np.searchsorted(mine, who)

@@ -19,11 +19,12 @@ import secrets
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+#: Numbers of persons of one file: four bytes each, since there are as many as persons.
+Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]
 
 
-def shuffled(count: int) -> Ints:
+def shuffled(count: int) -> NDArray[np.int64]:
     """A secret random order of ``count`` rows."""
     words = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2)
     return np.lexsort((words[:, 0], words[:, 1])).astype(np.int64)
@@ -39,18 +40,15 @@ def sharing(keys: Words) -> tuple[Ints, Ints]:
 
     Returns
     -------
-    (persons, groups) : ndarrays of int64, shape (m,)
+    (persons, groups) : ndarrays of int32, shape (m,)
         Places in ``keys``, ascending within each group, and groups from 0 on.
     """
     order = np.argsort(keys, kind="stable")
     ascending = keys[order]
-    first = np.ones(len(keys), np.bool_)
-    first[1:] = ascending[1:] != ascending[:-1]
-    starts = np.flatnonzero(first)
-    sizes = np.diff(np.append(starts, len(keys)))
-    several = np.repeat((sizes > 1) & (ascending[starts] != 0), sizes)
-    persons = order[several].astype(np.int64)
-    return persons, np.cumsum(first[several], dtype=np.int64) - 1
+    first = np.ones(len(keys) + 1, np.bool_)
+    first[1:-1] = ascending[1:] != ascending[:-1]
+    several = ~(first[:-1] & first[1:]) & (ascending != 0)
+    return order[several].astype(np.int32), np.cumsum(first[:-1][several], dtype=np.int32) - np.int32(1)
 
 
 def drawn(sharers: NDArray[np.bool_]) -> Ints:
@@ -60,7 +58,7 @@ def drawn(sharers: NDArray[np.bool_]) -> Ints:
     ----------
     sharers : ndarray of bool, shape (n,)
     """
-    image = np.full(len(sharers), -1, np.int64)
+    image = np.full(len(sharers), -1, np.int32)
     image[sharers] = shuffled(len(sharers))[: np.count_nonzero(sharers)]
     return image
 
@@ -86,9 +84,11 @@ def moved(
     (who, keys)
         Places of persons, ascending, and their new keys, shape (len(who), words).
     """
-    others, at = image[persons], np.flatnonzero(present[image[persons]])
-    who = np.concatenate([persons, others[at]])
-    made = np.concatenate([_random(len(persons), words), _random(len(persons), words)[groups[at]]])
+    others = image[persons]
+    having = present[others]
+    who = np.concatenate([persons, others[having]])
+    several = _random(int(groups[-1]) + 1 if len(groups) else 0, words)
+    made = np.concatenate([_random(len(persons), words), several[groups[having]]])
     # Whoever shares and is drawn as well stands for the one as whom she was drawn: the last of each.
     who, last = np.unique(who[::-1], return_index=True)
     return who, made[::-1][last]
