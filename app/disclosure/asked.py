@@ -79,7 +79,7 @@ def known_goals(
     span = np.where(loose, 1.0, np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0)))
     large = (n >= 2 * t) & ~loose
     goals = Goals(matrix, np.where(large, float(t), -np.inf), np.where(large, n - t, np.inf), span)
-    goals = _with_found_apart(goals, joint, k)
+    goals = _with_places(_with_found_apart(goals, joint, k), joint, shown, k, t)
     if not policy.employers_of_places:
         return goals
     totals = bool(state.n_shown[0]), bool(state.found_shown[0])
@@ -127,6 +127,48 @@ def _with_found_apart(goals: Goals, joint: Joint, k: int) -> Goals:
         np.concatenate([goals.highest, nothing + k]),
         np.concatenate([goals.lowest, nothing + np.inf]),
         np.concatenate([goals.span, nothing]),
+    )
+
+
+def _with_places(goals: Goals, joint: Joint, shown: set[bytes], k: int, t: int) -> Goals:
+    """Goals, and what must stay open of places for somebody who knows how many stand in every common cell.
+
+    A place whose number is not shown can be t, or from half of it to k more where that would tell of an
+    employer. Those of a cell who work at just the same places are a group of that cell like any other.
+
+    Parameters
+    ----------
+    shown : set of bytes
+        Sums that are told outright (`name_of`).
+    k, t : int
+    """
+    parts = [goals]
+    persons = np.bincount(joint.cell, weights=joint.truth)[joint.cell]
+    for layer, entries in enumerate(joint.layers):
+        if entries.worked is None:
+            continue
+        places = entries.worked.places
+        sums = joint.found_at(layer, places)
+        columns = np.flatnonzero(joint.where[:, layer] > 0)
+        alone = sp.identity(len(joint.truth), format="csr")[columns]
+        m, n = np.rint(sums @ joint.truth), persons[columns]
+        tells = np.array([place in entries.worked.telling for place in places], np.bool_)
+        most = float(joint.truth[columns].sum())
+        large = n >= 2 * t
+        every = Goals(
+            sp.vstack([sums, alone]).tocsr(),
+            np.concatenate([np.where(tells, np.minimum(m + k, most), t), np.where(large, t, -np.inf)]),
+            np.concatenate([np.where(tells, np.floor(m / 2), np.inf), np.where(large, n - t, np.inf)]),
+            np.concatenate([np.ones(len(m)), np.where(n < k, np.ceil(n / 2), np.where(large, 0.0, 1.0))]),
+        )
+        open_ = [name_of(every.matrix[at]) not in shown for at in range(every.matrix.shape[0])]
+        some = np.flatnonzero(open_)
+        parts.append(Goals(every.matrix[some], every.highest[some], every.lowest[some], every.span[some]))
+    return Goals(
+        sp.vstack([part.matrix for part in parts]).tocsr(),
+        np.concatenate([part.highest for part in parts]),
+        np.concatenate([part.lowest for part in parts]),
+        np.concatenate([part.span for part in parts]),
     )
 
 

@@ -95,7 +95,7 @@ class Beside(Guarded):
     ) -> None:
         self._joint = Joint([*(layer for layer, _ in published), new])
         rows = [self._joint.published(at, documents) for at, (_, documents) in enumerate(published)]
-        self._fixed = sp.vstack(rows).tocsr()
+        self._fixed = sp.vstack([sp.csr_matrix((0, len(self._joint.truth))), *rows]).tocsr()
         told = [at for at, (layer, documents) in enumerate(published) if documents and is_standardised(layer)]
         self._weighted = [standardised_row(self._joint, at) for at in told]
         self._weighted_new = [standardised_row(self._joint, len(rows))] if is_standardised(new) else []
@@ -198,7 +198,7 @@ class Beside(Guarded):
         """The same worlds, by kinds."""
         matrix, names = self._figures(state, known=known, new=new)
         cell = self._joint.cell if known else None
-        truth, pattern = self._joint.truth, self._joint.pattern
+        truth, pattern = self._joint.truth, self._joint.apart
         return Alike(matrix, names, truth, pattern, cell, goals, state.work, self._ceiling, self._tell)
 
     def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool, whole: bool) -> None:

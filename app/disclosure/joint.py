@@ -22,6 +22,8 @@ from app.disclosure.finest import Axis, Ints
 from app.disclosure.groups import Margin
 from app.disclosure.paid import Paid
 from app.disclosure.table import Description, Guarded
+from app.disclosure.table import Place as WorkPlace
+from app.disclosure.worked import Worked
 
 Flags = NDArray[np.bool_]
 
@@ -62,6 +64,8 @@ class Entries(Guarded):
     found_alone : bool
         Whether those found are told of a total whose denominator is a secret: of how many are counted in
         another layer and not in this one nothing follows then, and who of them is found stays open.
+    worked : Worked, optional
+        Where those found work, if rows by place are told of the layer.
     """
 
     __slots__ = (
@@ -81,6 +85,7 @@ class Entries(Guarded):
         "paid_counted",
         "persons",
         "within",
+        "worked",
     )
 
     def __init__(
@@ -102,6 +107,7 @@ class Entries(Guarded):
         paid: Paid | None = None,
         paid_counted: Paid | None = None,
         found_alone: bool = False,
+        worked: Worked | None = None,
     ) -> None:
         self.indicator = indicator
         self.axes = axes
@@ -119,6 +125,7 @@ class Entries(Guarded):
         self.paid = paid
         self.paid_counted = paid_counted
         self.found_alone = found_alone
+        self.worked = worked
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +148,8 @@ class Joint(Guarded):
     cell : array, shape (n_columns,)
         The common cell of a column.
     pattern : array, shape (n_columns, n_layers)
+    where : array, shape (n_columns, n_layers)
+        At which set of places those found in a layer work (`Worked`); 0 where nothing is told of that.
     truth : array, shape (n_columns,)
 
     Raises
@@ -149,7 +158,7 @@ class Joint(Guarded):
         ``NOT_IN_PLAN``: too many columns to be proven together.
     """
 
-    __slots__ = ("cell", "layers", "pattern", "places", "truth")
+    __slots__ = ("cell", "layers", "pattern", "places", "truth", "where")
 
     def __init__(self, layers: Sequence[Entries]) -> None:
         self.layers = tuple(layers)
@@ -157,6 +166,7 @@ class Joint(Guarded):
         position = {key: at for at, key in enumerate(order)}
         columns: list[Ints] = []
         state = np.zeros((len(order), len(layers)), np.int64)
+        worked = np.zeros_like(state)
         spans: list[tuple[int, int, list[frozenset[str]]]] = []
         for at, layer in enumerate(layers):
             where = np.array([position[key] for key in layer.keys], np.intp)
@@ -171,6 +181,8 @@ class Joint(Guarded):
             columns += [present, block]
             spans.append((start, layer.codes.shape[1], sets))
             state[where, at] = np.where(layer.counted, np.where(layer.found, FOUND, MISSED), ABSENT)
+            if layer.worked is not None:
+                worked[where, at] = layer.worked.number
         whole = np.column_stack(columns)
         cells, cell_of = np.unique(whole, axis=0, return_inverse=True)
         self.places: tuple[Place, ...] = tuple(
@@ -181,28 +193,70 @@ class Joint(Guarded):
             )
             for start, width, sets in spans
         )
-        self._columns(cell_of.reshape(-1), state)
+        self._columns(cell_of.reshape(-1), np.column_stack([state, worked]))
 
     def _columns(self, cell_of: Ints, state: Ints) -> None:
-        """Patterns that definitions allow in each common cell, and those that are there."""
+        """Patterns that definitions allow in each common cell, and those that are there.
+
+        Where places are told of those found, only such as somebody of the cell has: which are empty is known.
+        """
         populated, counts = np.unique(np.column_stack([cell_of, state]), axis=0, return_counts=True)
+        width = len(self.layers)
         there = {tuple(int(v) for v in row): int(count) for row, count in zip(populated, counts, strict=True)}
         possible: dict[tuple[bool, ...], list[tuple[int, ...]]] = {}
         shape = np.column_stack([place.present for place in self.places])
         wanted = dict(there)
+        seen = {key[: width + 1] for key in there}
+        sets: dict[int, set[tuple[int, ...]]] = {}
+        for key in there:
+            sets.setdefault(key[0], set()).add(key[width + 1 :])
         for at, present in enumerate(map(tuple, shape)):
             if present not in possible:
                 possible[present] = list(self._allowed(present))
             for pattern in possible[present]:
-                wanted.setdefault((at, *pattern), 0)
+                if (at, *pattern) not in seen:
+                    wanted |= dict.fromkeys(self._at_places(at, pattern, sets[at]), 0)
             if len(wanted) > MAX_COLUMNS:
                 raise DisclosureError(
                     "NOT_IN_PLAN", "Too much is published of these persons to prove more beside it."
                 )
         order = sorted(wanted)
         self.cell = np.array([key[0] for key in order], np.intp)
-        self.pattern = np.array([key[1:] for key in order], np.int64).reshape(len(order), len(self.layers))
+        self.pattern = np.array([key[1 : width + 1] for key in order], np.int64).reshape(len(order), width)
+        self.where = np.array([key[width + 1 :] for key in order], np.int64).reshape(len(order), width)
         self.truth = np.array([wanted[key] for key in order], np.float64)
+
+    def _at_places(
+        self, cell: int, pattern: tuple[int, ...], sets: set[tuple[int, ...]]
+    ) -> set[tuple[int, ...]]:
+        """Columns of a pattern that nobody of a cell has, by the places that somebody of it has."""
+        if all(layer.worked is None for layer in self.layers):
+            return {(cell, *pattern, *(0 for _ in self.layers))}
+        asked = [
+            layer.worked is not None
+            and pattern[at] == FOUND
+            and bool(self.places[at].masks.get(frozenset(), self.places[at].present)[cell])
+            for at, layer in enumerate(self.layers)
+        ]
+        told = {tuple(n if ask else 0 for n, ask in zip(some, asked, strict=True)) for some in sets}
+        return {
+            (cell, *pattern, *some)
+            for some in told
+            if all(n > 0 for n, ask in zip(some, asked, strict=True) if ask)
+        }
+
+    @property
+    def apart(self) -> Ints:
+        """By what columns of one common cell differ, shape (n_columns, …)."""
+        return np.column_stack([self.pattern, self.where])
+
+    def found_at(self, layer: int, places: Sequence[WorkPlace]) -> sp.csr_matrix:
+        """Matrix (places × columns) that sums whoever of a layer was found at each place."""
+        worked = self.layers[layer].worked
+        sets = worked.sets if worked is not None else ()
+        inside = np.array([[False, *(place in some for some in sets)] for place in places], np.bool_)
+        told = inside.reshape(len(places), 1 + len(sets))[:, self.where[:, layer]]
+        return sp.csr_matrix((told & (self.pattern[:, layer] == FOUND)).astype(float))
 
     def _allowed(self, present: Sequence[bool]) -> list[tuple[int, ...]]:
         """Patterns that an attacker holds possible who knows the definitions, and where counts changed."""
@@ -293,6 +347,10 @@ class Joint(Guarded):
         for document in documents:
             margin = tuple(document["by"])
             if not set(margin) <= axes.keys():
+                if self.layers[layer].worked is not None:
+                    told = [row for row in document["rows"] if row["found"] is not None]
+                    rows += list(self.found_at(layer, [(margin[0], row["key"][margin[0]]) for row in told]))
+                    values += [row["found"] for row in told]
                 continue
             keys, persons, found = self.sums(layer, margin)
             position = {tuple(int(code) for code in key): at for at, key in enumerate(keys)}

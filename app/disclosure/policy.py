@@ -40,6 +40,8 @@ class Policy:
         Whether that is asked of sums of several places as well (`app.disclosure.sets`). Before, it was not.
     flows_in_part : bool
         Whether flows whose denominator cannot be told are given as numbers alone. Before, they were withheld.
+    places_beside_groups : bool
+        Whether rows by place are proven beside the groups of their indicator. Before, beside its total alone.
     """
 
     min_cell: int
@@ -49,6 +51,7 @@ class Policy:
     employers_of_places: bool = True
     sums_of_places: bool = True
     flows_in_part: bool = True
+    places_beside_groups: bool = True
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:
@@ -76,7 +79,8 @@ class Policy:
     @classmethod
     def thaw(cls, frozen: Mapping[str, Any], secret: bytes) -> Policy:
         """The policy of before; a parameter that did not exist then has its default, a rule does not hold."""
-        later = dict.fromkeys(["employers_of_places", "sums_of_places", "flows_in_part"], False)
+        rules = ("employers_of_places", "sums_of_places", "flows_in_part", "places_beside_groups")
+        later = dict.fromkeys(rules, False)
         return cls(secret=secret, **{**later, **frozen})
 
     def to_document(self) -> dict[str, object]:

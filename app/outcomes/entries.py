@@ -24,7 +24,8 @@ from app.outcomes.finest import axes_of, firsts_of
 from app.outcomes.indicators import INDICATORS, Indicator, all_within
 from app.outcomes.outcome_sql import PAID_AT_FIRST, PAID_BY_EMPLOYER
 from app.outcomes.question import Question
-from app.outcomes.tabulate import group_columns, source_of
+from app.outcomes.tabulate import grids_of_places, group_columns, source_of
+from app.outcomes.workplaces import worked
 
 
 def entries(
@@ -35,6 +36,7 @@ def entries(
     *,
     found: str = "found",
     counted: str = "counted",
+    by_place: Sequence[str] = (),
 ) -> Entries:
     """Every entry of a cohort with its codes, whether it is in the denominator, and whether it was found.
 
@@ -44,6 +46,8 @@ def entries(
         Without rows by place.
     found, counted : str
         SQL of who is found, and of who is in the denominator, from the columns of an outcome.
+    by_place : sequence of str
+        Dimensions of rows by place that are told: where those found work is noted.
 
     Raises
     ------
@@ -51,7 +55,8 @@ def entries(
         As :func:`tabulate`.
     """
     names = tuple(name for name in dict.fromkeys(dimensions) if DIMENSIONS[name].rows is not Rows.PLACES)
-    question = Question.of(indicator, cohort, [names], source.as_of)
+    places = list(dict.fromkeys(by_place))
+    question = Question.of(indicator, cohort, [names, *((name,) for name in places)], source.as_of)
     with source.frame(question) as frame:
         axes = axes_of(frame, question.cohort, names, source.code_lists or {})
         grids = {axis.name: tuple(zip(axis.codes, axis.labels, strict=True)) for axis in axes}
@@ -77,6 +82,11 @@ def entries(
             paid = _paid(frame, rows["award_no"], counts & is_found, PAID_BY_EMPLOYER)
         if question.by_employer and question.measure.counts_paid:
             at_first = _paid(frame, rows["award_no"], counts, PAID_AT_FIRST, first=question.measure.first)
+        where = None
+        if places:
+            first = rows[f"first_{sets.index(frozenset())}"].astype(bool) & counts & is_found
+            of_places = grids_of_places(frame, question.cohort, places, source.code_lists or {})
+            where = worked(frame, of_places, np.where(first, rows["award_no"], -1).tolist())
     owners, numbers, spell = (rows[name] for name in ("owner", "completion_id", "spell"))
     codes = np.zeros((len(spell), len(names)), np.int64)
     for at, axis in enumerate(axes):
@@ -98,6 +108,7 @@ def entries(
         about=about,
         paid=paid,
         paid_counted=at_first,
+        worked=where,
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.disclosure.policy import Policy
-from app.disclosure.protect import COUNT_ONLY, WITHHELD
 from app.disclosure.table import Rows
 from app.disclosure.treatment import Treatment
 from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
@@ -19,7 +18,7 @@ from app.outcomes.errors import OutcomesError
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.match_rates import matched_beside, published_matches, with_matches
-from app.outcomes.publishable import is_by_place, one_way, plan_documents
+from app.outcomes.publishable import is_by_place, plan_documents
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
@@ -235,48 +234,30 @@ def _shares(
 ) -> list[Document]:
     """Tables of shares as one cube, beside all that is out.
 
-    Rows by place are no parts of a cohort and stay by themselves, beside its total.
+    Rows by place are no parts of a cohort, and give way to all that are.
     """
     from app.disclosure.cube import protect_cube
+    from app.outcomes.by_place import by_place
     from app.outcomes.union import union as union_of
 
     cells, union = _finest(plan, source), union_of(plan, source, policy, published, progress)
     places = [name for name in plan.dimensions if DIMENSIONS[name].rows is Rows.PLACES]
     named = [table for table in plan.named if not set(table) & set(places)]
-    hide = union.hide if union is not None else _nothing
+    decided: list[Suppression] = []
+
+    def hide(state: Suppression) -> None:
+        if union is not None:
+            union.hide(state)
+        decided.append(state)
+
     cube = protect_cube(cells, policy, plan.depth, named=named, progress=progress, beside=hide)
     made.dropped, made.proof = cube.dropped, dict(cube.proof)
     if union is not None:
         made.proof["beside"] = union.statistics
     tables: list[Document] = [cube.table(by).to_document() for by in cube.plan]
-    beside = _by_place(plan, places, source, policy, published, tables[0]["total"]) if places else []
-    return [*tables, *beside]
-
-
-def _by_place(
-    plan: Plan,
-    names: Sequence[str],
-    source: Source,
-    policy: Policy,
-    published: Sequence[Out],
-    total: Mapping[str, Any],
-) -> list[Document]:
-    """Rows by place, whose numerators are shown only beside the cube's total, and only once.
-
-    Nobody proves two versions of them (a correction, another agreement) beside each other.
-    """
-    documents = one_way(plan.indicator, plan.cohort, names, source, policy)[1:]
-    shown = total["found"] is not None and not any(
-        out.indicator == plan.indicator and any(is_by_place(each) for each in out.documents)
-        for out in published
-    )
-    # The total is the cube's: by themselves, rows by place may have shown more of it.
-    documents = [{**document, "total": dict(total)} for document in documents]
-    if shown:
-        return documents
-    status = WITHHELD if total["n"] is None else COUNT_ONLY
-    closed = {"status": status, "n": total["n"], "found": None, "rate": None}
-    return [{**document, "rows": [{**row, **closed} for row in document["rows"]]} for document in documents]
+    if not places:
+        return tables
+    return [*tables, *by_place(plan, places, source, policy, published, progress, tables, decided, made)]
 
 
 def _matches(
@@ -303,7 +284,3 @@ def _matches(
     if proof:
         made.proof["match rates"] = proof
     return matches
-
-
-def _nothing(state: Suppression) -> None:
-    """Hide nothing more."""

@@ -81,7 +81,7 @@ def tabulate(
     frame = open_frame(question, persons=persons, facts=facts, owners=owners, thresholds=thresholds)
     with closing(frame.connection):
         about = question.describe(frame, coverage, thresholds)
-        found = _workplaces(frame, question.cohort, by, code_lists or {})
+        found = workplaces(frame, grids_of_places(frame, question.cohort, by, code_lists or {}))
         return _table(frame, question.cohort, by, about, code_lists or {}, found)
 
 
@@ -108,7 +108,7 @@ def tabulate_plan(
     with closing(frame.connection):
         about = question.describe(frame, coverage, thresholds)
         given = code_lists or {}
-        found = _workplaces(frame, question.cohort, dimensions, given)
+        found = workplaces(frame, grids_of_places(frame, question.cohort, dimensions, given))
         return tuple(_table(frame, question.cohort, by, about, given, found) for by in plan)
 
 
@@ -271,13 +271,12 @@ def source_of(by: Sequence[str]) -> str:
     )
 
 
-def _workplaces(
+def grids_of_places(
     frame: Frame, cohort: Cohort, dimensions: Sequence[str], given: Mapping[str, Sequence[str]]
-) -> Workplaces:
-    """Where persons were found, for those of the dimensions that ask it."""
-    grids = {
+) -> dict[str, list[str]]:
+    """Codes of those of the dimensions that have rows by place."""
+    return {
         name: [code for code, _ in DIMENSIONS[name].grid(codes_of(frame, cohort, name, given))]
         for name in dict.fromkeys(dimensions)
         if DIMENSIONS[name].rows is Rows.PLACES
     }
-    return workplaces(frame, grids)

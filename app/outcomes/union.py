@@ -51,11 +51,12 @@ FLOWS_IN_PART = (
 )
 
 
-def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
+def published_layers(source: Source, published: Sequence[Out], *, by_place: str = "") -> list[Layer]:
     """Each table of shares that is out, and what else is told: match rates, who is in a band, in a flow.
 
     Match rates are counted with the figure beside which they were made, the oldest. Later figures repeat
-    them, and may have another denominator, over which they could not be counted again.
+    them, and may have another denominator, over which they could not be counted again. Of the indicator
+    ``by_place``, where those found work is noted wherever rows by place are out.
     """
     layers: list[Layer] = []
     matched = False
@@ -74,7 +75,8 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
             counted.found_alone = "n" not in flows
             layers.append((counted, _total_of(counted, flows)))
             continue
-        layers.append((entries(indicator, out.cohort, names, data), out.documents))
+        told = rows_by_place(out.documents) if out.indicator == by_place else []
+        layers.append((entries(indicator, out.cohort, names, data, by_place=told), out.documents))
         if indicator.of:
             counted = counted_as_found(indicator, out.cohort, names, data)
             layers.append((counted, as_numerators(out.documents)))
@@ -82,9 +84,9 @@ def published_layers(source: Source, published: Sequence[Out]) -> list[Layer]:
         if matches:
             matched = True
             layers.append((entries(matched_beside(indicator), out.cohort, names, data), matches))
-        told = _told_by_bands(out.documents[0])
-        if told:
-            layers.append((_in_bands(indicator, out.cohort, names, data), told))
+        bands = _told_by_bands(out.documents[0])
+        if bands:
+            layers.append((_in_bands(indicator, out.cohort, names, data), bands))
     return layers
 
 
@@ -141,6 +143,16 @@ def _total_of(counted: Entries, told: frozenset[str]) -> list[Document]:
     return [{"by": [], "rows": [], "total": {"key": {}, **kept}}]
 
 
+def rows_by_place(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Dimensions of which rows by place are shown."""
+    return [
+        name
+        for document in documents
+        for name in document["by"]
+        if DIMENSIONS[name].rows is Rows.PLACES and any(row["found"] is not None for row in document["rows"])
+    ]
+
+
 def union(
     plan: Plan, source: Source, policy: Policy, published: Sequence[Out], progress: Progress
 ) -> Union | None:
@@ -153,7 +165,8 @@ def union(
     DisclosureError
         As `Beside`.
     """
-    layers = published_layers(source, published)
+    by_place = plan.indicator if policy.places_beside_groups else ""
+    layers = published_layers(source, published, by_place=by_place)
     indicator = INDICATORS[plan.indicator]
     first: Callable[[Suppression], None] | None = None
     if indicator.of:

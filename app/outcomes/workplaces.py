@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
+
 from app.disclosure.table import Employers, Place
+from app.disclosure.worked import Worked
 from app.outcomes.facts import Frame
 from app.outcomes.outcome_sql import FIRST_AWARD
 from crypto.facts import code_list
@@ -90,6 +93,40 @@ def workplaces(frame: Frame, grids: Mapping[str, Sequence[str]]) -> Workplaces:
     """
     if not grids:
         return Workplaces({}, {})
+    sector_of = _open(frame, grids)
+    places: dict[frozenset[Place], int] = defaultdict(int)
+    for where in _found_in(frame, sector_of).values():
+        places[where] += 1
+    return Workplaces(dict(places), _employers(frame, sector_of) if "naics_sector" in grids else {})
+
+
+def worked(frame: Frame, grids: Mapping[str, Sequence[str]], awards: Sequence[int]) -> Worked:
+    """Where persons were found, award by award.
+
+    Parameters
+    ----------
+    frame, grids
+        As of :func:`workplaces`.
+    awards : sequence of int
+        The award of each entry; a negative number for whoever stands in no row by place.
+    """
+    sector_of = _open(frame, grids)
+    found = _found_in(frame, sector_of)
+    sets = sorted(set(found.values()), key=sorted)
+    number = {where: at for at, where in enumerate(sets, 1)}
+    telling = {
+        ("naics_sector", code)
+        for code, employers in (_employers(frame, sector_of) if "naics_sector" in grids else {}).items()
+        if not employers.protected
+    }
+    of_award = {award: number[where] for award, where in found.items()}
+    return Worked(
+        tuple(sets), np.array([of_award.get(int(award), 0) for award in awards], np.int64), frozenset(telling)
+    )
+
+
+def _open(frame: Frame, grids: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Tables of the states and of the main job of each award that counts; the sector of each prefix."""
     connection = frame.connection
     none = "select award_no, cast([] as varchar[]) as states from outcome"
     states, sectors = grids.get("state_of_work"), grids.get("naics_sector")
@@ -97,16 +134,20 @@ def workplaces(frame: Frame, grids: Mapping[str, Sequence[str]]) -> Workplaces:
     connection.execute(f"create or replace temp table in_states as {_STATES if states else none}", by_state)
     none = "select award_no, cast(null as varchar) as prefix from outcome"
     connection.execute(f"create or replace temp table main_job as {_SECTORS if sectors else none}")
-    answer = connection.execute(
-        "select states, prefix, count(*) from in_states join main_job using (award_no) group by all"
+    return _codes_of(sectors or ())
+
+
+def _found_in(frame: Frame, sector_of: Mapping[str, str]) -> dict[int, frozenset[Place]]:
+    """The exact set of places of each award that counts and was found."""
+    answer = frame.connection.execute(
+        "select award_no, states, prefix from in_states join main_job using (award_no)"
     ).fetchall()
-    sector_of = _codes_of(sectors or ())
-    places: dict[frozenset[Place], int] = defaultdict(int)
-    for found_in, prefix, count in answer:
+    places = {}
+    for award, found_in, prefix in answer:
         where = {("state_of_work", code) for code in found_in}
         where |= {("naics_sector", sector_of[prefix])} if prefix else set()
-        places[frozenset(where)] += count
-    return Workplaces(dict(places), _employers(frame, sector_of) if sectors else {})
+        places[int(award)] = frozenset(where)
+    return places
 
 
 def _employers(frame: Frame, sector_of: Mapping[str, str]) -> dict[str, Employers]:

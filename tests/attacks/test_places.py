@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.outcomes import plan
+from app.outcomes import by_place
+from app.outcomes.publishable import one_way
 from tests.attacks.region import Q4, Analyst, Region, random_people
 
 PEOPLE = [
@@ -50,8 +51,8 @@ def test_rows_by_state_of_two_vintages_are_differenced_where_protection_is_off_a
     assert not moved(answers)
 
     def by_themselves(asked: Any, names: Any, source: Any, policy: Any, *_: Any) -> Any:
-        return plan.one_way(asked.indicator, asked.cohort, names, source, policy)[1:]
+        return one_way(asked.indicator, asked.cohort, names, source, policy)[1:]
 
-    monkeypatch.setattr(plan, "_by_place", by_themselves)
+    monkeypatch.setattr(by_place, "by_place", by_themselves)
     with Region.opened(tmp_path / "off", migrated_sqlite) as region:
         assert moved(two_vintages(region))

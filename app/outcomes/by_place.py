@@ -1,0 +1,115 @@
+"""Rows by place of one cube: by themselves, beside its total, and beside every table by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from app.disclosure.errors import DisclosureError
+from app.disclosure.policy import Policy
+from app.disclosure.protect import COUNT_ONLY, WITHHELD
+from app.disclosure.table import Place
+from app.outcomes.entries import entries
+from app.outcomes.figures import Source
+from app.outcomes.indicators import INDICATORS
+from app.outcomes.publishable import is_by_place, one_way
+
+if TYPE_CHECKING:
+    from app.disclosure.suppression import Progress, Suppression
+    from app.outcomes.plan import Made, Out, Plan
+
+Document = dict[str, Any]
+
+
+def by_place(
+    plan: Plan,
+    names: Sequence[str],
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    progress: Progress,
+    tables: Sequence[Document],
+    decided: Sequence[Suppression],
+    made: Made,
+) -> list[Document]:
+    """Rows by place, whose numerators are shown only beside the cube's total, and only once.
+
+    Nobody proves two versions of them (a correction, another agreement) beside each other. What both they
+    and the tables by group tell is proven, and given up here where it is of few.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Dimensions of rows by place.
+    tables : sequence of mapping
+        The cube's tables by group, the total's first.
+    decided : sequence of Suppression
+        What is shown of them; empty where there is nobody.
+    """
+    total = tables[0]["total"]
+    documents = one_way(plan.indicator, plan.cohort, names, source, policy)[1:]
+    again = any(
+        out.indicator == plan.indicator and any(is_by_place(each) for each in out.documents)
+        for out in published
+    )
+    if total["found"] is None or again:
+        documents = _without(documents, frozenset(), total)
+    elif policy.places_beside_groups:
+        shown = _proven(plan, source, policy, published, progress, [*tables, *documents], decided, made)
+        documents = _without(documents, shown, total)
+    # The total is the cube's: by themselves, rows by place may have shown more of it.
+    return [{**document, "total": dict(total)} for document in documents]
+
+
+def _without(
+    documents: Sequence[Document], kept: frozenset[Place], total: Mapping[str, Any]
+) -> list[Document]:
+    """Withhold all rows but those that are kept."""
+    status = WITHHELD if total["n"] is None else COUNT_ONLY
+    closed = {"status": status, "n": total["n"], "found": None, "rate": None}
+    return [
+        {
+            **document,
+            "rows": [
+                row if kept & set(row["key"].items()) else {**row, **closed} for row in document["rows"]
+            ],
+        }
+        for document in documents
+    ]
+
+
+def _proven(
+    plan: Plan,
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    progress: Progress,
+    documents: Sequence[Document],
+    decided: Sequence[Suppression],
+    made: Made,
+) -> frozenset[Place]:
+    """Places that may be shown beside all tables by group of the indicator; none if that is not proven."""
+    from app.disclosure.beside_groups import BesideGroups
+    from app.outcomes.union import published_layers, rows_by_place
+
+    places = [
+        (name, row["key"][name])
+        for document in documents
+        if is_by_place(document)
+        for name in document["by"]
+        for row in document["rows"]
+        if row["found"] is not None
+    ]
+    if not places or not decided:
+        return frozenset()
+    same = [out for out in published if out.indicator == plan.indicator]
+    names = list(dict.fromkeys(rows_by_place(documents)))
+    try:
+        new = entries(INDICATORS[plan.indicator], plan.cohort, plan.dimensions, source, by_place=names)
+        groups = [document for document in documents if not is_by_place(document)]
+        union = BesideGroups(published_layers(source, same), new, groups, policy, progress)
+    except DisclosureError:
+        return frozenset()
+    shown = union.shown(places, decided[0])
+    made.proof["places"] = union.statistics
+    return shown
