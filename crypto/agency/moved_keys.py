@@ -10,11 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crypto.encoding import shared
+from crypto.encoding.keys import Keys
 from crypto.encoding.profile import Profile
 from crypto.wire import filter_array
 
 Refs = NDArray[np.bytes_]
-_PERSON = "person"
+_PERSON, _NUMBER = "person", "number"
 _STEP = 1 << 15
 
 
@@ -28,10 +29,12 @@ class MovedKeys:
     folder : Path
         Private; holds keyed hashes and random numbers, nothing of a row.
     profile : Profile
+    keys : Keys
     """
 
-    def __init__(self, folder: Path, profile: Profile) -> None:
+    def __init__(self, folder: Path, profile: Profile, keys: Keys) -> None:
         self._folder = folder
+        self._key = keys.moving
         self._words = {
             item.name: item.width // 64 for item in profile.filters if item.name in profile.moved_keys
         }
@@ -44,8 +47,8 @@ class MovedKeys:
         if self._words:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def add(self, refs: Refs, rows: Mapping[str, pa.Array]) -> None:
-        """Note the keys of rows by their references; the keys under ``filter <name>``."""
+    def add(self, refs: Refs, ids: pa.Array, rows: Mapping[str, pa.Array]) -> None:
+        """Note the keys of rows by their references and the agency's ids; keys under ``filter <name>``."""
         for name in self._words:
             column = rows[f"filter {name}"]
             first = np.zeros(len(column), np.uint64)
@@ -53,7 +56,8 @@ class MovedKeys:
             first[has] = _packed(column)[has][:, 0]
             self._append(name, first)
         if self._words:
-            self._append(_PERSON, numbers(refs))
+            self._append(_PERSON, places(refs))
+            self._append(_NUMBER, shared.numbers_of(ids.to_pylist(), self._key))
 
     def settle(self) -> None:
         """Decide who gets which key, once all rows are known; two of a person's rows say the same."""
@@ -65,10 +69,12 @@ class MovedKeys:
             persons, groups = shared.sharing(self._keys(name, rows))
             np.stack([persons, groups]).tofile(self._path(name, "sharing"))
             sharers[persons] = True
-        self.sharers, image = int(np.count_nonzero(sharers)), shared.drawn(sharers)
+        draw = shared.Draw(self._key, self._keys(_NUMBER, rows))
+        self.sharers, image = int(np.count_nonzero(sharers)), draw.others(sharers)
         for name, words in self._words.items():
             persons, groups = np.fromfile(self._path(name, "sharing"), np.int32).reshape(2, -1)
-            who, keys = shared.moved(persons, groups, image, self._keys(name, rows) != 0, words)
+            present = self._keys(name, rows) != 0
+            who, keys = draw.moved(name, (persons, groups), image, present, words)
             who.tofile(self._path(name, "who"))
             keys.tofile(self._path(name, "moved"))
             self._starts[name] = np.searchsorted(who, np.arange(0, len(sharers) + _STEP, _STEP))
@@ -77,7 +83,7 @@ class MovedKeys:
         """A filter's column for persons by ascending references, with the keys that moved."""
         if name not in self._words or not len(refs):
             return column
-        mine = np.searchsorted(self._persons, numbers(refs))
+        mine = np.searchsorted(self._persons, places(refs))
         start, end = self._starts[name][[mine[0] // _STEP, mine[-1] // _STEP + 1]].tolist()
         who = np.fromfile(self._path(name, "who"), np.int32, end - start, offset=4 * start)
         size = 8 * self._words[name]
@@ -100,11 +106,11 @@ class MovedKeys:
             stream.write(values.tobytes())
 
     def _path(self, name: str, what: str = "") -> Path:
-        place = self._place.get(name, _PERSON)
+        place = self._place.get(name, name)
         return self._folder / f"{what or 'all'}-{place}"
 
 
-def numbers(refs: Refs) -> NDArray[np.uint64]:
+def places(refs: Refs) -> NDArray[np.uint64]:
     """The first 64 bits of references of 16 bytes, as numbers in the references' order."""
     return refs.view(">u8").reshape(len(refs), 2)[:, 0].astype(np.uint64)
 

@@ -146,7 +146,7 @@ def encode_people(
         )
     used = {id_column, *source_columns(profile, names).values()}
     total = estimate_rows(path)
-    moved = MovedKeys(folder / "keys", profile)
+    moved = MovedKeys(folder / "keys", profile, keys)
     people = People(Survey(profile), Buckets(folder, total), moved, len(set(names) - used))
     sets = index_sets(profile, keys)
     for piece in stream_table(path, delimiter=delimiter, encoding=encoding, columns=sorted(used), rows=PIECE):
@@ -168,7 +168,7 @@ def encode_people(
             "said": pa.array(said),
             "filled": pa.array(filled),
         }
-        people.moved.add(refs, rows)
+        people.moved.add(refs, ids, rows)
         people.buckets.add(pa.table({**head, **rows}), refs)
     if not people.survey.rows:
         raise InputError("NO_PERSONS", f"{path.name} has no rows")

@@ -207,6 +207,7 @@ class Keys:
         self.kcv = expand(prk, lv(scheme, b"kcv", fingerprint)).hex()
         self._eld = expand(prk, lv(scheme, b"eld", fingerprint))
         self._composite = expand(prk, lv(scheme, b"key", fingerprint))
+        self._moving = expand(prk, lv(scheme, b"move", fingerprint))
         self._groups = {
             group: expand(prk, lv(scheme, b"field", group.encode(), fingerprint)) for group in profile.groups
         }
@@ -224,6 +225,11 @@ class Keys:
     def composite(self) -> bytes:
         """K_key, 32 bytes."""
         return self._composite
+
+    @property
+    def moving(self) -> bytes:
+        """K_move, 32 bytes."""
+        return self._moving
 
 
 def pseudorandom_key(secret: Secret) -> bytes:

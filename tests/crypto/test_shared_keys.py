@@ -180,11 +180,35 @@ def test_package_by_a_profile_for_files_that_hold_a_person_several_times_keeps_a
     assert packed(tmp_path / "out", table) == keys_of(table, several)
 
 
-def test_two_packages_of_one_file_move_keys_to_different_persons(tmp_path: Path) -> None:
+def test_packages_of_one_file_have_the_same_keys_and_another_person_changes_few(tmp_path: Path) -> None:
     table = with_twins(600)
-    file = write(tmp_path / "people.csv", table)
-    found = []
-    for name in ("one", "two"):
-        package(file, tmp_path / name)
-        found.append(set(sharing(packed(tmp_path / name, table))))
-    assert found[0] != found[1]
+    stranger = {"id": "stranger"} | {
+        name: values[700] for name, values in people(701, 701).items() if name != "id"
+    }
+    files = {
+        "one": table,
+        "two": table,
+        "more": {name: [stranger[name], *values] for name, values in table.items()},
+    }
+    found = {}
+    for name, content in files.items():
+        package(write(tmp_path / f"{name}.csv", content), tmp_path / name)
+        found[name] = packed(tmp_path / name, table)
+    assert found["one"] == found["two"], "who compares packages sees nothing of who shares keys"
+    one, more = found["one"], found["more"]
+    assert len({row for key in one for row in range(600) if one[key][row] != more[key][row]}) <= 4
+    assert len(sharing(found["one"])) == len(TWINS)
+
+
+def test_draw_of_whoever_shares_is_a_lot_among_all_and_another_under_another_secret() -> None:
+    numbers = np.random.default_rng(3).integers(1, 2**63, 400).astype(np.uint64)
+    sharers = np.arange(400) < 300
+    images = [shared.Draw(bytes([key]) * 32, numbers).others(sharers) for key in (1, 1, 2)]
+    assert (images[0] == images[1]).all() and (images[0] != images[2]).any()
+    for image in images:
+        assert (image[300:] == -1).all()
+        assert len(set(image[:300].tolist())) == 300
+        assert set(image[:300].tolist()) <= set(range(400))
+        assert 40 < (image[:300] >= 300).sum() < 95, "a quarter of all share nothing, and of those drawn"
+    everybody = shared.Draw(bytes(32), numbers).others(np.ones(400, np.bool_))
+    assert sorted(everybody.tolist()) == list(range(400))
