@@ -63,6 +63,7 @@ bench-attacks: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.attacks
 	@$(BIN)/python -m benchmarks.attacks.relatives
 	@$(BIN)/python -m benchmarks.attacks.growth
+	@$(BIN)/python -m benchmarks.attacks.another_secret
 
 bench-disclosure: $(VENV)/.installed .venv-bench/.installed
 	@$(BIN)/python -m benchmarks disclosure

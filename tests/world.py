@@ -23,7 +23,7 @@ from app.flows import organizations
 from app.main import create_app
 from app.settings import Settings
 from crypto.canonical import digest_of
-from crypto.encoding.profile import default_profile
+from crypto.encoding.profile import Profile, default_profile
 from crypto.facts import SCHEMAS
 from crypto.signatures import SigningKey
 from crypto.wire import encodings_schema
@@ -31,6 +31,7 @@ from crypto.wire import encodings_schema
 EDUCATION, WORKFORCE, PARTNERSHIP, AUDITOR = "oh-education", "oh-workforce", "partnership", "auditor"
 OPERATOR = "operator"
 PROFILE = default_profile("field-level")
+HARDENED = default_profile("record-hardened")
 KCV = "ab" * 32
 
 
@@ -187,6 +188,25 @@ def make_package(
     return Package(manifest, files).reseal()
 
 
+def keyed_package(secret: int, seed: int, count: int, kind: str = "wage") -> Package:
+    """Persons with nothing but hardened encodings' composite keys, of a million values as a secret makes."""
+    spec, rng = HARDENED.link_spec(), np.random.default_rng(seed)
+    columns: dict[str, Any] = {"record_ref": make_refs(count, seed)}
+    for at, item in enumerate(spec.filters):
+        values = np.random.default_rng([secret, at]).integers(2**64, size=(1_000_000, 1), dtype=np.uint64)
+        drawn = values[rng.integers(len(values), size=count)].view(np.uint8)
+        columns[item.name] = [row.tobytes() if item.similarity == "key" else None for row in drawn]
+    encodings = parquet(pa.table(columns, schema=encodings_schema(spec)))
+    package = make_package(kind=kind, count=count, seed=seed, encodings=encodings)
+    package.manifest["profile"] = HARDENED.fingerprint
+    return package.reseal()
+
+
+def under(profile: Profile) -> dict[str, Any]:
+    """What an agreement under a profile says of it."""
+    return {"linkage_profile": profile.to_document(), "linkage_profile_hash": profile.fingerprint}
+
+
 def agreement_document(**changes: Any) -> dict[str, Any]:
     """The agreement of the small world."""
     document = {
@@ -224,8 +244,7 @@ def agreement_document(**changes: Any) -> dict[str, Any]:
         "destroy_within_days": 30,
         "review_days": 0,
         "audit_rights": "The auditor reads the log.",
-        "linkage_profile": PROFILE.to_document(),
-        "linkage_profile_hash": PROFILE.fingerprint,
+        **under(PROFILE),
     }
     return copy.deepcopy(document) | changes
 

@@ -30,8 +30,8 @@ from app.flows.stored_files import StoredFile
 from app.store import Plane, Tx, batches
 from app.store.models import Batch, BatchFile, BatchPart, BatchState
 from crypto.encoding.profile_clkhash import NO_CHECK_VALUE
-from crypto.encoding.screening import LEAST_RECORDS, Screening, repeated_share, same_key
-from crypto.encoding.types import FilterColumn, LinkSpec
+from crypto.encoding.screening import KEY_RECORDS, Sample, Screening, repeated_share, same_key
+from crypto.encoding.types import LinkSpec
 from crypto.errors import CohortlinkError
 from crypto.wire import Manifest, encoding_pieces
 
@@ -211,7 +211,7 @@ def _check_encodings(
         if here is None:
             continue
         if other.batch.organization_id == batch.organization_id:
-            share = repeated_share(sample, here, other.batch.persons)
+            share = repeated_share(sample.filters, here.filters, other.batch.persons)
             figures["earlier"].append({"batch": other.batch.id, "share": f"{share:.2f}"})
         else:
             figures["others"].append({"batch": other.batch.id, "key": same_key(sample, here, spec)})
@@ -219,7 +219,7 @@ def _check_encodings(
     return figures
 
 
-def _stored_sample(plane: Plane, other: Stored, spec: LinkSpec) -> dict[str, FilterColumn] | None:
+def _stored_sample(plane: Plane, other: Stored, spec: LinkSpec) -> Sample | None:
     """The first records of a batch that is here; None if it was withdrawn or destroyed meanwhile."""
     screening, seen = Screening(), 0
     parts = plane.open_parts(other.batch.id, other.paths, other.batch.part_size, other.file.size)
@@ -227,7 +227,7 @@ def _stored_sample(plane: Plane, other: Stored, spec: LinkSpec) -> dict[str, Fil
         for piece in encoding_pieces(pa.PythonFile(parts, mode="r"), spec):
             screening.add(piece)
             seen += len(piece)
-            if seen >= LEAST_RECORDS:
+            if seen >= KEY_RECORDS:
                 break
     except CohortlinkError:
         if isinstance(parts.failure, (KeyError, FileNotFoundError)):

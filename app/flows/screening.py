@@ -34,7 +34,8 @@ def refuse_by_policy(figures: dict[str, Any], spec: LinkSpec) -> None:
        One value in a heavy column looks the same. Of composite keys, which are digests, only that can be
        (`FEW_VALUES`).
     4. Encoded under another secret than a batch that is here (`WRONG_KEY`), whatever the key check value
-       says: they would link with nobody, and every figure would be wrong.
+       says: they would link with nobody, and every figure would be wrong. That two batches of some thousand
+       have nothing in common, of too few records to be sure, is reported.
 
     Raises
     ------

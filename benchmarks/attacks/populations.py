@@ -60,12 +60,15 @@ def febrl() -> tuple[Population, Population]:
     return found[0], found[1]
 
 
-def demo(persons: int, seed: int = 7) -> Population:
-    """Fictitious persons of the demo's region, without error: whole households, twins, namesake sons."""
+def demo(persons: int, seed: int = 7, kentucky: float = 0.3) -> Population:
+    """Fictitious persons of the demo's region, without error: whole households, twins, namesake sons.
+
+    A share ``kentucky`` of them lives there, the others in Ohio.
+    """
     rng = np.random.default_rng([seed, persons])
     latest = int(np.datetime64("2004-07-01").astype(np.int64))
     born = latest - rng.integers(0, 45 * 365, persons)
-    people = make_persons(born, (rng.random(persons) < 0.3).astype(np.int64), rng)
+    people = make_persons(born, (rng.random(persons) < kentucky).astype(np.int64), rng)
     columns = {
         "first_name": people.first,
         "last_name": people.last,

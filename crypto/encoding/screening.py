@@ -5,7 +5,7 @@ Pure: filters in, figures out; nothing here needs or tells a secret. From 2,500 
 plain ones do, which tells an upload without hardening; bit frequencies of plain filters agree between batches
 under one secret and do not under two; and batches of diffused filters that share persons have pairs of
 records far more alike than chance under one secret, and none under two; composite keys in common, as
-namesakes have them, exist under one secret only.
+namesakes have them even where two states have nobody in common, exist under one secret only.
 """
 
 from __future__ import annotations
@@ -31,6 +31,13 @@ AGREES: Final = 6.0
 OUTLIER: Final = 6.0
 #: Records among which near copies are looked for.
 NEAR_SAMPLE: Final = 1_000
+#: Records whose composite keys are compared between batches.
+KEY_RECORDS: Final = 10_000
+#: Pairs of records among whom, under one secret, some share a birthday and the first letters of a name, or
+#: are namesakes, wherever they live (`benchmarks.attacks.another_secret`). None do under two secrets.
+ENOUGH_PAIRS: Final = 5_000**2
+#: Composite keys, at least, that so many have and some share within each file.
+KEYS_ASKED: Final = 3
 #: Records whose digests are kept, to find equal ones.
 MOST_DIGESTS: Final = 1_000_000
 _ROWS: Final = 256
@@ -38,14 +45,33 @@ _BLOCK: Final = 512
 _WORDS: Final = 8
 
 #: What two batches' filters say of their secrets.
-SameKey = Literal["same", "another", "unknown"]
+SameKey = Literal["same", "another", "strangers", "unknown"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sample:
+    """What of a batch is compared with other batches.
+
+    The order of a batch is that of its random references, so nobody's choice.
+
+    Attributes
+    ----------
+    filters : mapping of filter name to FilterColumn
+        Of the first 2,500 records.
+    starts : mapping of filter name to ndarray of uint64
+        First 64 bits of each filter of the first 10,000 records, of those who have it: all of a composite
+        key, or of a longer one as much as says whether two are equal.
+    """
+
+    filters: Mapping[str, FilterColumn]
+    starts: Mapping[str, NDArray[np.uint64]]
 
 
 class Screening:
     """The figures of a batch, a piece of its records at a time.
 
-    What is kept between pieces is two counts per bit, the first 2,500 records, and 8 bytes per record of a
-    sample of at most a million.
+    What is kept between pieces is two counts per bit, the first 2,500 records, the first 64 bits of the
+    filters of the first 10,000, and 8 bytes per record of a sample of at most a million.
     """
 
     def __init__(self) -> None:
@@ -59,11 +85,15 @@ class Screening:
         self._random = np.random.default_rng()
         self._factors: NDArray[np.uint64] | None = None
         self._sample: list[Encodings] = []
+        self._starts: dict[str, list[NDArray[np.uint64]]] = {}
 
     def add(self, encodings: Encodings) -> None:
         """Look at some more records."""
         if self._records < LEAST_RECORDS:
             self._sample.append(_head(encodings, LEAST_RECORDS - self._records))
+        for name, column in encodings.filters.items():
+            rows = slice(max(KEY_RECORDS - self._records, 0))
+            self._starts.setdefault(name, []).append(column.words[rows][column.present[rows], 0])
         self._records += len(encodings)
         for name, column in encodings.filters.items():
             self._filters.setdefault(name, _Counts(column.width)).add(column)
@@ -75,15 +105,16 @@ class Screening:
             self._digests = [kept[kept % self._every == 0] for kept in self._digests]
             self._kept = sum(map(len, self._digests))
 
-    def sample(self) -> dict[str, FilterColumn]:
-        """The first 2,500 records. Their order is that of their random references, so nobody's choice."""
-        return {
+    def sample(self) -> Sample:
+        """What is compared with other batches."""
+        filters = {
             name: FilterColumn(
                 np.concatenate([piece.filters[name].words for piece in self._sample]),
                 np.concatenate([piece.filters[name].present for piece in self._sample]),
             )
             for name in self._filters
         }
+        return Sample(filters, {name: np.concatenate(parts) for name, parts in self._starts.items()})
 
     def figures(self) -> dict[str, Any]:
         """What was seen, as counts and decimal strings.
@@ -102,7 +133,7 @@ class Screening:
         digests = np.concatenate([np.empty(0, np.uint64), *self._digests])
         digests.sort()
         repeated = int((digests[1:] == digests[:-1]).sum())
-        sample = self.sample() if self._sample else {}
+        sample = self.sample().filters
         return {
             "records": self._records,
             "duplicates": repeated * int(self._every) if self._filters else 0,
@@ -134,29 +165,32 @@ class Screening:
         return total
 
 
-def same_key(one: Mapping[str, FilterColumn], other: Mapping[str, FilterColumn], spec: LinkSpec) -> SameKey:
-    """Whether samples of two batches were encoded under one secret.
+def same_key(one: Sample, other: Sample, spec: LinkSpec) -> SameKey:
+    """Whether two batches were encoded under one secret.
 
     Parameters
     ----------
-    one, other : mapping of filter name to FilterColumn
+    one, other : Sample
         From :meth:`Screening.sample`.
     spec : LinkSpec
-        Tells plain filters (compared by Dice) from diffused ones.
+        Tells plain filters (compared by Dice) from diffused ones and from composite keys.
 
     Returns
     -------
-    {"same", "another", "unknown"}
-        ``another`` only of plain filters of enough records with some structure: their bit frequencies are
-        the language's under one secret. Diffused batches without a pair alike, nor a composite key in common,
-        may have nobody in common.
+    {"same", "another", "strangers", "unknown"}
+        ``another`` of plain filters of enough records with some structure, whose bit frequencies are the
+        language's under one secret; and where some 5,000 records of each have not one composite key in
+        common, which not even two states without a person in common do
+        (`benchmarks.attacks.another_secret`). ``strangers``: none among fewer, but 2,500 of each: another
+        secret most likely, or places that have nothing to do with each other. Diffused filters alone,
+        without a pair alike, tell nothing: nobody may be in both.
     """
-    keys = [item.name for item in spec.filters if item.similarity == "key"]
-    if any(common_keys(one[name], other[name]) for name in keys):  # first, for it is the least work
-        return "same"
+    by_keys = _by_keys(one, other, spec)
+    if by_keys == "same":  # first, for it is the least work
+        return by_keys
     scores = []
     for item in spec.filters:
-        first, second = one[item.name], other[item.name]
+        first, second = one.filters[item.name], other.filters[item.name]
         if item.similarity == "agreement":
             if alike_pairs(first, second):
                 return "same"
@@ -167,8 +201,27 @@ def same_key(one: Mapping[str, FilterColumn], other: Mapping[str, FilterColumn],
             if min(float(counts.std()) for counts in frequencies) > MOST_DIFFUSED_STD:
                 scores.append(cohort_z(frequencies[0], frequencies[1]))
     if not scores:
-        return "unknown"
+        return by_keys
     return "same" if max(scores) > AGREES else "another"
+
+
+def _by_keys(one: Sample, other: Sample, spec: LinkSpec) -> SameKey:
+    """What composite keys say of the secrets."""
+    pairs = []
+    for item in spec.filters:
+        if item.similarity == "key":
+            first, second = one.starts[item.name], other.starts[item.name]
+            if len(np.intersect1d(first, second)):
+                return "same"
+            # A key that no two of a file have, as of a number, no two strangers would have either.
+            if all(len(np.unique(keys)) < len(keys) for keys in (first, second)):
+                pairs.append(len(first) * len(second))
+    if len(pairs) < KEYS_ASKED:
+        return "unknown"
+    least = sorted(pairs)[-KEYS_ASKED]
+    if least >= ENOUGH_PAIRS:
+        return "another"
+    return "strangers" if least >= LEAST_RECORDS**2 else "unknown"
 
 
 def _least(one: FilterColumn, other: FilterColumn) -> int:
@@ -238,12 +291,6 @@ def _whole_records(sample: Mapping[str, FilterColumn]) -> set[bytes]:
     parts += [column.present[:, None].astype(np.uint64) for column in columns]
     rows = np.concatenate(parts, axis=1) if parts else np.zeros((0, 0), np.uint64)
     return {row.tobytes() for row in rows if row.any()}  # who has no filter is nobody's copy
-
-
-def common_keys(one: FilterColumn, other: FilterColumn) -> int:
-    """Composite keys that records of both batches have. Under two secrets none: they have 64 bits or more."""
-    first, second = ({row.tobytes() for row in column.words[column.present]} for column in (one, other))
-    return len(first & second)
 
 
 def near_copies(columns: Sequence[FilterColumn]) -> int:

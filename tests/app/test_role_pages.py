@@ -18,7 +18,19 @@ from app.store import runs
 from app.store.models import RunState
 from app.web import operator_runs
 from app.web.pages import HERE
-from tests.world import EDUCATION, Member, World, agreement_document, encodings_bytes, make_package, make_refs
+from crypto.encoding.screening import LEAST_RECORDS
+from tests.world import (
+    EDUCATION,
+    HARDENED,
+    Member,
+    World,
+    agreement_document,
+    encodings_bytes,
+    keyed_package,
+    make_package,
+    make_refs,
+    under,
+)
 
 ID = "cincinnati-nky"
 HEADERS = {"Accept": "text/html", "Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}
@@ -151,6 +163,20 @@ def test_an_auditor_and_the_agency_see_the_same_screening_of_a_batch(sqlite_worl
     assert figures[0] == figures[1] != []
     assert all("0 the same, 1 cannot be told" in part and "by telephone" in part for part in parts)
     assert all("about 100 %" in part and "submit --supersedes" in part for part in parts)
+
+
+def test_a_batch_without_a_key_in_common_with_another_agencys_warns_of_another_secret(
+    sqlite_world: World,
+) -> None:
+    sqlite_world.agree(**under(HARDENED))
+    sqlite_world.submit(sqlite_world.education, keyed_package(1, 1, LEAST_RECORDS, "completion"))
+    for secret in (1, 2):
+        package = keyed_package(secret, 1 + secret, LEAST_RECORDS)
+        batch = sqlite_world.submit(sqlite_world.workforce, package).json()["id"]
+        for member, role in ((sqlite_world.workforce, "agency"), (sqlite_world.auditor, "auditor")):
+            page = Browser(sqlite_world, member).get(f"/{role}/batches/{batch}").text
+            warned = "1 with nothing in common" in page, "Look at the secret before" in page
+            assert warned == (secret == 2,) * 2
 
 
 @pytest.mark.parametrize("path", ["/auditor", "/auditor/log", "/auditor/log/1", "/auditor/log/export.jsonl"])

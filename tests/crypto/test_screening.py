@@ -14,8 +14,11 @@ from crypto.encoding.encode import encode_table
 from crypto.encoding.keys import Keys
 from crypto.encoding.profile import Profile, default_profile
 from crypto.encoding.screening import (
+    ENOUGH_PAIRS,
+    KEYS_ASKED,
     LEAST_RECORDS,
     MOST_DIFFUSED_STD,
+    Sample,
     Screening,
     alike_pairs,
     bit_frequencies,
@@ -26,6 +29,12 @@ from crypto.encoding.screening import (
 from crypto.encoding.types import Encodings, FilterColumn
 
 PLAIN, HARDENED = plain_clk(), default_profile("record-hardened")
+
+
+def sampled(encodings: Encodings) -> Sample:
+    screening = Screening()
+    screening.add(encodings)
+    return screening.sample()
 
 
 def encoded(people: Population, profile: Profile, key: int) -> Encodings:
@@ -63,12 +72,13 @@ def test_plain_batches_of_2500_strangers_when_compared_by_bit_frequencies_show_w
 ):
     spec = PLAIN.link_spec()
     one, same, other = (
-        encoded(demo(LEAST_RECORDS, seed), PLAIN, key).filters for seed, key in ((1, 1), (2, 1), (2, 2))
+        sampled(encoded(demo(LEAST_RECORDS, seed), PLAIN, key)) for seed, key in ((1, 1), (2, 1), (2, 2))
     )
     assert same_key(one, same, spec) == "same"
     assert same_key(one, other, spec) == "another"
     z_same, z_other = (
-        cohort_z(*(bit_frequencies(column["clk"].words) for column in (one, rest))) for rest in (same, other)
+        cohort_z(*(bit_frequencies(batch.filters["clk"].words) for batch in (one, rest)))
+        for rest in (same, other)
     )
     assert z_same > 10
     assert abs(z_other) < 5
@@ -80,12 +90,47 @@ def test_batches_of_a_default_profile_that_share_persons_when_compared_are_the_s
 ) -> None:
     profile = default_profile(family)
     people = demo(2 * LEAST_RECORDS - 50)
-    first = encoded(people.take(np.arange(LEAST_RECORDS)), profile, 1).filters
+    first = sampled(encoded(people.take(np.arange(LEAST_RECORDS)), profile, 1))
     rest = people.take(np.arange(LEAST_RECORDS - 50, 2 * LEAST_RECORDS - 50))
-    assert same_key(first, encoded(rest, profile, 1).filters, profile.link_spec()) == "same"
-    # Diffused filters of strangers look like those under another secret.
-    expected = "another" if family == "field-level" else "unknown"
-    assert same_key(first, encoded(rest, profile, 2).filters, profile.link_spec()) == expected
+    assert same_key(first, sampled(encoded(rest, profile, 1)), profile.link_spec()) == "same"
+    expected = "another" if family == "field-level" else "strangers"
+    assert same_key(first, sampled(encoded(rest, profile, 2)), profile.link_spec()) == expected
+
+
+def test_hardened_batches_of_strangers_when_compared_share_composite_keys_under_one_secret_only() -> None:
+    spec = HARDENED.link_spec()
+    one, same, other = (
+        sampled(encoded(demo(LEAST_RECORDS, seed), HARDENED, key)) for seed, key in ((1, 1), (2, 1), (2, 2))
+    )
+    assert not alike_pairs(one.filters["person"], same.filters["person"])
+    assert same_key(one, same, spec) == "same"
+    assert same_key(one, other, spec) == "strangers"
+
+
+def keyed(records: int, *, first: int = 0, repeated: int = 1, keys: int = KEYS_ASKED) -> Sample:
+    """Of so many records that have so many of the default's composite keys, of which some repeat."""
+    starts = np.arange(first, first + records, dtype=np.uint64)
+    starts[:repeated] = starts[-1]
+    nothing, names = np.zeros(0, np.uint64), [item.name for item in HARDENED.link_spec().filters]
+    has = [item.name for item in HARDENED.link_spec().filters if item.similarity == "key"][:keys]
+    empty = {name: FilterColumn(np.zeros((0, 1), np.uint64), np.zeros(0, np.bool_)) for name in names}
+    return Sample(empty, {name: starts if name in has else nothing for name in names})
+
+
+def test_many_records_without_a_composite_key_in_common_when_compared_are_of_another_secret() -> None:
+    spec, many = HARDENED.link_spec(), round(ENOUGH_PAIRS**0.5)
+    one = keyed(many)
+    assert same_key(one, keyed(many, first=many), spec) == "another"
+    assert same_key(one, keyed(many, first=many - 2), spec) == "same"
+    assert same_key(one, keyed(many - 1, first=many), spec) == "strangers"
+    assert same_key(one, keyed(LEAST_RECORDS // 2 - 1, first=many), spec) == "unknown"
+
+
+def test_keys_that_no_two_of_a_file_have_or_too_few_keys_when_compared_say_nothing_of_strangers() -> None:
+    spec, many = HARDENED.link_spec(), round(ENOUGH_PAIRS**0.5)
+    assert same_key(keyed(many), keyed(many, first=many, repeated=0), spec) == "unknown"
+    few = KEYS_ASKED - 1
+    assert same_key(keyed(many, keys=few), keyed(many, first=many, keys=few), spec) == "unknown"
 
 
 def test_hardened_batches_of_which_one_holds_names_alone_are_told_to_share_a_key_by_its_composite_keys() -> (
@@ -93,12 +138,12 @@ def test_hardened_batches_of_which_one_holds_names_alone_are_told_to_share_a_key
 ):
     """As of a wage file without numbers: hardly anything of its views is there."""
     people, spec = demo(2 * LEAST_RECORDS - 50), HARDENED.link_spec()
-    first = encoded(people.take(np.arange(LEAST_RECORDS)), HARDENED, 1).filters
+    first = sampled(encoded(people.take(np.arange(LEAST_RECORDS)), HARDENED, 1))
     rest = people.take(np.arange(LEAST_RECORDS - 50, 2 * LEAST_RECORDS - 50)).table
     names = rest.select(["first_name", "middle_name", "last_name"])
-    bare = [encode_table(names, HARDENED, Keys(secret(key), HARDENED)).filters for key in (1, 2)]
+    bare = [sampled(encode_table(names, HARDENED, Keys(secret(key), HARDENED))) for key in (1, 2)]
     views = [item.name for item in spec.filters if item.similarity == "agreement"]
-    assert not any(bare[0][name].present.any() for name in views)
+    assert not any(bare[0].filters[name].present.any() for name in views)
     assert [same_key(first, one, spec) for one in bare] == ["same", "unknown"]
 
 
@@ -122,7 +167,7 @@ def test_share_that_is_repeated_is_told_from_samples_and_of_records_that_are_who
 
 def test_batches_of_few_records_when_compared_are_not_judged() -> None:
     few = demo(500)
-    one, other = (encoded(few, PLAIN, key).filters for key in (1, 2))
+    one, other = (sampled(encoded(few, PLAIN, key)) for key in (1, 2))
     assert same_key(one, other, PLAIN.link_spec()) == "unknown"
 
 
@@ -159,4 +204,5 @@ def test_batch_without_the_filter_when_screened_has_empty_figures_and_is_not_jud
     nobody = FilterColumn(np.zeros((3, 2), np.uint64), np.zeros(3, np.bool_))
     found = screened(nobody)
     assert (found["filters"]["clk"]["present"], found["near"]) == (0, 0)
-    assert same_key({"clk": nobody}, {"clk": nobody}, PLAIN.link_spec()) == "unknown"
+    empty = Sample({"clk": nobody}, {})
+    assert same_key(empty, empty, PLAIN.link_spec()) == "unknown"

@@ -14,10 +14,9 @@ from app.flows.screening import refuse_by_policy
 from crypto.encoding.profile import default_profile
 from crypto.encoding.screening import LEAST_RECORDS
 from crypto.wire import encodings_schema
-from tests.world import PROFILE, World, make_package, make_refs, parquet
+from tests.world import HARDENED, PROFILE, World, keyed_package, make_package, make_refs, parquet, under
 
 COUNT = LEAST_RECORDS // 2
-HARDENED = default_profile("record-hardened").link_spec()
 
 
 def structured(key: int, seed: int) -> bytes:
@@ -48,6 +47,25 @@ def test_batch_under_another_secret_with_the_right_check_value_is_rejected_and_s
     assert [other["key"] for other in accepted["screening"]["others"]] == ["same"]
 
 
+@pytest.mark.parametrize(
+    ("key", "count", "said"),
+    [(1, LEAST_RECORDS, "same"), (2, LEAST_RECORDS, "strangers"), (2, 2 * LEAST_RECORDS, "WRONG_KEY")],
+)
+def test_hardened_batches_of_strangers_with_the_right_check_value_are_told_by_keys_that_none_have_in_common(
+    sqlite_world: World, key: int, count: int, said: str
+) -> None:
+    world = sqlite_world
+    world.agree(**under(HARDENED))
+    assert (
+        world.submit(world.education, keyed_package(1, 1, count, "completion")).json()["state"] == "ACCEPTED"
+    )
+    answer = world.submit(world.workforce, keyed_package(key, 2, count)).json()
+    if said == "WRONG_KEY":
+        assert [problem["code"] for problem in answer["problems"]] == [said]
+        return
+    assert [other["key"] for other in answer["screening"]["others"]] == [said]
+
+
 def test_secrets_of_one_agencys_batches_are_not_compared(world: World) -> None:
     world.agree()
     world.submit(world.education, make_package(count=COUNT, encodings=structured(1, 1)))
@@ -76,7 +94,7 @@ def mixed(one: bytes, other: bytes, seed: int) -> bytes:
 
 def figures(**changes: Any) -> dict[str, Any]:
     one = {"present": 5_000, "empty": 0, "fill": "0.5000", "bit_std": "0.0090"}
-    filters = {item.name: one | changes for item in HARDENED.filters}
+    filters = {item.name: one | changes for item in HARDENED.link_spec().filters}
     return {"records": 5_000, "duplicates": 0, "filters": filters, "others": []}
 
 
@@ -92,10 +110,10 @@ def test_figures_that_no_sound_batch_has_when_judged_are_refused_by_filter(
     changes: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(RefusedError) as refusal:
-        refuse_by_policy(figures(**changes), HARDENED)
+        refuse_by_policy(figures(**changes), HARDENED.link_spec())
     assert {(problem.code, problem.column) for problem in refusal.value.problems} == {
         ("FEW_VALUES" if code == "NOT_HARDENED" and item.similarity == "key" else code, item.name)
-        for item in HARDENED.filters
+        for item in HARDENED.link_spec().filters
     }
 
 
@@ -107,5 +125,5 @@ def test_plain_filters_where_the_profile_says_plain_when_judged_pass() -> None:
 
 
 def test_sound_figures_of_a_hardened_batch_when_judged_pass() -> None:
-    refuse_by_policy(figures(), HARDENED)
-    refuse_by_policy(figures(present=2_000, bit_std="0.1770"), HARDENED)  # too few to tell
+    refuse_by_policy(figures(), HARDENED.link_spec())
+    refuse_by_policy(figures(present=2_000, bit_std="0.1770"), HARDENED.link_spec())  # too few to tell
