@@ -16,6 +16,7 @@ from crypto.wire import filter_array
 
 Refs = NDArray[np.bytes_]
 _PERSON, _NUMBER = "person", "number"
+#: Persons per mark in the list of those who get another key: a chunk reads the list from the mark before it.
 _STEP = 1 << 15
 
 
@@ -27,7 +28,7 @@ class MovedKeys:
     Parameters
     ----------
     folder : Path
-        Private; holds keyed hashes and random numbers, nothing of a row.
+        Private; holds keyed hashes, nothing of a row in clear.
     profile : Profile
     keys : Keys
     """
