@@ -93,7 +93,9 @@ def _contribution(stage: Stage, partnership: Caller) -> None:
     _coverage(stage, table)
 
 
-def _signed(text: str) -> str:
+def _signed(text: str | None) -> str:
+    if text is None:
+        return "an unknown part"
     return text if text.startswith("-") else f"+{text}"
 
 

@@ -22,28 +22,28 @@ class QuantileCell(Guarded):
     ----------
     n : int
         Persons with a value.
-    others : int
-        Persons of the group without one.
+    without : array of int
+        Whoever of the group has none, by numbers as of ``members``.
     values : mapping of str to tuple of (Decimal, int, int)
         By name (``p25`` …): the value in dollars, persons below it, persons above it.
     members : array of int
-        Whose values they are: the same number stands for the same value of the same person in every group.
+        Whose values they are: the same number stands for the same award of the same person in every group.
     paid : mapping of str to Decimal
         Dollars of these values by employer.
     """
 
-    __slots__ = ("members", "n", "others", "paid", "values")
+    __slots__ = ("members", "n", "paid", "values", "without")
 
     def __init__(
         self,
         n: int,
-        others: int,
+        without: NDArray[np.int64],
         values: Mapping[str, tuple[Decimal, int, int]],
         members: NDArray[np.int64],
         paid: Mapping[str, Decimal],
     ) -> None:
         self.n = n
-        self.others = others
+        self.without = without
         self.values = dict(values)
         self.members = members
         self.paid = dict(paid)
@@ -51,7 +51,13 @@ class QuantileCell(Guarded):
     @classmethod
     def empty(cls) -> QuantileCell:
         """A group of nobody."""
-        return cls(0, 0, {}, np.zeros(0, np.int64), {})
+        nobody = np.zeros(0, np.int64)
+        return cls(0, nobody, {}, nobody, {})
+
+    @property
+    def others(self) -> int:
+        """How many have no value."""
+        return len(self.without)
 
 
 class Quantiles(Guarded):

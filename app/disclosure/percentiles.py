@@ -7,7 +7,9 @@ they move it; and the wages of whom one employer pays are that employer's (20 CF
 - k persons earn less than each percentile, k more, and k of the group have no value;
 - at least 3 employers paid, and none above 80 per cent;
 - what is left of a shown group without shown groups that lie within it is nobody, or keeps both rules;
-- two shown groups differ by nobody, or by k persons at least.
+- two shown groups differ by nobody, or by k persons with a value at least;
+- in either case "nobody" is no person at all, and k of those who differ, or are left, have no value: whoever
+  knows how many persons a group has would read off two that are shown that none of three works, or all.
 
 Where two cannot stand beside each other, the smaller one goes.
 """
@@ -44,7 +46,7 @@ def shown_groups(figures: Sequence[Quantiles], policy: Policy) -> frozenset[Grou
     }
     k, names = policy.min_cell, figures[0].names
     shown = {group: cell for group, cell in cells.items() if _stands_alone(cell, names, k)}
-    while (group := _next_to_hide(shown, k)) is not None:
+    while (group := _next_to_hide(shown, k, by_persons=policy.figures_by_persons)) is not None:
         del shown[group]
     return frozenset(shown)
 
@@ -58,47 +60,70 @@ def _stands_alone(cell: QuantileCell, names: Sequence[str], k: int) -> bool:
     )
 
 
-def _next_to_hide(shown: dict[Group, QuantileCell], k: int) -> Group | None:
+def _next_to_hide(shown: dict[Group, QuantileCell], k: int, *, by_persons: bool) -> Group | None:
     """The smallest group that must not stand beside others; None if all may."""
-    common = _common(list(shown.values()))
+    valued = _Overlap([cell.members for cell in shown.values()])
+    others = _Overlap([cell.without for cell in shown.values()])
     at = {group: number for number, group in enumerate(shown)}
     size = {group: len(cell.members) for group, cell in shown.items()}
 
     def smaller(groups: Sequence[Group]) -> Group:
         return min((group for group in groups if group != TOTAL), key=lambda group: (size[group], group))
 
+    def inside(whole: Group, table: int, *parts: _Overlap) -> list[Group]:
+        """Shown groups of a table that lie within another group, and are not all of it."""
+        return [
+            group
+            for group in shown
+            if group[0] == table
+            and all(part.lies_in(at[group], at[whole]) for part in parts)
+            and any(part.apart(at[group], at[whole]) for part in parts)
+        ]
+
     wrong: list[Group] = []
     for one, other in combinations(shown, 2):
-        if 0 < size[one] + size[other] - 2 * common[at[one], at[other]] < k:
+        with_value, without = (each.apart(at[one], at[other]) for each in (valued, others))
+        few = 0 < with_value < k
+        if by_persons:
+            few = bool(with_value or without) and min(with_value, without) < k
+        if few:
             wrong.append(smaller([one, other]))
     for whole, cell in shown.items():
         for table in {group[0] for group in shown} - {whole[0], TOTAL[0]}:
-            inside = [
-                group
-                for group in shown
-                if group[0] == table and common[at[group], at[whole]] == size[group] < size[whole]
-            ]
-            if inside and not _may_be_left(cell, [shown[group] for group in inside], k):
-                wrong.append(smaller(inside))
+            parts = inside(whole, table, valued)
+            if parts and not _may_be_left(cell, [shown[group] for group in parts], k):
+                wrong.append(smaller(parts))
+            parts = inside(whole, table, valued, others) if by_persons else []
+            if parts and not _many_are_left(cell, [shown[group] for group in parts], k):
+                wrong.append(smaller(parts))
     return smaller(wrong) if wrong else None
 
 
-def _common(cells: Sequence[QuantileCell]) -> NDArray[np.int64]:
-    """How many values each two groups have in common."""
-    from scipy.sparse import csr_array
+class _Overlap:
+    """How many numbers each two of some lists have in common."""
 
-    members = np.concatenate([cell.members for cell in cells]) if cells else np.zeros(0, np.int64)
-    _, columns = np.unique(members, return_inverse=True)
-    ends = np.cumsum([0, *(len(cell.members) for cell in cells)])
-    inside = csr_array(
-        (np.ones(len(members), np.int64), columns.reshape(-1), ends), (len(cells), len(members))
-    )
-    counted: NDArray[np.int64] = (inside @ inside.T).toarray()
-    return counted
+    def __init__(self, lists: Sequence[NDArray[np.int64]]) -> None:
+        from scipy.sparse import csr_array
+
+        members = np.concatenate(lists) if lists else np.zeros(0, np.int64)
+        _, columns = np.unique(members, return_inverse=True)
+        ends = np.cumsum([0, *(len(each) for each in lists)])
+        shape = len(lists), len(members)
+        within = csr_array((np.ones(len(members), np.int64), columns.reshape(-1), ends), shape)
+        self._common: NDArray[np.int64] = (within @ within.T).toarray()
+        self._size = np.diff(ends)
+
+    def apart(self, one: int, other: int) -> int:
+        """How many are in one list and not in the other."""
+        return int(self._size[one] + self._size[other] - 2 * self._common[one, other])
+
+    def lies_in(self, one: int, other: int) -> bool:
+        """Whether all of a list are in another."""
+        return bool(self._common[one, other] == self._size[one])
 
 
 def _may_be_left(whole: QuantileCell, parts: Sequence[QuantileCell], k: int) -> bool:
-    """Whether what is left of a group without some of its parts may be known."""
+    """Whether what is left of a group's values without those of some parts may be known."""
     left = len(whole.members) - len(np.unique(np.concatenate([part.members for part in parts])))
     paid = dict(whole.paid)
     for part in parts:
@@ -106,3 +131,15 @@ def _may_be_left(whole: QuantileCell, parts: Sequence[QuantileCell], k: int) -> 
             paid[token] = paid.get(token, Decimal(0)) - amount
     rest = {token: amount for token, amount in paid.items() if amount > 0}
     return left == 0 or (left >= k and Employers.of(rest).protected)
+
+
+def _many_are_left(whole: QuantileCell, parts: Sequence[QuantileCell], k: int) -> bool:
+    """Whether of a group without some of its parts nobody is left, or k with a value and k without one."""
+    left = [
+        len(all_of) - len(np.unique(np.concatenate(some)))
+        for all_of, some in (
+            (whole.members, [part.members for part in parts]),
+            (whole.without, [part.without for part in parts]),
+        )
+    ]
+    return not any(left) or min(left) >= k

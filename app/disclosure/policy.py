@@ -42,6 +42,9 @@ class Policy:
         Whether flows whose denominator cannot be told are given as numbers alone. Before, they were withheld.
     places_beside_groups : bool
         Whether rows by place are proven beside the groups of their indicator. Before, beside its total alone.
+    figures_by_persons : bool
+        Whether percentiles keep groups apart by all their persons, and points contributed count as telling
+        how many there are in all. Before, percentiles did by those with a value, and points told nothing.
     """
 
     min_cell: int
@@ -52,6 +55,7 @@ class Policy:
     sums_of_places: bool = True
     flows_in_part: bool = True
     places_beside_groups: bool = True
+    figures_by_persons: bool = True
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:
@@ -79,7 +83,13 @@ class Policy:
     @classmethod
     def thaw(cls, frozen: Mapping[str, Any], secret: bytes) -> Policy:
         """The policy of before; a parameter that did not exist then has its default, a rule does not hold."""
-        rules = ("employers_of_places", "sums_of_places", "flows_in_part", "places_beside_groups")
+        rules = (
+            "employers_of_places",
+            "sums_of_places",
+            "flows_in_part",
+            "places_beside_groups",
+            "figures_by_persons",
+        )
         later = dict.fromkeys(rules, False)
         return cls(secret=secret, **{**later, **frozen})
 

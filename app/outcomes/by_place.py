@@ -107,7 +107,7 @@ def _proven(
     try:
         new = entries(INDICATORS[plan.indicator], plan.cohort, plan.dimensions, source, by_place=names)
         groups = [document for document in documents if not is_by_place(document)]
-        union = BesideGroups(published_layers(source, same), new, groups, policy, progress)
+        union = BesideGroups(published_layers(source, same, policy), new, groups, policy, progress)
     except DisclosureError:
         return frozenset()
     shown = union.shown(places, decided[0])

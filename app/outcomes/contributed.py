@@ -7,6 +7,7 @@ three. And a standardised rate is a weighted sum of those found in each stratum,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from app.disclosure.suppression import Suppression
 from app.outcomes.entries import entries
 from app.outcomes.figures import Source, strata_of
 from app.outcomes.indicators import INDICATORS
+from app.outcomes.match_rates import closed_matches
 from app.outcomes.question import Question
 
 if TYPE_CHECKING:
@@ -38,6 +40,13 @@ Layer = tuple[Entries, Sequence[Mapping[str, Any]]]
 MOST_WORK = 4_000_000
 #: What its total tells.
 _TOLD = ("n", "found", "rate", "standardised_rate", "difference_points", "contributed_points")
+#: Said where it stands without the points.
+NO_POINTS = (
+    "The points contributed are not given: beside the difference they would tell how many graduates there "
+    "are in all, which could be subtracted from the persons of another figure of this cohort."
+)
+#: By how much a figure of one decimal is off, at most.
+_OFF = Fraction(1, 20)
 
 
 def contributed(cohort: str, source: Source) -> Entries:
@@ -75,13 +84,47 @@ def contributed(cohort: str, source: Source) -> Entries:
     )
 
 
-def told_by_contribution(document: Mapping[str, Any]) -> list[Document]:
-    """How many take part and were found, as a table by part; nothing where it is withheld."""
+def told_by_contribution(document: Mapping[str, Any], persons: int | None = None) -> list[Document]:
+    """How many take part and were found, as a table by part; nothing where it is withheld.
+
+    Parameters
+    ----------
+    document : mapping
+    persons : int, optional
+        Of the whole cohort: told where the points tell it.
+    """
     total = document["total"]
     if total["found"] is None:
         return []
     row = {"key": {ROLE: TAKES_PART}, "n": total["n"], "found": total["found"]}
-    return [{"by": [ROLE], "rows": [row], "total": {"key": {}, "n": None, "found": None}}]
+    told = [{"by": [ROLE], "rows": [row], "total": {"key": {}, "n": None, "found": None}}]
+    if persons is None or not points_tell(total, persons, document["policy"]["min_cell"]):
+        return told
+    return [*told, {"by": [], "rows": [], "total": {"key": {}, "n": persons, "found": None}}]
+
+
+def persons_of(counted: Entries) -> int:
+    """How many persons a cohort has."""
+    return int((counted.masks[frozenset()] & counted.counted).sum())
+
+
+def points_tell(total: Mapping[str, Any], persons: int, k: int) -> bool:
+    """Whether a contribution tells how many persons a cohort has, to within fewer than ``k`` on a side.
+
+    The points are the difference times the participants' share. Both are told to one decimal, the difference
+    also by the participants' rate, which is known exactly, and the standardised one.
+    """
+    if total["contributed_points"] is None:
+        return False
+    rate = Fraction(100 * total["found"], total["n"]) - Fraction(total["standardised_rate"])
+    ends = [Fraction(total["difference_points"]), rate]
+    low, high = max(ends) - _OFF, min(ends) + _OFF
+    least, most = (low, high) if low > 0 else (-high, -low) if high < 0 else (Fraction(0), max(-low, high))
+    points = abs(Fraction(total["contributed_points"]))
+    # From so many persons on; up to so many, or to any number.
+    fewest = total["n"] * least / (points + _OFF)
+    largest = total["n"] * most / (points - _OFF) if points > _OFF else None
+    return bool(fewest > persons - k or (largest is not None and largest < persons + k))
 
 
 def hide_contribution(
@@ -96,22 +139,32 @@ def hide_contribution(
     total = documents[0]["total"]
     if total["found"] is None:
         return
-    counted = contributed(cohort, source)
+    counted, told = contributed(cohort, source), False
+    if policy.figures_by_persons:
+        told = points_tell(total, persons_of(counted), policy.min_cell)
     try:
         beside = Beside([*layers] or [(counted, [])], counted, policy, progress)
     except DisclosureError:
         stands = False
     else:
-        stands = _stands(counted, beside, policy)
+        stands = _stands(counted, beside, policy, persons=told)
+        if told and not stands and _stands(counted, beside, policy, persons=False):
+            total["contributed_points"] = None
+            documents[0]["notes"] = [*documents[0]["notes"], NO_POINTS]
+            return
     if not stands:
         total |= dict.fromkeys(_TOLD) | {"status": WITHHELD}
+        if policy.figures_by_persons:
+            total |= closed_matches(total)
 
 
-def _stands(counted: Entries, beside: Beside, policy: Policy) -> bool:
-    """Whether nothing of it has to be hidden."""
+def _stands(counted: Entries, beside: Beside, policy: Policy, *, persons: bool) -> bool:
+    """Whether nothing of it has to be hidden; with ``persons``, how many the cohort has is told as well."""
     assert counted.about is not None
-    groups = Groups(finest(counted, counted.about), [(ROLE,)])
-    shown = np.array([ROLES[int(key[0])] == TAKES_PART for key in groups.keys[0]], np.bool_)
-    state = Suppression(groups, shown.copy(), shown.copy(), Work(min(policy.work, MOST_WORK)))
+    groups = Groups(finest(counted, counted.about), [(), (ROLE,)])
+    takes_part = [ROLES.index(TAKES_PART) == int(key[0]) for key in groups.keys[1]]
+    found = np.array([False, *takes_part], np.bool_)
+    shown = np.array([persons, *takes_part], np.bool_)
+    state = Suppression(groups, shown.copy(), found.copy(), Work(min(policy.work, MOST_WORK)))
     beside.hide(state, whole=True)
-    return bool(np.array_equal(state.found_shown, shown))
+    return bool(np.array_equal(state.found_shown, found) and np.array_equal(state.n_shown, shown))

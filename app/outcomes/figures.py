@@ -112,7 +112,7 @@ def _values(
         parameters,
     )
     answer = frame.connection.execute(
-        f"select {', '.join([*keys, ''])} count(*) filter (not counted),"  # noqa: S608
+        f"select {', '.join([*keys, ''])} list(award order by award) filter (not counted),"  # noqa: S608
         "  list(value order by value) filter (counted), list(award order by award) filter (counted)"
         f" from valued where not excluded group by {by_key}",
     ).fetchall()
@@ -124,13 +124,15 @@ def _values(
     ).fetchall():
         paid.setdefault(tuple(key), {})[token] = wages
     return {
-        tuple(key): _quantile_cell(others, ordered or [], quarters, members or [], paid.get(tuple(key), {}))
-        for *key, others, ordered, members in answer
+        tuple(key): _quantile_cell(
+            without or [], ordered or [], quarters, members or [], paid.get(tuple(key), {})
+        )
+        for *key, without, ordered, members in answer
     }
 
 
 def _quantile_cell(
-    others: int,
+    without: list[int],
     ordered: list[Decimal],
     quarters: Mapping[str, int],
     members: list[int],
@@ -142,7 +144,7 @@ def _quantile_cell(
             value = percentile(ordered, quarter)
             below, above = sum(each < value for each in ordered), sum(each > value for each in ordered)
             values[name] = (value, below, above)
-    return QuantileCell(len(ordered), others, values, np.array(members, np.int64), paid)
+    return QuantileCell(len(ordered), np.array(without, np.int64), values, np.array(members, np.int64), paid)
 
 
 def bands(indicator: str, cohort: str, source: Source) -> Bands:

@@ -48,7 +48,8 @@ TREATMENTS: dict[Treatment, str] = {
     "quantiles": (
         "Shown only where at least the minimum cell of persons earn less and as many earn more, at least 3 "
         "employers paid them and none above 80 per cent; rounded to 100 dollars; no sums and no extremes. Of "
-        "two groups that differ by fewer persons than the minimum cell one is withheld."
+        "two groups that differ by fewer persons than the minimum cell, with wages or without, one is "
+        "withheld."
     ),
     "flows": (
         "A flow is shown where its persons reach the minimum cell, at least 3 employers paid them and none "
@@ -60,7 +61,8 @@ TREATMENTS: dict[Treatment, str] = {
     "contribution": (
         "Shown only where participants and comparison group, each with and without the outcome, and whoever "
         "has no counterpart, reach the minimum cell, and where no stratum of a few persons and no other "
-        "small group follows beside what is out. Strata are never shown."
+        "small group follows beside what is out. Strata are never shown. Points are left out where they "
+        "would tell how many graduates there are, and that could be subtracted from another figure."
     ),
     "beside": (
         "Not asked for by itself: shown in the rows of a table of shares, protected together with it, and "

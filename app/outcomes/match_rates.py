@@ -102,6 +102,11 @@ def _closed(row: Document, other: Document) -> Document:
     return {**row, **dict.fromkeys(_FIGURES), "status": WITHHELD}
 
 
+def closed_matches(row: Document) -> dict[str, Any]:
+    """The match rate of a row that is withheld after all, as that of one that always was."""
+    return {INDICATOR: {**dict.fromkeys(_FIGURES), "status": WITHHELD}} if INDICATOR in row else {}
+
+
 def without_matches(document: Document) -> dict[str, Any]:
     """Say in a table's notes that match rates are not given."""
     return {**document, "notes": [*document["notes"], NOT_GIVEN]}

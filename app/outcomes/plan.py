@@ -144,7 +144,7 @@ def plan_cube(
         from app.outcomes.contributed import hide_contribution
         from app.outcomes.union import published_layers
 
-        layers = published_layers(source, published)
+        layers = published_layers(source, published, policy)
         hide_contribution(made.documents, plan.cohort, source, policy, layers, progress)
     for document in made.documents:
         document["protection"] = treatment.to_document()
@@ -279,7 +279,7 @@ def _matches(
     from app.outcomes.union import published_layers
 
     parts = [document for document in shares if not is_by_place(document)]
-    layers = published_layers(source, published)
+    layers = published_layers(source, published, policy)
     matches, proof = crossed_matches(plan.indicator, plan.cohort, parts, layers, source, policy, progress)
     if proof:
         made.proof["match rates"] = proof

@@ -19,7 +19,7 @@ from app.disclosure.policy import Policy
 from app.disclosure.protect import COUNT_ONLY, WITHHELD
 from app.disclosure.suppression import Suppression
 from app.disclosure.table import Rows
-from app.outcomes.contributed import contributed, told_by_contribution
+from app.outcomes.contributed import contributed, persons_of, told_by_contribution
 from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.employed import as_numerators, counted_as_found, employed_first
 from app.outcomes.entries import entries
@@ -51,7 +51,9 @@ FLOWS_IN_PART = (
 )
 
 
-def published_layers(source: Source, published: Sequence[Out], *, by_place: str = "") -> list[Layer]:
+def published_layers(
+    source: Source, published: Sequence[Out], policy: Policy, *, by_place: str = ""
+) -> list[Layer]:
     """Each table of shares that is out, and what else is told: match rates, who is in a band, in a flow.
 
     Match rates are counted with the figure beside which they were made, the oldest. Later figures repeat
@@ -68,7 +70,10 @@ def published_layers(source: Source, published: Sequence[Out], *, by_place: str 
         names = [name for document in out.documents for name in document["by"]]
         data = source if out.source is None else out.source()
         if takes_part:
-            layers.append((contributed(out.cohort, data), takes_part))
+            counted = contributed(out.cohort, data)
+            if policy.figures_by_persons:
+                takes_part = told_by_contribution(out.documents[0], persons_of(counted))
+            layers.append((counted, takes_part))
             continue
         if flows:
             counted = _in_flows(indicator, out.cohort, names, data)
@@ -166,7 +171,7 @@ def union(
         As `Beside`.
     """
     by_place = plan.indicator if policy.places_beside_groups else ""
-    layers = published_layers(source, published, by_place=by_place)
+    layers = published_layers(source, published, policy, by_place=by_place)
     indicator = INDICATORS[plan.indicator]
     first: Callable[[Suppression], None] | None = None
     if indicator.of:
@@ -230,7 +235,7 @@ def hide_bands(
     names = list(dict.fromkeys(plan.dimensions))
     counted = _in_bands(indicator, plan.cohort, names, source)
     counted_as = entries(indicator, plan.cohort, names, source)
-    layers = [*published_layers(source, published), (counted_as, documents)]
+    layers = [*published_layers(source, published, policy), (counted_as, documents)]
     if "found" not in _stands_beside(counted, layers, policy, progress):
         first["bands"] = [{**row, **_EMPTY} for row in first["bands"]]
 
@@ -257,7 +262,7 @@ def hide_flows(
     told = told_by_flows(first)
     if not told:
         return
-    layers = published_layers(source, published)
+    layers = published_layers(source, published, policy)
     names = list(dict.fromkeys(plan.dimensions))
     counted = _in_flows(INDICATORS[plan.indicator], plan.cohort, names, source)
     whole = told <= _stands_beside(counted, layers, policy, progress) if layers else True

@@ -176,7 +176,7 @@ def test_contribution_gives_away_few_where_it_is_no_layer_and_none_where_it_is(
 ) -> None:
     assert not attack(cells, answers(cells, order))
     monkeypatch.setattr(union, "_told_by_contribution", lambda _: [])
-    monkeypatch.setattr(contributed, "_stands", lambda *_: True)
+    monkeypatch.setattr(contributed, "_stands", lambda *_, **__: True)
     assert attack(cells, answers(cells, order))
 
 
@@ -207,7 +207,7 @@ def test_contribution_in_a_large_union_gives_away_few_where_it_is_no_layer_and_n
     beside = cube(data, "contribution", made)
     assert sizes and sizes[-1] > LARGE
     assert not attack(crowded, {**made, "contribution": beside})
-    monkeypatch.setattr(contributed, "_stands", lambda *_: True)
+    monkeypatch.setattr(contributed, "_stands", lambda *_, **__: True)
     assert attack(crowded, {**made, "contribution": cube(data, "contribution", made)})
 
 

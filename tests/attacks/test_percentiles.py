@@ -132,5 +132,5 @@ def test_percentiles_are_stepped_from_group_to_group_where_protection_is_off_and
     made: list[list[Any]] = []
     assert not beside(answers())
     assert made[0][0]["total"]["p50"] is not None
-    monkeypatch.setattr(percentiles, "_next_to_hide", lambda *_: None)
+    monkeypatch.setattr(percentiles, "_next_to_hide", lambda *_, **__: None)
     assert beside(answers())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 from decimal import Decimal
 from fractions import Fraction
@@ -22,6 +23,10 @@ from app.disclosure.protect_figures import (
 from app.disclosure.table import Cell, Coverage, Description
 
 POLICY = Policy(10, b"a secret of the tests, 32 bytes..")
+#: As it was before percentiles kept groups apart by all their persons.
+BEFORE = Policy.thaw({"min_cell": 10}, POLICY.secret)
+#: Where numbers begin of whoever has no value, a million apart.
+_FRESH = itertools.count(10**9, 10**6)
 ABOUT = Description("x", "X", "", "2021-22", "FINAL", Coverage(""))
 
 
@@ -30,11 +35,18 @@ def paid(*dollars: int, first: int = 0) -> dict[str, Decimal]:
 
 
 def cell(
-    members: range, others: int = 30, below: int = 10, above: int = 10, by: dict[str, Decimal] | None = None
+    members: range,
+    others: int | range = 30,
+    below: int = 10,
+    above: int = 10,
+    by: dict[str, Decimal] | None = None,
 ) -> QuantileCell:
+    """A group; whoever has no value is nobody's of another group, unless she is named."""
+    without = range(next(_FRESH), 10**12) if isinstance(others, int) else others
+    without = without[:others] if isinstance(others, int) else without
     values = {"p50": (Decimal("5649.99"), below, above)}
     each = paid(*[len(members)] * 3) if by is None else by
-    return QuantileCell(len(members), others, values, np.array(members), each)
+    return QuantileCell(len(members), np.array(without, np.int64), values, np.array(members), each)
 
 
 def table(total: QuantileCell, *cells: QuantileCell, by: str = "sex") -> Quantiles:
@@ -86,8 +98,31 @@ def test_median_of_a_group_beside_one_that_holds_few_persons_more_is_withheld() 
     like = table(total, cell(range(3, 34)), cell(range(0)), by="county")
     assert shown(rows, like)[0] == [False, True, True]
     assert shown(rows, like)[1][0]
-    same = table(total, cell(range(30)), cell(range(30, 60)), by="county")
+    rows, same = (
+        table(total, cell(range(30), range(900, 920)), cell(range(30, 60), range(920, 950)), by=by)
+        for by in ("sex", "county")
+    )
     assert shown(rows, same) == [[True, True, True]] * 2
+
+
+def test_median_of_a_group_beside_one_with_few_more_who_have_no_value_is_withheld() -> None:
+    many, total = range(900, 1000), cell(range(60), range(900, 1030))
+    # Nobody of three has a value, or all of thirty: that both are shown would say so.
+    for others in (range(900, 1027), range(900, 1000)):
+        same_values = table(total, cell(range(60), others), cell(range(0), range(others.stop, 1030), below=0))
+        assert shown(same_values) == [[False, False, True]]
+    all_earn = table(cell(range(90), many), cell(range(60), many), cell(range(60, 90), range(0)))
+    assert shown(all_earn) == [[False, False, True]]
+    both = table(total, cell(range(40), range(900, 1020)), cell(range(40, 60), range(1020, 1030), below=3))
+    assert shown(both) == [[True, False, True]]
+    # Two schools in one county, and three more persons without a value in it.
+    county = table(total, cell(range(40), range(900, 1000)), by="county")
+    schools = table(
+        total, cell(range(20), range(900, 950)), cell(range(20, 40), range(950, 997)), by="school"
+    )
+    assert shown(county, schools) == [[True, True], [False, True, True]]
+    before = [figure.to_document() for figure in protect_quantiles([county, schools], BEFORE)]
+    assert all(row["p50"] for each in before for row in each["rows"])
 
 
 def test_median_of_a_group_beside_one_that_holds_the_persons_of_one_employer_more_is_withheld() -> None:
