@@ -112,6 +112,8 @@ class Alike:
         The most that a column may be: a number that never binds.
     progress : callable, optional
         Called with the number of goals served, and of all.
+    anew : bool, optional
+        As of `Sums`.
 
     Raises
     ------
@@ -135,6 +137,8 @@ class Alike:
         work: Work,
         ceiling: float,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        *,
+        anew: bool = False,
     ) -> None:
         self.goals, self.work, self.numbers, self._ceiling = goals, work, numbers, ceiling
         self._progress = progress
@@ -146,7 +150,7 @@ class Alike:
             held = sp.vstack([held, own]).tocsr()
         merged = np.bincount(kinds.column, weights=truth, minlength=size).astype(np.float64)
         self.size, self._begun = size, False
-        self._sums = Sums(held, held @ merged, ceiling)
+        self._sums = Sums(held, held @ merged, ceiling, anew=anew)
         self._known = cell is not None
         self._pair(kinds, truth)
         if not len(goals.high):

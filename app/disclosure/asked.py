@@ -27,6 +27,7 @@ def known_goals(
     fixed: sp.csr_matrix,
     new: tuple[sp.csr_matrix, sp.csr_matrix],
     tables: Sequence[Sequence[Margin]],
+    at_places: sp.csr_matrix | None = None,
 ) -> Goals:
     """Numerators that are not shown, of every layer and group; differences of layers that may differ.
 
@@ -46,9 +47,13 @@ def known_goals(
         Persons, and those found, of each group of the new cube.
     tables : sequence of sequence of Margin
         Of each layer that is published.
+    at_places : csr_matrix, shape (n_rows, n_columns), optional
+        Rows by place that are shown. Of whom one tells, and who are a group at the same time, is no secret as
+        that row; as a group it may be one, since its persons may be few.
     """
     k, t = policy.min_cell, policy.found_from
     shown = _shown_sums(joint, state, fixed, new)
+    of_places = shown | (_names(at_places) if at_places is not None else set())
     sums, persons, differs = [], [], []
     for layer, entries in enumerate(joint.layers):
         margins = state.groups.margins if layer == len(joint.layers) - 1 else ()
@@ -79,7 +84,7 @@ def known_goals(
     span = np.where(loose, 1.0, np.where(n < k, np.ceil(n / 2), np.where(n < 2 * t, 1.0, 0.0)))
     large = (n >= 2 * t) & ~loose
     goals = Goals(matrix, np.where(large, float(t), -np.inf), np.where(large, n - t, np.inf), span)
-    goals = _with_places(_with_found_apart(goals, joint, k), joint, shown, k, t)
+    goals = _with_places(_with_found_apart(goals, joint, k), joint, (of_places, shown), k, t)
     if not policy.employers_of_places:
         return goals
     totals = bool(state.n_shown[0]), bool(state.found_shown[0])
@@ -130,7 +135,7 @@ def _with_found_apart(goals: Goals, joint: Joint, k: int) -> Goals:
     )
 
 
-def _with_places(goals: Goals, joint: Joint, shown: set[bytes], k: int, t: int) -> Goals:
+def _with_places(goals: Goals, joint: Joint, shown: tuple[set[bytes], set[bytes]], k: int, t: int) -> Goals:
     """Goals, and what must stay open of places for somebody who knows how many stand in every common cell.
 
     A place whose number is not shown can be t, or from half of it to k more where that would tell of an
@@ -138,8 +143,8 @@ def _with_places(goals: Goals, joint: Joint, shown: set[bytes], k: int, t: int) 
 
     Parameters
     ----------
-    shown : set of bytes
-        Sums that are told outright (`name_of`).
+    shown : two of set of bytes
+        Sums that are told outright (`name_of`), of places and of groups.
     k, t : int
     """
     parts = [goals]
@@ -161,7 +166,8 @@ def _with_places(goals: Goals, joint: Joint, shown: set[bytes], k: int, t: int) 
             np.concatenate([np.where(tells, np.floor(m / 2), np.inf), np.where(large, n - t, np.inf)]),
             np.concatenate([np.ones(len(m)), np.where(n < k, np.ceil(n / 2), np.where(large, 0.0, 1.0))]),
         )
-        open_ = [name_of(every.matrix[at]) not in shown for at in range(every.matrix.shape[0])]
+        told = [shown[0]] * len(m) + [shown[1]] * len(n)
+        open_ = [name_of(every.matrix[at]) not in names for at, names in enumerate(told)]
         some = np.flatnonzero(open_)
         parts.append(Goals(every.matrix[some], every.highest[some], every.lowest[some], every.span[some]))
     return Goals(
@@ -178,13 +184,17 @@ def _shown_sums(
     """Sums that are told outright; a group that holds the same columns is no secret of its own."""
     persons, found = new
     rows = sp.vstack([fixed, found[np.flatnonzero(state.found_shown)]]).tocsr()
-    told = {name_of(rows[i]) for i in range(rows.shape[0])}
+    told = _names(rows)
     for i in np.flatnonzero(state.found_shown):
         # Where both numerators are shown their difference is: R2 has seen to it that it is large.
         for layer in range(len(joint.layers) - 1):
             moved = (joint.pattern[:, -1] == FOUND) != (joint.pattern[:, layer] == FOUND)
             told.add(name_of(persons[i].multiply(sp.csr_matrix(moved.astype(float))).tocsr()))
     return told
+
+
+def _names(rows: sp.csr_matrix) -> set[bytes]:
+    return {name_of(rows[i]) for i in range(rows.shape[0])}
 
 
 def name_of(row: sp.csr_matrix) -> bytes:

@@ -196,10 +196,10 @@ class Beside(Guarded):
 
     def _alike(self, state: Suppression, goals: Goals, *, known: bool, new: bool = True) -> Alike:
         """The same worlds, by kinds."""
-        matrix, names = self._figures(state, known=known, new=new)
-        cell = self._joint.cell if known else None
-        truth, pattern = self._joint.truth, self._joint.apart
-        return Alike(matrix, names, truth, pattern, cell, goals, state.work, self._ceiling, self._tell)
+        figures = self._figures(state, known=known, new=new)
+        truth, pattern, cell = self._joint.truth, self._joint.apart, self._joint.cell if known else None
+        work, anew = state.work, self._policy.programs_anew
+        return Alike(*figures, truth, pattern, cell, goals, work, self._ceiling, self._tell, anew=anew)
 
     def _prove(self, state: Suppression, step: str, goals: Goals, *, known: bool, whole: bool) -> None:
         if not goals.matrix.shape[0] or not (state.n_shown | state.found_shown).any():

@@ -9,7 +9,7 @@ and every figure of every layer is a sum of columns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -126,6 +126,31 @@ class Entries(Guarded):
         self.paid_counted = paid_counted
         self.found_alone = found_alone
         self.worked = worked
+
+    def along(self, name: str) -> Entries:
+        """The same entries by one of their axes."""
+        at = [axis.name for axis in self.axes].index(name)
+        axis = self.axes[at]
+        free = {name} if axis.overlapping else set()
+        return Entries(
+            self.indicator,
+            (replace(axis, parent=None),),
+            keys=self.keys,
+            codes=self.codes[:, [at]],
+            masks={some: mask for some, mask in self.masks.items() if some <= free},
+            found=self.found,
+            counted=self.counted,
+            of=self.of,
+            of_within=self.of_within,
+            within=self.within,
+            among=self.among,
+            persons=self.persons,
+            about=self.about,
+            paid=self.paid,
+            paid_counted=self.paid_counted,
+            found_alone=self.found_alone,
+            worked=self.worked,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,12 @@ class Policy:
         Whether flows whose denominator cannot be told are given as numbers alone. Before, they were withheld.
     places_beside_groups : bool
         Whether rows by place are proven beside the groups of their indicator. Before, beside its total alone.
+    places_beside_all_groups : bool
+        Whether that is asked of groups by dimensions too that the agreement does not permit, and of groups of
+        whom a row by place is the number. Before, of the cube's alone, and not of these.
+    programs_anew : bool
+        Whether a program for which the solver has no answer is begun anew, by another method. Before, all of
+        what it was asked for was withheld.
     figures_by_persons : bool
         Whether percentiles keep groups apart by all their persons, and points contributed count as telling
         how many there are in all. Before, percentiles did by those with a value, and points told nothing.
@@ -55,6 +61,8 @@ class Policy:
     sums_of_places: bool = True
     flows_in_part: bool = True
     places_beside_groups: bool = True
+    places_beside_all_groups: bool = True
+    programs_anew: bool = True
     figures_by_persons: bool = True
 
     def __post_init__(self) -> None:
@@ -88,6 +96,8 @@ class Policy:
             "sums_of_places",
             "flows_in_part",
             "places_beside_groups",
+            "places_beside_all_groups",
+            "programs_anew",
             "figures_by_persons",
         )
         later = dict.fromkeys(rules, False)

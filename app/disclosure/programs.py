@@ -14,6 +14,8 @@ from app.disclosure.solver import maximizer, new_solver
 
 #: Solutions are feasible to about 1e-7; a bound counts as reached within this.
 TOLERANCE = 1e-6
+#: Simplex methods, by the numbers of the solver.
+_DUAL, _PRIMAL = 1, 4
 
 
 class Worlds:
@@ -88,15 +90,19 @@ class Sums:
     matrix : scipy.sparse.csr_matrix, shape (n_rows, n_columns)
     value : array, shape (n_rows,)
     most : float
+    anew : bool, optional
+        Whether a program for which the solver has no answer is begun anew, by another method.
     """
 
-    def __init__(self, matrix: sp.csr_matrix, value: NDArray[np.float64], most: float) -> None:
-        self._matrix, self._value = matrix, value
+    def __init__(
+        self, matrix: sp.csr_matrix, value: NDArray[np.float64], most: float, *, anew: bool = False
+    ) -> None:
+        self._matrix, self._value, self._anew = matrix, value, anew
         self._held = np.ones(len(value), np.bool_)
         size = matrix.shape[1]
         self._upper = np.full(size, most)
         # Objectives change and worlds stay worlds: the primal method goes on where it was.
-        settings = {"presolve": "off", "simplex_strategy": 4}
+        settings = {"presolve": "off", "simplex_strategy": _PRIMAL}
         self._solver = maximizer(matrix, value, np.zeros(size), self._upper, settings)
         self._columns = np.arange(size, dtype=np.int32)
 
@@ -144,6 +150,12 @@ class Sums:
             columns = np.append(part.columns, size + at).astype(np.int32)
             solver.addRow(low, high, len(columns), columns, signs)
         solver.run()
+        if self._anew and solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            # Seldom, the primal method ends without an answer, where the dual one has no difficulty.
+            solver.clearSolver()
+            solver.setOptionValue("simplex_strategy", _DUAL)
+            solver.run()
+            solver.setOptionValue("simplex_strategy", _PRIMAL)
         optimal = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
         solution, best = solver.getSolution(), float(solver.getInfo().objective_function_value)
         values = np.maximum(np.asarray(solution.col_value, np.float64)[:size], 0.0)

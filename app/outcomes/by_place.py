@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.disclosure.protect import COUNT_ONLY, WITHHELD
-from app.disclosure.table import Place
+from app.disclosure.table import Place, Rows
+from app.outcomes.dimensions import DIMENSIONS
 from app.outcomes.entries import entries
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS
 from app.outcomes.publishable import is_by_place, one_way
 
 if TYPE_CHECKING:
+    from app.disclosure.beside_groups import BesideGroups
+    from app.disclosure.goals import Work
     from app.disclosure.suppression import Progress, Suppression
     from app.outcomes.plan import Made, Out, Plan
 
@@ -35,7 +38,7 @@ def by_place(
     """Rows by place, whose numerators are shown only beside the cube's total, and only once.
 
     Nobody proves two versions of them (a correction, another agreement) beside each other. What both they
-    and the tables by group tell is proven, and given up here where it is of few.
+    and groups tell is proven, those of the cube's tables and others, and given up here where it is of few.
 
     Parameters
     ----------
@@ -88,9 +91,8 @@ def _proven(
     decided: Sequence[Suppression],
     made: Made,
 ) -> frozenset[Place]:
-    """Places that may be shown beside all tables by group of the indicator; none if that is not proven."""
-    from app.disclosure.beside_groups import BesideGroups
-    from app.outcomes.union import published_layers, rows_by_place
+    """Places that may be shown beside all groups of the indicator; none if that is not proven."""
+    from app.disclosure.beside_groups import ROUNDS, budget
 
     places = [
         (name, row["key"][name])
@@ -102,14 +104,61 @@ def _proven(
     ]
     if not places or not decided:
         return frozenset()
-    same = [out for out in published if out.indicator == plan.indicator]
-    names = list(dict.fromkeys(rows_by_place(documents)))
+    work = budget(decided[0])
     try:
-        new = entries(INDICATORS[plan.indicator], plan.cohort, plan.dimensions, source, by_place=names)
-        groups = [document for document in documents if not is_by_place(document)]
-        union = BesideGroups(published_layers(source, same, policy), new, groups, policy, progress)
+        unions = _unions(plan, source, policy, published, progress, documents, decided[0], work)
     except DisclosureError:
         return frozenset()
-    shown = union.shown(places, decided[0])
-    made.proof["places"] = union.statistics
-    return shown
+    made.proof["places"] = unions[0][0].statistics
+    # What is hidden beside some groups stays open beside the others as well.
+    settled: dict[int, list[Place]] = {}
+    for at in [*range(len(unions))] * ROUNDS:
+        if settled.get(at) != places:
+            union, told = unions[at]
+            shown = union.shown(places, told, work)
+            places = settled[at] = [place for place in places if place in shown]
+    return frozenset(places if all(each == places for each in settled.values()) else ())
+
+
+def _unions(
+    plan: Plan,
+    source: Source,
+    policy: Policy,
+    published: Sequence[Out],
+    progress: Progress,
+    documents: Sequence[Document],
+    decided: Suppression,
+    work: Work,
+) -> list[tuple[BesideGroups, Suppression]]:
+    """Beside which groups rows by place are proven, and what is shown of these: the cube's own first.
+
+    Then, one dimension at a time, groups that the agreement does not permit: whoever knows how many they are,
+    and where nobody of them works, needs no table of them; and another agreement may permit them one day.
+
+    Raises
+    ------
+    DisclosureError
+        As `Beside`.
+    """
+    from app.disclosure.beside_groups import BesideGroups, only_total
+    from app.outcomes.union import published_layers, rows_by_place
+
+    names = list(dict.fromkeys(rows_by_place(documents)))
+    indicator, groups = INDICATORS[plan.indicator], [each for each in documents if not is_by_place(each)]
+    same = [out for out in published if out.indicator == plan.indicator]
+    layers = published_layers(source, same, policy)
+    new = entries(indicator, plan.cohort, plan.dimensions, source, by_place=names)
+    unions = [(BesideGroups(layers, new, groups, policy, progress), decided)]
+    if not policy.places_beside_all_groups:
+        return unions
+    further = [
+        name
+        for name, dimension in DIMENSIONS.items()
+        if dimension.rows is not Rows.PLACES and name not in plan.dimensions
+    ]
+    every = entries(indicator, plan.cohort, further, source, by_place=names)
+    for name in further:
+        along = every.along(name)
+        union = BesideGroups(layers, along, groups[:1], policy, progress)
+        unions.append((union, only_total(along, 1, work)))
+    return unions

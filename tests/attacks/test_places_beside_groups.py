@@ -7,6 +7,7 @@ one, both kinds of rows are one table. Whichever of the two is out first, the ot
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,14 @@ import pytest
 
 from app.disclosure.alternatives import finest
 from app.disclosure.beside import Beside
-from app.disclosure.beside_groups import BesideGroups
+from app.disclosure.beside_groups import BesideGroups, budget, only_total
 from app.disclosure.cube import protect_cube
+from app.disclosure.goals import Work
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
 from app.disclosure.protect import protect
 from app.disclosure.suppression import Suppression
-from app.disclosure.table import Cell, Rows, Table
+from app.disclosure.table import Cell, Place, Rows, Table
 from app.disclosure.worked import Worked
 from tests.attacks.bounds import Bounds, told_by
 from tests.attacks.cells import Document, K, axis, figures
@@ -39,9 +41,10 @@ class Cohort:
     sex: np.ndarray
     sector: np.ndarray
     found: np.ndarray
+    all_groups: bool = True
 
     @classmethod
-    def drawn(cls, seed: int, tied: float) -> Cohort:
+    def drawn(cls, seed: int, tied: float, *, all_groups: bool = True) -> Cohort:
         """Of whom a share ``tied`` work in the sector of their county."""
         rng = np.random.default_rng(seed)
         persons, size = int(rng.integers(60, 900)), int(rng.integers(3, 7))
@@ -49,11 +52,12 @@ class Cohort:
         sex = rng.integers(2, size=persons)
         other = rng.choice(size, persons, p=rng.dirichlet(np.ones(size)))
         sector = np.where(rng.random(persons) < tied, county, other)
-        return cls(seed, county, sex, sector, rng.random(persons) < 0.6)
+        return cls(seed, county, sex, sector, rng.random(persons) < 0.6, all_groups)
 
     @property
     def policy(self) -> Policy:
-        return Policy(K, f"secret of the places {self.seed}".encode())
+        secret = f"secret of the places {self.seed}".encode()
+        return Policy(K, secret, places_beside_all_groups=self.all_groups)
 
     def entries(self, *, groups: bool, places: bool) -> Entries:
         size = len(self.found)
@@ -119,13 +123,42 @@ def places_last(cohort: Cohort, *, mended: bool) -> tuple[list[Document], Docume
     elif mended:
         new = cohort.entries(groups=True, places=True)
         union = BesideGroups([], new, tables, cohort.policy, lambda *_: None)
-        shown = list(union.shown(shown, decided[0]))
+        shown = list(union.shown(shown, decided[0], budget(decided[0])))
+    return tables, only(document, shown)
+
+
+def only(document: Document, shown: Sequence[Place]) -> Document:
     rows = [row for row in document["rows"] if ("sector", row["key"]["sector"]) in shown]
-    return tables, {**document, "rows": rows}
+    return {**document, "rows": rows}
 
 
 def places_first(cohort: Cohort, *, mended: bool) -> tuple[list[Document], Document]:
+    """Rows by place are out, of an agreement that permits groups and shows none; then it shows some."""
+    groups = [cohort.entries(groups=True, places=True)] if mended else []
+    return groups_after(cohort, places_alone(cohort, groups), mended=mended)
+
+
+def places_unaware(cohort: Cohort, *, mended: bool) -> tuple[list[Document], Document]:
+    """Rows by place are out, of an agreement that permits no groups; then another does."""
+    every = cohort.entries(groups=True, places=True)
+    groups = [every.along("county"), every.along("sex")] if mended else []
+    return groups_after(cohort, places_alone(cohort, groups), mended=mended)
+
+
+def places_alone(cohort: Cohort, groups: Sequence[Entries]) -> Document:
+    """Rows by sector beside a total and no table by group, proven beside some groups."""
     document = cohort.rows()
+    shown = [("sector", row["key"]["sector"]) for row in document["rows"] if row["found"] is not None]
+    total = {"by": [], "rows": [], "total": document["total"]}
+    for each in groups:
+        told = only_total(each, 2, Work(10**7))
+        union = BesideGroups([], each, [total], cohort.policy, lambda *_: None)
+        kept = union.shown(shown, told, budget(told))
+        shown = [place for place in shown if place in kept]
+    return only(document, shown)
+
+
+def groups_after(cohort: Cohort, document: Document, *, mended: bool) -> tuple[list[Document], Document]:
     out = cohort.entries(groups=False, places=mended)
     total = {"by": [], "rows": [], "total": document["total"]}
     new = cohort.entries(groups=True, places=False)
@@ -178,23 +211,21 @@ def withheld_but_total(tables: list[Document]) -> list[Document]:
     return [{**each, "rows": [{**row, **nothing} for row in each["rows"]]} for each in tables]
 
 
-def attacked(publish: Any, *, tied: float, mended: bool, know_n: bool) -> tuple[int, int, int]:
+def attacked(
+    publish: Any, *, tied: float, mended: bool, know_n: bool, all_groups: bool = True
+) -> tuple[int, int, int]:
     """Cohorts in which she learns of few; rows by place, and figures by group, that are shown."""
     hits = places = groups = 0
     for seed in SEEDS:
-        cohort = Cohort.drawn(seed, tied)
+        cohort = Cohort.drawn(seed, tied, all_groups=all_groups)
         tables, document = publish(cohort, mended=mended)
-        found = recovered(cohort, tables, document, know_n=know_n)
-        if publish is places_first and know_n:
-            # What rows by place tell by themselves, where no groups were permitted, is told already.
-            found -= recovered(cohort, withheld_but_total(tables), document, know_n=True)
-        hits += bool(found)
+        hits += bool(recovered(cohort, tables, document, know_n=know_n))
         places += sum(row["found"] is not None for row in document["rows"])
         groups += sum(row["found"] is not None for table in tables for row in table["rows"])
     return hits, places, groups
 
 
-@pytest.mark.parametrize("publish", [places_last, places_first])
+@pytest.mark.parametrize("publish", [places_last, places_first, places_unaware])
 @pytest.mark.parametrize("tied", [0.95, 1.0])
 def test_rows_by_place_and_groups_tell_of_few_by_themselves_and_not_beside_each_other(
     publish: Any, tied: float
@@ -205,7 +236,30 @@ def test_rows_by_place_and_groups_tell_of_few_by_themselves_and_not_beside_each_
         assert (hits, min(places, groups) > 0) == (0, True)
 
 
-@pytest.mark.parametrize("publish", [places_last, places_first])
+def crossed(every: Entries) -> list[Entries]:
+    return [every]
+
+
+def apart(every: Entries) -> list[Entries]:
+    return [every.along("county"), every.along("sex")]
+
+
+@pytest.mark.parametrize("asked", [crossed, apart])
+def test_rows_by_place_that_are_the_number_of_a_group_tell_of_few_and_are_withheld(
+    asked: Callable[[Entries], list[Entries]],
+) -> None:
+    def alone(cohort: Cohort, *, mended: bool) -> tuple[list[Document], Document]:
+        document = places_alone(cohort, asked(cohort.entries(groups=True, places=True)) if mended else [])
+        tables = [{**table, "total": document["total"]} for table in groups_of(cohort)[0]]
+        return withheld_but_total(tables), document
+
+    for mended, all_groups in ((False, True), (True, False)):
+        assert attacked(alone, tied=1.0, mended=mended, know_n=True, all_groups=all_groups)[0] > 0
+    hits, places, groups = attacked(alone, tied=1.0, mended=True, know_n=True)
+    assert (hits, places > 0, groups) == (0, True, 0)
+
+
+@pytest.mark.parametrize("publish", [places_last, places_first, places_unaware])
 def test_places_that_have_nothing_to_do_with_groups_lose_nothing(publish: Any) -> None:
     plain = attacked(publish, tied=0.0, mended=False, know_n=False)
     assert attacked(publish, tied=0.0, mended=True, know_n=False) == plain

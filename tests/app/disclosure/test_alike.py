@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import highspy
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,6 +12,7 @@ from scipy.optimize import linprog
 
 from app.disclosure.alike import Alike
 from app.disclosure.goals import Failure, Goals, OutOfWorkError, Work, each_reaches
+from app.disclosure.programs import Sums
 
 MISSED, FOUND = 1, 2
 CEILING = 1000.0
@@ -131,3 +135,28 @@ def test_every_program_tells_how_many_goals_are_served() -> None:
     )  # fmt: skip
     alike.ends(0)
     assert told == [(0, len(goals.high))] * 2
+
+
+class Stuck:
+    """A solver that has no answer until it is begun anew."""
+
+    def __init__(self, solver: Any) -> None:
+        self._solver, self._stuck = solver, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._solver, name)
+
+    def clearSolver(self) -> None:  # noqa: N802 (the solver's own name)
+        self._stuck = False
+        self._solver.clearSolver()
+
+    def getModelStatus(self) -> Any:  # noqa: N802
+        return highspy.HighsModelStatus.kNotset if self._stuck else self._solver.getModelStatus()
+
+
+@pytest.mark.parametrize(("anew", "best"), [(True, 3.0), (False, None)])
+def test_a_program_without_an_answer_is_begun_anew(anew: bool, best: float | None) -> None:
+    sums = Sums(sp.csr_matrix([[1.0, 1.0]]), np.array([3.0]), CEILING, anew=anew)
+    sums._solver = Stuck(sums._solver)
+    found = sums.best(np.array([1.0, 0.0]))
+    assert (found.best if found else None) == best

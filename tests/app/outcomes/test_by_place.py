@@ -20,12 +20,16 @@ POLICY = Policy(10, b"a secret of the tests, 32 bytes..")
 Q = "2023Q2"
 #: Found of sixty graduates of each sex, by state of work: a share of the women's works at home alone.
 TIED = {"Female": {"39": 30}, "Male": {"39": 4, "21": 26}}
+#: Nobody but fourteen women works in one of the states, and twelve of them do.
+FEW = {"Female": {"21": 12}, "Male": {"39": 60}}
 MIXED = {"Female": {"39": 18, "21": 14}, "Male": {"39": 16, "21": 15}}
 
 
-def source(worked: dict[str, dict[str, int]], *, education: str = "edu-1") -> Source:
+def source(
+    worked: dict[str, dict[str, int]], *, education: str = "edu-1", sizes: tuple[int, int] = (60, 60)
+) -> Source:
     """Sixty graduates of each sex, some of whom were paid in a state."""
-    people = [f"{sex}-{at}" for sex in worked for at in range(60)]
+    people = [f"{sex}-{at}" for sex, size in zip(worked, sizes, strict=True) for at in range(size)]
     awards = [completion(person, sex=person.split("-")[0]) for person in people]
     given: dict[str, list[Any]] = {"completion": [(education, facts("completion", awards))], "wage": []}
     for batch, state in (("oh-1", "39"), ("ky-1", "21")):
@@ -46,6 +50,12 @@ def make(
     plan = Plan("employed_q4", "2021-22", tuple(dimensions), 2, permitted=tuple(dimensions))
     by = Treatment("suppression")
     return plan_cube(plan, data, policy, by, quality=None, published=published, progress=lambda *_: None)
+
+
+def without(*rules: str) -> Policy:
+    """The policy of a cube that was made before there were some rules."""
+    frozen = {name: value for name, value in POLICY.frozen().items() if name not in rules}
+    return Policy.thaw(frozen, POLICY.secret)
 
 
 def found(made: Made, dimension: str) -> dict[str, int]:
@@ -87,6 +97,15 @@ def test_rows_by_state_give_way_to_groups_of_another_agreement() -> None:
     assert found(make(source(TIED, education="edu-9"), ["state_of_work"], [out]), "state_of_work") == {}
 
 
+def test_rows_by_state_that_are_a_small_group_of_no_table_are_withheld() -> None:
+    data = source(FEW, sizes=(14, 106))
+    made = make(data, ["state_of_work"])
+    assert made.documents[0]["total"]["found"] == 72
+    assert found(made, "state_of_work") == {}
+    before = make(data, ["state_of_work"], policy=without("places_beside_all_groups"))
+    assert found(before, "state_of_work") == {"39": 60, "21": 12}
+
+
 def test_rows_by_state_that_are_not_proven_within_the_budget_are_withheld(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -99,8 +118,7 @@ def test_rows_by_state_that_are_not_proven_within_the_budget_are_withheld(
 
 
 def test_cubes_of_before_are_made_again_as_they_were() -> None:
-    frozen = {name: value for name, value in POLICY.frozen().items() if name != "places_beside_groups"}
-    before = Policy.thaw(frozen, POLICY.secret)
+    before = without("places_beside_groups")
     assert not before.places_beside_groups
     made = make(source(TIED), ["sex", "state_of_work"], policy=before)
     assert found(made, "state_of_work") == {"39": 34, "21": 26}
