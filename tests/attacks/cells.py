@@ -19,6 +19,8 @@ from tests.attacks.populations import ABOUT
 K = 10
 POLICY = Policy(K, b"the attacker does not know this.")
 Document = dict[str, Any]
+#: Sums of columns, and what each comes to.
+Told = tuple[list[np.ndarray], list[float]]
 
 
 def axis(name: str, size: int, **more: Any) -> Axis:
@@ -104,6 +106,33 @@ def figures(cells: FinestCells, documents: Sequence[Document]) -> tuple[np.ndarr
     return np.array(matrix), rows
 
 
+def told(
+    cells: FinestCells, members: Sequence[np.ndarray], rows: Sequence[Document], *, know_n: bool
+) -> Told:
+    """What rows of tables tell: sums over those found, then not found, of every finest cell; and values.
+
+    Parameters
+    ----------
+    members, rows
+        As of :func:`figures`.
+    know_n : bool
+        Whether she knows how many stand in every finest cell.
+    """
+    left: list[np.ndarray] = []
+    right: list[float] = []
+    for member, row in zip(members, rows, strict=True):
+        if row["found"] is not None:
+            left.append(np.concatenate([member, 0 * member]))
+            right.append(row["found"])
+        if row["n"] is not None:
+            left.append(np.concatenate([member, member]))
+            right.append(row["n"])
+    if know_n:
+        left += list(np.hstack([np.eye(len(cells.n)), np.eye(len(cells.n))]))
+        right += [float(n) for n in cells.n]
+    return left, right
+
+
 def joint(cells: FinestCells, documents: Sequence[Document], *, know_n: bool) -> list[str]:
     """Linear programs over everything published: what she learns of each group, knowing which are empty.
 
@@ -112,17 +141,7 @@ def joint(cells: FinestCells, documents: Sequence[Document], *, know_n: bool) ->
     """
     matrix, rows = figures(cells, documents)
     size = len(cells.n)
-    left, right = [], []
-    for member, row in zip(matrix, rows, strict=True):
-        if row["found"] is not None:
-            left.append(np.concatenate([member, 0 * member]))
-            right.append(row["found"])
-        if row["n"] is not None:
-            left.append(np.concatenate([member, member]))
-            right.append(row["n"])
-    if know_n:
-        left += list(np.hstack([np.eye(size), np.eye(size)]))
-        right += list(cells.n)
+    left, right = told(cells, matrix, rows, know_n=know_n)
     if not left:
         return []
 

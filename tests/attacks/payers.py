@@ -19,7 +19,7 @@ import numpy as np
 from app.disclosure.finest import Axis, FinestCells
 from app.disclosure.paid import Paid
 from tests.attacks.bounds import Bounds
-from tests.attacks.cells import Document, K, axis, figures
+from tests.attacks.cells import Document, K, Told, axis, figures, told
 from tests.attacks.populations import ABOUT
 
 #: Sets of so many places are asked about, in so many groups that tell of an employer.
@@ -172,8 +172,8 @@ def recovered(paying: Paying, documents: Sequence[Document], *, know_n: bool) ->
     As far as the total tells it by itself, it is no place's figure: she leaves that out.
     """
     cells = paying.cells
-    rows = _rows(cells, documents, know_n=know_n)
-    alone = _rows(cells, [{**document, "by": [], "rows": []} for document in documents[:1]], know_n=know_n)
+    total = [{**document, "by": [], "rows": []} for document in documents[:1]]
+    rows, alone = (told(cells, *figures(cells, some), know_n=know_n) for some in (documents, total))
     size = len(cells.n)
     asked = [
         (np.concatenate([members, 0 * members]), int(members @ cells.found), int(members @ cells.n), members)
@@ -190,31 +190,10 @@ def recovered(paying: Paying, documents: Sequence[Document], *, know_n: bool) ->
     return hits
 
 
-Told = tuple[list[np.ndarray], list[float]]
-
-
-def _rows(cells: FinestCells, documents: Sequence[Document], *, know_n: bool) -> Told:
-    """What is published as sums over those found and not found of every finest cell."""
-    left: list[np.ndarray] = []
-    right: list[float] = []
-    members, rows = figures(cells, documents)
-    for member, row in zip(members, rows, strict=True):
-        if row["found"] is not None:
-            left.append(np.concatenate([member, 0 * member]))
-            right.append(row["found"])
-        if row["n"] is not None:
-            left.append(np.concatenate([member, member]))
-            right.append(row["n"])
-    if know_n:
-        left += list(np.hstack([np.eye(len(cells.n)), np.eye(len(cells.n))]))
-        right += [float(n) for n in cells.n]
-    return left, right
-
-
-def _narrow(told: Told, alone: Told, size: int, asked: Sequence[Any], words: str) -> list[str]:
-    if not asked or not told[0]:
+def _narrow(rows: Told, alone: Told, size: int, asked: Sequence[Any], words: str) -> list[str]:
+    if not asked or not rows[0]:
         return []
-    bounds, before, hits = Bounds(*told, size), Bounds(*alone, size), []
+    bounds, before, hits = Bounds(*rows, size), Bounds(*alone, size), []
     for cost, truth, most, members in asked:
         # Half of it to k more, as far as there are persons: less than k of that is too little.
         need = min(K, min(truth + K, most) - truth // 2)

@@ -35,6 +35,19 @@ def paths(routes: list[BaseRoute]) -> Iterator[str]:
             yield str(getattr(route, "path", ""))
 
 
+def things_of(region: Region) -> dict[str, list[str]]:
+    """What stands for the parameters of paths where a partnership has asked something."""
+    releases = region.partnership.get("/agreements/cincinnati-nky/releases").json()["releases"]
+    return {
+        "agreement": ["cincinnati-nky"],
+        "release": [each["id"] for each in releases],
+        "run": [releases[0]["run"]],
+        "number": ["1"],
+        "name": ["table"],
+        "index": ["0"],
+    }
+
+
 def observed(region: Region, member: Member | None, things: Mapping[str, list[str]]) -> dict[str, Any]:
     """Answers to all that may be asked by GET, with an API key or a session, or with neither.
 

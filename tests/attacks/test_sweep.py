@@ -13,7 +13,7 @@ from app.disclosure import cube
 from app.disclosure.protect import ProtectedRow
 from app.flows.service import Service
 from tests.attacks.region import Analyst, Region, Someone, region_of
-from tests.attacks.sweep import observed
+from tests.attacks.sweep import observed, things_of
 
 DIMENSIONS = ("sex", "race_ethnicity")
 TERMS: dict[str, Any] = {"dimensions": list(DIMENSIONS), "indicators": ["employed_q4", "gap", "trend"]}
@@ -48,15 +48,7 @@ def asked(region: Region) -> dict[str, Any]:
         analyst.ask(("sex",), {"race_ethnicity": code})
         region.clock.advance(seconds=1)
     analyst.ask(("county",), {"race_ethnicity": "Asian"})
-    releases = region.partnership.get("/agreements/cincinnati-nky/releases").json()["releases"]
-    things = {
-        "agreement": ["cincinnati-nky"],
-        "release": [each["id"] for each in releases],
-        "run": [releases[0]["run"]],
-        "number": ["1"],
-        "name": ["table"],
-        "index": ["0"],
-    }
+    things = things_of(region)
     tables = [region.partnership.get(f"/releases/{each}").json()["table"] for each in things["release"]]
     return {
         "tables": [None if table is None else table | {"where": None} for table in tables],

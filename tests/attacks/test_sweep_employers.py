@@ -12,7 +12,7 @@ import pytest
 from app.disclosure.paid import Paid
 from app.flows.service import Service
 from tests.attacks.region import Analyst, Region, Someone, region_of
-from tests.attacks.sweep import observed
+from tests.attacks.sweep import observed, things_of
 
 TERMS: dict[str, Any] = {"dimensions": ["county"], "max_dimensions": 1}
 #: One employer pays all of the first county.
@@ -40,16 +40,7 @@ def asked(region: Region, *, whole: bool) -> tuple[dict[str, Any], dict[str, Any
         return table, {"table": table}
     region.clock.advance(seconds=1)
     Analyst(region.partnership).ask((), {"county": COUNTIES[0]})
-    releases = region.partnership.get("/agreements/cincinnati-nky/releases").json()["releases"]
-    things = {
-        "agreement": ["cincinnati-nky"],
-        "release": [each["id"] for each in releases],
-        "run": [releases[0]["run"]],
-        "number": ["1"],
-        "name": ["table"],
-        "index": ["0"],
-    }
-    return table, observed(region, region.partnership, things)
+    return table, observed(region, region.partnership, things_of(region))
 
 
 def different(folder: Path, migrated: Path, *, whole: bool = True) -> list[str]:

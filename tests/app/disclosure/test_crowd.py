@@ -153,32 +153,25 @@ def test_space_that_is_too_large_to_be_factorised_is_proven_in_blocks(
         assert not joint(cells, documents, know_n=know_n)
 
 
-def test_deep_cube_whose_sample_fails_hides_what_is_hardly_above_the_minimum_first(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("sample", "few"),
+    [
+        # More of a sample of goals fail than may;
+        (None, 0),
+        # or nothing is looked at before all is, and many fail then.
+        (0, 1),
+    ],
+)
+def test_deep_cube_of_which_many_goals_fail_hides_what_is_hardly_above_the_minimum_first(
+    monkeypatch: pytest.MonkeyPatch, sample: int | None, few: int
 ) -> None:
     monkeypatch.setattr(proof, "_EXACT_COLUMNS", 0)
+    if sample is not None:
+        monkeypatch.setattr(proof, "_SAMPLE", sample)
     cells = random_cells(5, 700, (3, 4, 3, 3), 0.6, 0.6)
     monkeypatch.setattr(suppression, "_N_LEVELS", (1000.0,))
     shown = []
-    for many in (0, 1000):
-        monkeypatch.setattr(suppression, "_MANY", many)
-        decided = suppress(cells, plan_margins(cells.axes, 3), POLICY)
-        deep = (decided.groups.depth == 3) & decided.n_shown
-        assert len(decided.proven) == 3
-        shown.append(int(deep.sum()))
-    assert shown[0] < shown[1]
-
-
-def test_deep_cube_of_which_a_sample_passes_hides_a_level_of_denominators_where_many_fail_later(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(proof, "_EXACT_COLUMNS", 0)
-    # Nothing is looked at before all is.
-    monkeypatch.setattr(proof, "_SAMPLE", 0)
-    cells = random_cells(5, 700, (3, 4, 3, 3), 0.6, 0.6)
-    monkeypatch.setattr(suppression, "_N_LEVELS", (1000.0,))
-    shown = []
-    for many in (1, 1000):
+    for many in (few, 1000):
         monkeypatch.setattr(suppression, "_MANY", many)
         decided = suppress(cells, plan_margins(cells.axes, 3), POLICY)
         deep = (decided.groups.depth == 3) & decided.n_shown
