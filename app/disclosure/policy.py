@@ -51,6 +51,9 @@ class Policy:
     figures_by_persons : bool
         Whether percentiles keep groups apart by all their persons, and points contributed count as telling
         how many there are in all. Before, percentiles did by those with a value, and points told nothing.
+    awards_known_again : bool
+        Whether awards that are numbered anew in later data are known again by all else that is known of them.
+        Before, they were other persons' awards.
     """
 
     min_cell: int
@@ -64,6 +67,7 @@ class Policy:
     places_beside_all_groups: bool = True
     programs_anew: bool = True
     figures_by_persons: bool = True
+    awards_known_again: bool = True
 
     def __post_init__(self) -> None:
         if self.min_cell < 2:
@@ -99,6 +103,7 @@ class Policy:
             "places_beside_all_groups",
             "programs_anew",
             "figures_by_persons",
+            "awards_known_again",
         )
         later = dict.fromkeys(rules, False)
         return cls(secret=secret, **{**later, **frozen})

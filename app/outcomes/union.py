@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from app.outcomes.employed import as_numerators, counted_as_found, employed_firs
 from app.outcomes.entries import entries
 from app.outcomes.figures import Source
 from app.outcomes.indicators import IN_BANDS, IN_FLOWS, IN_YEAR, INDICATORS, Indicator
+from app.outcomes.known_again import KnownAgain
+from app.outcomes.match_rates import INDICATOR as MATCHED
 from app.outcomes.match_rates import matched_beside, published_matches
 from app.outcomes.question import RATES
 
@@ -61,38 +63,51 @@ def published_layers(
     ``by_place``, where those found work is noted wherever rows by place are out.
     """
     layers: list[Layer] = []
-    matched = False
+    known_again = KnownAgain(source)
     for out in published:
-        indicator = INDICATORS[out.indicator]
-        flows, takes_part = told_by_flows(out.documents[0]), _told_by_contribution(out)
-        if indicator.disclosure not in RATES and not flows and not takes_part:
+        if not _tells_of_persons(out):
             continue
-        names = [name for document in out.documents for name in document["by"]]
         data = source if out.source is None else out.source()
-        if takes_part:
-            counted = contributed(out.cohort, data)
-            if policy.figures_by_persons:
-                takes_part = told_by_contribution(out.documents[0], persons_of(counted))
-            layers.append((counted, takes_part))
-            continue
-        if flows:
-            counted = _in_flows(indicator, out.cohort, names, data)
-            counted.found_alone = "n" not in flows
-            layers.append((counted, _total_of(counted, flows)))
-            continue
-        told = rows_by_place(out.documents) if out.indicator == by_place else []
-        layers.append((entries(indicator, out.cohort, names, data, by_place=told), out.documents))
-        if indicator.of:
-            counted = counted_as_found(indicator, out.cohort, names, data)
-            layers.append((counted, as_numerators(out.documents)))
-        matches = [] if matched else published_matches([out.documents])
-        if matches:
-            matched = True
-            layers.append((entries(matched_beside(indicator), out.cohort, names, data), matches))
-        bands = _told_by_bands(out.documents[0])
-        if bands:
-            layers.append((_in_bands(indicator, out.cohort, names, data), bands))
+        matched = any(layer.indicator == MATCHED for layer, _ in layers)
+        made = list(_layers_of(out, data, policy, by_place, matched=matched))
+        if out.source is not None and policy.awards_known_again:
+            known_again.rename([layer for layer, _ in made], out.cohort, data)
+        layers += made
     return layers
+
+
+def _tells_of_persons(out: Out) -> bool:
+    first = out.documents[0]
+    of_shares = INDICATORS[out.indicator].disclosure in RATES
+    return of_shares or bool(told_by_flows(first) or _told_by_contribution(out))
+
+
+def _layers_of(out: Out, data: Source, policy: Policy, by_place: str, *, matched: bool) -> Iterator[Layer]:
+    """What one cube tells; match rates only where no layer tells them yet (``matched``)."""
+    indicator, first = INDICATORS[out.indicator], out.documents[0]
+    names = [name for document in out.documents for name in document["by"]]
+    flows, takes_part = told_by_flows(first), _told_by_contribution(out)
+    if takes_part:
+        counted = contributed(out.cohort, data)
+        if policy.figures_by_persons:
+            takes_part = told_by_contribution(first, persons_of(counted))
+        yield counted, takes_part
+        return
+    if flows:
+        counted = _in_flows(indicator, out.cohort, names, data)
+        counted.found_alone = "n" not in flows
+        yield counted, _total_of(counted, flows)
+        return
+    told = rows_by_place(out.documents) if out.indicator == by_place else []
+    yield entries(indicator, out.cohort, names, data, by_place=told), out.documents
+    if indicator.of:
+        yield counted_as_found(indicator, out.cohort, names, data), as_numerators(out.documents)
+    matches = [] if matched else published_matches([out.documents])
+    if matches:
+        yield entries(matched_beside(indicator), out.cohort, names, data), matches
+    bands = _told_by_bands(first)
+    if bands:
+        yield _in_bands(indicator, out.cohort, names, data), bands
 
 
 def _told_by_contribution(out: Out) -> list[Document]:
