@@ -140,7 +140,7 @@ def _sectors(documents: Sequence[Mapping[str, Any]], atoms: Atoms) -> list[str]:
 
 
 def percentiles(rng: Random, policy: Policy) -> Recovered:
-    """Groups that differ by few persons or by one employer's, among those whose median is shown."""
+    """Groups with medians that differ by few persons, with wages or without, or by one employer's."""
     persons = int(rng.integers(40, 300))
     wages, works = rng.integers(1000, 9000, persons), rng.random(persons) < 0.7
     payer = rng.choice(8, persons, p=rng.dirichlet(np.full(8, 0.4)))
@@ -150,13 +150,12 @@ def percentiles(rng: Random, policy: Policy) -> Recovered:
     split[1] = np.where(tied, split[0], split[1])
 
     def cell(group: np.ndarray) -> QuantileCell:
-        members = np.flatnonzero(group & works)
+        members, others = np.flatnonzero(group & works), np.flatnonzero(group & ~works)
         if not len(members):
-            return QuantileCell.empty()
+            return QuantileCell(0, others, {}, members, {})
         middle = Decimal(int(np.sort(wages[members])[len(members) // 2]))
         below, above = int((wages[members] < middle).sum()), int((wages[members] > middle).sum())
         paid = {f"e{e}": Decimal(int(wages[members][payer[members] == e].sum())) for e in payer[members]}
-        others = int(group.sum()) - len(members)
         return QuantileCell(len(members), others, {"p50": (middle, below, above)}, members, paid)
 
     total = cell(np.ones(persons, np.bool_))
@@ -190,6 +189,13 @@ def _stepped(shown: Sequence[QuantileCell]) -> list[str]:
         mine, yours = set(one.members.tolist()), set(other.members.tolist())
         if 0 < len(mine ^ yours) < K:
             hits.append(f"medians of groups that differ by {len(mine ^ yours)}")
+        # Who knows the groups knows how many more there are: that both are shown must not say that none of them
+        # work, or that all do.
+        others = set(one.without.tolist()), set(other.without.tolist())
+        apart = len(mine ^ yours), len(others[0] ^ others[1])
+        nested = (mine <= yours and others[0] <= others[1]) or (mine >= yours and others[0] >= others[1])
+        if any(apart) and (min(apart) < K if nested else sum(apart) < 2 * K):
+            hits.append(f"medians of groups that differ by {apart[0]} with wages and {apart[1]} without")
         for large, small, inner, outer in ((mine, yours, other, one), (yours, mine, one, other)):
             if small < large:
                 rest = {name: paid - inner.paid.get(name, Decimal(0)) for name, paid in outer.paid.items()}
