@@ -189,8 +189,8 @@ def _stepped(shown: Sequence[QuantileCell]) -> list[str]:
         mine, yours = set(one.members.tolist()), set(other.members.tolist())
         if 0 < len(mine ^ yours) < K:
             hits.append(f"medians of groups that differ by {len(mine ^ yours)}")
-        # Who knows the groups knows how many more there are: that both are shown must not say that none of them
-        # work, or that all do.
+        # Who knows the groups knows how many are in one alone: that both are shown must not say that none of
+        # them work, or that all do.
         others = set(one.without.tolist()), set(other.without.tolist())
         apart = len(mine ^ yours), len(others[0] ^ others[1])
         nested = (mine <= yours and others[0] <= others[1]) or (mine >= yours and others[0] >= others[1])
