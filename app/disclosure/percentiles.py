@@ -8,8 +8,9 @@ they move it; and the wages of whom one employer pays are that employer's (20 CF
 - at least 3 employers paid, and none above 80 per cent;
 - what is left of a shown group without shown groups that lie within it is nobody, or keeps both rules;
 - two shown groups differ by nobody, or by k persons with a value at least;
-- in either case "nobody" is no person at all, and k of those who differ, or are left, have no value: whoever
-  knows how many persons a group has would read off two that are shown that none of three works, or all.
+- in either case "nobody" is no person at all, and where one lies within the other k of those who differ, or
+  are left, have no value, else 2k differ: whoever knows how many persons a group has would read off two that
+  are shown that none of three works, or all.
 
 Where two cannot stand beside each other, the smaller one goes.
 """
@@ -32,7 +33,9 @@ Group = tuple[int, int]
 TOTAL: Group = (-1, 0)
 
 
-def shown_groups(figures: Sequence[Quantiles], policy: Policy) -> frozenset[Group]:
+def shown_groups(
+    figures: Sequence[Quantiles], policy: Policy, withheld: frozenset[tuple[str, str]] = frozenset()
+) -> frozenset[Group]:
     """Choose the groups whose percentiles are shown.
 
     Parameters
@@ -40,9 +43,14 @@ def shown_groups(figures: Sequence[Quantiles], policy: Policy) -> frozenset[Grou
     figures : sequence of Quantiles
         Every table of the plan, of one cohort and indicator: they share the total.
     policy : Policy
+    withheld : frozenset of (str, str), optional
+        Rows, by dimension and code, that are not shown whatever they hold.
     """
     cells = {TOTAL: figures[0].total} | {
-        (at, row): cell for at, figure in enumerate(figures) for row, cell in enumerate(figure.cells)
+        (at, row): cell
+        for at, figure in enumerate(figures)
+        for row, cell in enumerate(figure.cells)
+        if (*figure.by, *figure.keys[row]) not in withheld
     }
     k, names = policy.min_cell, figures[0].names
     shown = {group: cell for group, cell in cells.items() if _stands_alone(cell, names, k)}
@@ -84,8 +92,13 @@ def _next_to_hide(shown: dict[Group, QuantileCell], k: int, *, by_persons: bool)
     for one, other in combinations(shown, 2):
         with_value, without = (each.apart(at[one], at[other]) for each in (valued, others))
         few = 0 < with_value < k
-        if by_persons:
-            few = bool(with_value or without) and min(with_value, without) < k
+        if by_persons and (with_value or without):
+            # Of groups that overlap nobody is to learn how many of those apart have no value.
+            nested = any(
+                all(each.lies_in(at[a], at[b]) for each in (valued, others))
+                for a, b in ((one, other), (other, one))
+            )
+            few = with_value < k or (without < k if nested else with_value + without < 2 * k)
         if few:
             wrong.append(smaller([one, other]))
     for whole, cell in shown.items():

@@ -65,7 +65,9 @@ def dollars(value: Decimal) -> str:
     return str((value / ROUND_TO).quantize(Decimal(1), ROUND_HALF_UP) * ROUND_TO)
 
 
-def protect_quantiles(figures: Sequence[Quantiles], policy: Policy) -> list[ProtectedFigure]:
+def protect_quantiles(
+    figures: Sequence[Quantiles], policy: Policy, withheld: frozenset[tuple[str, str]] = frozenset()
+) -> list[ProtectedFigure]:
     """Show percentiles where they tell of no few persons and of no employer, all tables together.
 
     Parameters
@@ -73,8 +75,10 @@ def protect_quantiles(figures: Sequence[Quantiles], policy: Policy) -> list[Prot
     figures : sequence of Quantiles
         Every table of the plan.
     policy : Policy
+    withheld : frozenset of (str, str), optional
+        Rows, by dimension and code, that are not shown whatever they hold.
     """
-    shown = shown_groups(figures, policy)
+    shown = shown_groups(figures, policy, withheld)
     about = {**policy.to_document(), "rounded_to": ROUND_TO}
     note = f"Percentiles are rounded to {ROUND_TO} dollars and do not add up."
     return [

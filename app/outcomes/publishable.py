@@ -24,6 +24,7 @@ from app.outcomes.indicators import INDICATORS, Indicator
 from app.outcomes.linkage_error import Rates, annotate, model_rates
 from app.outcomes.match_rates import OF_ALL, published_matches, with_matches
 from app.outcomes.measures import Earnings, FoundInQuarter
+from app.outcomes.medians import rate_withheld
 from app.outcomes.tabulate import tabulate_plan
 from app.outcomes.truth import truth_rates
 
@@ -79,7 +80,10 @@ def plan_documents(
         case "proportion" | "bands":
             return _rates(declared, cohort, source, policy, quality, published, shares, matches)
         case "quantiles":
-            documents = _quantiles(declared, cohort, dimensions, source, policy)
+            withheld = (
+                rate_withheld(indicator, cohort, published) if policy.figures_by_persons else frozenset()
+            )
+            documents = _quantiles(declared, cohort, dimensions, source, policy, withheld)
             return with_matches(documents, published_matches(published), note=OF_ALL)
         case "contribution":
             if OF_PROGRAMS & set(permitted):
@@ -181,12 +185,19 @@ def is_by_place(document: Mapping[str, Any]) -> bool:
 
 
 def _quantiles(
-    declared: Indicator, cohort: str, dimensions: Sequence[str], source: Source, policy: Policy
+    declared: Indicator,
+    cohort: str,
+    dimensions: Sequence[str],
+    source: Source,
+    policy: Policy,
+    withheld: frozenset[tuple[str, str]],
 ) -> list[Document]:
     plan: list[tuple[str, ...]] = [(), *((name,) for name in dict.fromkeys(dimensions))]
     documents = [
         figure.to_document()
-        for figure in protect_quantiles([quantiles(declared.id, cohort, by, source) for by in plan], policy)
+        for figure in protect_quantiles(
+            [quantiles(declared.id, cohort, by, source) for by in plan], policy, withheld
+        )
     ]
     if isinstance(declared.measure, Earnings) and declared.measure.years is not None:
         told = protect_flows(flows(declared.id, cohort, source), policy).to_document()

@@ -28,6 +28,7 @@ from app.outcomes.indicators import IN_BANDS, IN_FLOWS, IN_YEAR, INDICATORS, Ind
 from app.outcomes.known_again import KnownAgain
 from app.outcomes.match_rates import INDICATOR as MATCHED
 from app.outcomes.match_rates import matched_beside, published_matches
+from app.outcomes.medians import RATE_OF, counts_those_of, told_by_medians
 from app.outcomes.question import RATES
 
 if TYPE_CHECKING:
@@ -54,18 +55,20 @@ FLOWS_IN_PART = (
 
 
 def published_layers(
-    source: Source, published: Sequence[Out], policy: Policy, *, by_place: str = ""
+    source: Source, published: Sequence[Out], policy: Policy, *, by_place: str = "", beside: str = ""
 ) -> list[Layer]:
     """Each table of shares that is out, and what else is told: match rates, who is in a band, in a flow.
 
     Match rates are counted with the figure beside which they were made, the oldest. Later figures repeat
     them, and may have another denominator, over which they could not be counted again. Of the indicator
-    ``by_place``, where those found work is noted wherever rows by place are out.
+    ``by_place``, where those found work is noted wherever rows by place are out. Of medians it is told
+    in which groups they are out where the indicator that is made (``beside``) counts the same persons.
     """
     layers: list[Layer] = []
     known_again = KnownAgain(source)
     for out in published:
-        if not _tells_of_persons(out):
+        medians = policy.figures_by_persons and counts_those_of(beside, out.indicator)
+        if not medians and not _tells_of_persons(out):
             continue
         data = source if out.source is None else out.source()
         matched = any(layer.indicator == MATCHED for layer, _ in layers)
@@ -87,6 +90,10 @@ def _layers_of(out: Out, data: Source, policy: Policy, by_place: str, *, matched
     indicator, first = INDICATORS[out.indicator], out.documents[0]
     names = [name for document in out.documents for name in document["by"]]
     flows, takes_part = told_by_flows(first), _told_by_contribution(out)
+    if out.indicator in RATE_OF:
+        counted = entries(INDICATORS[RATE_OF[out.indicator]], out.cohort, names, data)
+        yield counted, told_by_medians(counted, out.documents)
+        return
     if takes_part:
         counted = contributed(out.cohort, data)
         if policy.figures_by_persons:
@@ -186,7 +193,7 @@ def union(
         As `Beside`.
     """
     by_place = plan.indicator if policy.places_beside_groups else ""
-    layers = published_layers(source, published, policy, by_place=by_place)
+    layers = published_layers(source, published, policy, by_place=by_place, beside=plan.indicator)
     indicator = INDICATORS[plan.indicator]
     first: Callable[[Suppression], None] | None = None
     if indicator.of:

@@ -19,12 +19,12 @@ import pytest
 from app.disclosure.policy import Policy
 from app.disclosure.treatment import Treatment
 from app.outcomes.figures import Source
-from app.outcomes.plan import Plan, plan_cube
+from app.outcomes.plan import Out, Plan, plan_cube
 from tests.app.outcomes.builders import completion, facts, persons, token, wage
 from tests.attacks.region import Analyst, Someone, published_codes, region_of
 
 K = 10
-MEDIAN, COHORT, DIMENSIONS = "median_earnings_q2", "2021-22", ("sex", "county")
+MEDIAN, RATE, COHORT, DIMENSIONS = "median_earnings_q2", "employed_q2", "2021-22", ("sex", "county")
 COUNTIES = ("39061", "39017", "39165")
 POLICY = Policy(K, b"a secret of the tests, 32 bytes..")
 BEFORE = replace(POLICY, figures_by_persons=False)
@@ -116,3 +116,57 @@ def test_median_over_http_is_shown_alike_whether_any_of_three_men_works(
     assert answers[0]["total"]["p50"] is not None
     assert not told["{'sex': 'Female'}"] and any(told.values())
     assert not concluded(answers, [published_codes(each, DIMENSIONS) for each in people])
+
+
+#: In the second county few are without wages: its rate is withheld, and that of a companion.
+BESIDE: Persons = [
+    ("Female", county, at >= without)
+    for county, count, without in zip(COUNTIES, (61, 30, 60), (12, 3, 12), strict=True)
+    for at in range(count)
+]
+
+
+def both(order: Sequence[str], policy: Policy) -> dict[str, list[Any]]:
+    """Medians and rate of the same persons by county, one made beside the other."""
+    made: dict[str, list[Any]] = {}
+    data = source(BESIDE)
+    for indicator in order:
+        made[indicator] = plan_cube(
+            Plan(indicator, COHORT, ("county",), permitted=("county",)),
+            data,
+            policy,
+            Treatment(),
+            quality=None,
+            published=[Out(name, COHORT, told, None, same_agreement=True) for name, told in made.items()],
+            progress=lambda *_: None,
+        ).documents
+    return made
+
+
+def without_wages(made: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Counties in which few have no wages, by the total, the other rates, and which medians are shown."""
+    total, rows = made[RATE][0]["total"], {row["key"]["county"]: row for row in made[RATE][1]["rows"]}
+    size = {county: sum(each[1] == county for each in BESIDE) for county in COUNTIES}
+    if total["found"] is None:
+        return []
+    withheld = [county for county in COUNTIES if rows[county]["found"] is None]
+    left = total["n"] - total["found"]
+    left -= sum(size[county] - rows[county]["found"] for county in COUNTIES if county not in withheld)
+    told = {row["key"]["county"] for row in made[MEDIAN][1]["rows"] if row["p50"] is not None}
+    most = {county: left - K * len(told & set(withheld) - {county}) for county in withheld}
+    return [f"at most {n} of {size[county]} in {county}" for county, n in most.items() if n < K]
+
+
+@pytest.mark.parametrize("order", [(RATE, MEDIAN), (MEDIAN, RATE)])
+def test_median_of_a_group_whose_rate_is_withheld_tells_of_its_companion(order: Sequence[str]) -> None:
+    hits = {True: 0, False: 0}
+    shown = 0
+    for seed in range(4):
+        for by_persons in hits:
+            policy = Policy(K, bytes([seed] * 16), figures_by_persons=by_persons)
+            made = both(order, policy)
+            hits[by_persons] += bool(without_wages(made))
+            shown += by_persons and any(row["p50"] for row in made[MEDIAN][1]["rows"])
+    assert hits[True] == 0
+    assert hits[False] > 0
+    assert shown
