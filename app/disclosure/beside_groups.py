@@ -5,8 +5,8 @@ groups nobody works at which place can solve both together. So both are sums of 
 places (`worked`), and rows by place are hidden until every column may hold k persons for somebody who knows
 no denominator, and what is hidden stays open for somebody who knows all. Tables by group stay as they are.
 
-Groups that are in no table are asked about like those of tables that are withheld (`only_total`): how many a
-county has is known without any, and once rows by place are out, nothing that comes later mends them.
+Groups that are in no table are asked about like those of tables that are withheld: how many a county has is
+known without any, and once rows by place are out, nothing that comes later mends them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from app.disclosure.alternatives import finest
 from app.disclosure.asked import known_goals
 from app.disclosure.beside import Beside
 from app.disclosure.finest import Axis, FinestCells
 from app.disclosure.goals import Goals, Work, each_reaches
-from app.disclosure.groups import Groups, plan_margins
+from app.disclosure.groups import Groups
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
 from app.disclosure.suppression import Progress, Suppression
@@ -37,14 +36,6 @@ ROUNDS = 2
 def budget(cube: Suppression) -> Work:
     """What may be spent on the rows by place of a cube, in all."""
     return Work(min(cube.work.left, MOST_WORK))
-
-
-def only_total(entries: Entries, depth: int, work: Work) -> Suppression:
-    """Groups of which nothing is shown, up to tables of some depth, beside a total that is."""
-    assert entries.about is not None
-    groups = Groups(finest(entries, entries.about), plan_margins(entries.axes, depth))
-    shown = groups.depth == 0
-    return Suppression(groups, shown.copy(), shown.copy(), work)
 
 
 class BesideGroups(Beside):

@@ -128,15 +128,15 @@ class Entries(Guarded):
         self.worked = worked
 
     def along(self, name: str) -> Entries:
-        """The same entries by one of their axes."""
-        at = [axis.name for axis in self.axes].index(name)
-        axis = self.axes[at]
-        free = {name} if axis.overlapping else set()
+        """The same entries by one of their axes, or by none where they have no such axis."""
+        at = [number for number, axis in enumerate(self.axes) if axis.name == name]
+        axes = tuple(replace(self.axes[number], parent=None) for number in at)
+        free = {axis.name for axis in axes if axis.overlapping}
         return Entries(
             self.indicator,
-            (replace(axis, parent=None),),
+            axes,
             keys=self.keys,
-            codes=self.codes[:, [at]],
+            codes=self.codes[:, at],
             masks={some: mask for some, mask in self.masks.items() if some <= free},
             found=self.found,
             counted=self.counted,

@@ -43,8 +43,8 @@ class Policy:
     places_beside_groups : bool
         Whether rows by place are proven beside the groups of their indicator. Before, beside its total alone.
     places_beside_all_groups : bool
-        Whether that is asked of groups by dimensions too that the agreement does not permit, and of groups of
-        whom a row by place is the number. Before, of the cube's alone, and not of these.
+        Whether that is asked of groups by dimensions too that the agreement does not permit, of groups of
+        whom a row by place is the number, and of other indicators. Before, of the cube's other groups alone.
     programs_anew : bool
         Whether a program for which the solver has no answer is begun anew, by another method. Before, all of
         what it was asked for was withheld.

@@ -9,13 +9,14 @@ from app.disclosure.errors import DisclosureError
 from app.disclosure.policy import Policy
 from app.disclosure.protect import COUNT_ONLY, WITHHELD
 from app.disclosure.table import Place, Rows
-from app.outcomes.dimensions import DIMENSIONS
+from app.outcomes.dimensions import DIMENSIONS, OF_PROGRAMS
 from app.outcomes.entries import entries
 from app.outcomes.figures import Source
 from app.outcomes.indicators import INDICATORS
 from app.outcomes.publishable import is_by_place, one_way
 
 if TYPE_CHECKING:
+    from app.disclosure.along import Layer
     from app.disclosure.beside_groups import BesideGroups
     from app.disclosure.goals import Work
     from app.disclosure.suppression import Progress, Suppression
@@ -134,13 +135,16 @@ def _unions(
 
     Then, one dimension at a time, groups that the agreement does not permit: whoever knows how many they are,
     and where nobody of them works, needs no table of them; and another agreement may permit them one day.
+    And what else is out of these persons, each indicator along each dimension.
 
     Raises
     ------
     DisclosureError
         As `Beside`.
     """
-    from app.disclosure.beside_groups import BesideGroups, only_total
+    from app.disclosure.along import along, shown_of, told_along
+    from app.disclosure.beside_groups import BesideGroups
+    from app.disclosure.standardised import is_standardised
     from app.outcomes.union import published_layers, rows_by_place
 
     names = list(dict.fromkeys(rows_by_place(documents)))
@@ -151,14 +155,24 @@ def _unions(
     unions = [(BesideGroups(layers, new, groups, policy, progress), decided)]
     if not policy.places_beside_all_groups:
         return unions
-    further = [
-        name
-        for name, dimension in DIMENSIONS.items()
-        if dimension.rows is not Rows.PLACES and name not in plan.dimensions
-    ]
-    every = entries(indicator, plan.cohort, further, source, by_place=names)
-    for name in further:
-        along = every.along(name)
-        union = BesideGroups(layers, along, groups[:1], policy, progress)
-        unions.append((union, only_total(along, 1, work)))
+    every = [name for name, dimension in DIMENSIONS.items() if dimension.rows is not Rows.PLACES]
+    # Spells in programs split awards: not where awards are known again in what else is out.
+    of_awards, of_spells = (
+        entries(indicator, plan.cohort, some, source, by_place=names)
+        for some in ([name for name in every if name not in OF_PROGRAMS], sorted(OF_PROGRAMS))
+    )
+
+    def add(out: Sequence[Layer], name: str) -> None:
+        whole = of_spells if name in OF_PROGRAMS and not out else of_awards
+        one, tables = along((whole, groups), name)
+        told = shown_of(one, tables, 1, work)
+        unions.append((BesideGroups(out, one, tables, policy, progress), told))
+
+    for name in every:
+        if name not in plan.dimensions:
+            add([] if name in OF_PROGRAMS else layers, name)
+    others = [out for out in published if out.indicator != plan.indicator]
+    for layer in published_layers(source, others, policy):
+        for name in told_along(layer) if not is_standardised(layer[0]) else ():
+            add([along(layer, name)], name)
     return unions

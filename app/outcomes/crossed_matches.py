@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.disclosure.along import hide_along
 from app.disclosure.alternatives import finest
 from app.disclosure.beside import Beside
 from app.disclosure.cube import protect_cube
@@ -22,7 +23,7 @@ from app.outcomes.indicators import INDICATORS
 from app.outcomes.match_rates import matched_beside
 
 if TYPE_CHECKING:
-    from app.disclosure.suppression import Progress
+    from app.disclosure.suppression import Progress, Suppression
 
 Document = dict[str, Any]
 Layer = tuple[Entries, Sequence[Mapping[str, Any]]]
@@ -39,6 +40,7 @@ def crossed_matches(
     source: Source,
     policy: Policy,
     progress: Progress,
+    places: Sequence[Layer] = (),
 ) -> tuple[list[Document], dict[str, Any]]:
     """Documents of match rates, the total's first, and statistics of their proof; none if it fails.
 
@@ -53,17 +55,25 @@ def crossed_matches(
     source : Source
     policy : Policy
     progress : callable
+    places : sequence of (Entries, documents), optional
+        What of all this, and of the cube, has rows by place: beside these, match rates are proven first.
     """
     declared = INDICATORS[indicator]
     names = list(dict.fromkeys(name for document in shares for name in document["by"]))
     matched = entries(matched_beside(declared), cohort, names, source)
     assert matched.about is not None
+
+    def hide(state: Suppression) -> None:
+        for layer in places:
+            hide_along(state, matched, layer, policy, progress)
+        beside.hide(state)
+
     layers = [*out, (entries(declared, cohort, names, source), shares)]
     try:
         beside = Beside(layers, matched, policy, progress)
         if beside.statistics["columns"] > MOST_COLUMNS:
             return [], {}
-        cube = protect_cube(finest(matched, matched.about), policy, 1, progress=progress, beside=beside.hide)
+        cube = protect_cube(finest(matched, matched.about), policy, 1, progress=progress, beside=hide)
     except DisclosureError:
         return [], {}
     if cube.table(()).total.found is None:

@@ -276,11 +276,15 @@ def _matches(
     if published_matches([out.documents for out in published]):
         return []
     from app.outcomes.crossed_matches import crossed_matches
-    from app.outcomes.union import published_layers
+    from app.outcomes.union import layers_with_places, published_layers
 
     parts = [document for document in shares if not is_by_place(document)]
     layers = published_layers(source, published, policy)
-    matches, proof = crossed_matches(plan.indicator, plan.cohort, parts, layers, source, policy, progress)
+    new = Out(plan.indicator, plan.cohort, shares, None, same_agreement=True)
+    places = layers_with_places(source, [*published, new], policy)
+    matches, proof = crossed_matches(
+        plan.indicator, plan.cohort, parts, layers, source, policy, progress, places
+    )
     if proof:
         made.proof["match rates"] = proof
     return matches

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.disclosure.along import hide_along
 from app.disclosure.alternatives import finest
 from app.disclosure.beside import Beside
 from app.disclosure.cube import protect_cube
@@ -180,6 +182,17 @@ def rows_by_place(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def layers_with_places(
+    source: Source, published: Sequence[Out], policy: Policy, *, but: str = ""
+) -> list[Layer]:
+    """What is out and has rows by place, where those found work noted; of all indicators ``but`` one."""
+    return [
+        published_layers(source, [out], policy, by_place=out.indicator)[0]
+        for out in published
+        if policy.places_beside_all_groups and out.indicator != but and rows_by_place(out.documents)
+    ]
+
+
 def union(
     plan: Plan, source: Source, policy: Policy, published: Sequence[Out], progress: Progress
 ) -> Union | None:
@@ -205,8 +218,12 @@ def union(
     if not layers:
         return None
     new = entries(indicator, plan.cohort, plan.dimensions, source)
+    steps = [
+        partial(hide_along, new=new, out=out, policy=policy, progress=progress)
+        for out in layers_with_places(source, published, policy, but=plan.indicator)
+    ]
     try:
-        return Union(Beside(layers, new, policy, progress), first)
+        return Union(Beside(layers, new, policy, progress), first, steps)
     except DisclosureError:
         if first is None or len(layers) > 1:
             raise
@@ -220,6 +237,7 @@ class Union:
 
     beside: Beside | None
     first: Callable[[Suppression], None] | None
+    along: Sequence[Callable[[Suppression], None]] = ()
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -230,6 +248,8 @@ class Union:
         """Hide figures of the new cube until the union is proven, or nothing of it is left."""
         if self.first is not None:
             self.first(state)
+        for hide in self.along:
+            hide(state)
         if self.beside is not None:
             self.beside.hide(state)
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.disclosure.along import shown_of
 from app.disclosure.alternatives import finest
 from app.disclosure.beside import Beside
-from app.disclosure.beside_groups import BesideGroups, budget, only_total
+from app.disclosure.beside_groups import BesideGroups, budget
 from app.disclosure.cube import protect_cube
 from app.disclosure.goals import Work
 from app.disclosure.joint import Entries
@@ -151,7 +152,7 @@ def places_alone(cohort: Cohort, groups: Sequence[Entries]) -> Document:
     shown = [("sector", row["key"]["sector"]) for row in document["rows"] if row["found"] is not None]
     total = {"by": [], "rows": [], "total": document["total"]}
     for each in groups:
-        told = only_total(each, 2, Work(10**7))
+        told = shown_of(each, [total], 2, Work(10**7))
         union = BesideGroups([], each, [total], cohort.policy, lambda *_: None)
         kept = union.shown(shown, told, budget(told))
         shown = [place for place in shown if place in kept]

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from app.disclosure import beside_groups
+from app.disclosure.along import Layer, hide_along
+from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
+from app.disclosure.suppression import Progress, Suppression
 from app.disclosure.treatment import Treatment
+from app.outcomes import crossed_matches, union
 from app.outcomes.figures import Source
 from app.outcomes.plan import Made, Out, Plan, plan_cube
 from tests.app.outcomes.builders import completion, facts, persons, wage
@@ -45,9 +49,13 @@ def source(
 
 
 def make(
-    data: Source, dimensions: Sequence[str], published: Sequence[Out] = (), policy: Policy = POLICY
+    data: Source,
+    dimensions: Sequence[str],
+    published: Sequence[Out] = (),
+    policy: Policy = POLICY,
+    indicator: str = "employed_q4",
 ) -> Made:
-    plan = Plan("employed_q4", "2021-22", tuple(dimensions), 2, permitted=tuple(dimensions))
+    plan = Plan(indicator, "2021-22", tuple(dimensions), 2, permitted=tuple(dimensions))
     by = Treatment("suppression")
     return plan_cube(plan, data, policy, by, quality=None, published=published, progress=lambda *_: None)
 
@@ -104,6 +112,29 @@ def test_rows_by_state_that_are_a_small_group_of_no_table_are_withheld() -> None
     assert found(made, "state_of_work") == {}
     before = make(data, ["state_of_work"], policy=without("places_beside_all_groups"))
     assert found(before, "state_of_work") == {"39": 60, "21": 12}
+
+
+def test_match_rates_and_other_indicators_are_proven_beside_rows_by_state_that_are_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, str, bool]] = []
+
+    def noted(state: Suppression, new: Entries, out: Layer, policy: Policy, progress: Progress) -> None:
+        asked.append((new.indicator, out[0].indicator, out[0].worked is not None))
+        hide_along(state, new, out, policy, progress)
+
+    for module in (crossed_matches, union):
+        monkeypatch.setattr(module, "hide_along", noted)
+    data = source(MIXED)
+    for policy, times in ((POLICY, 1), (without("places_beside_all_groups"), 0)):
+        asked.clear()
+        first = make(data, ["sex", "state_of_work"], policy=policy)
+        assert found(first, "state_of_work") == {"39": 34, "21": 29}
+        assert asked == [("matched", "employed_q4", True)] * times
+        asked.clear()
+        out = Out("employed_q4", "2021-22", first.documents, None, same_agreement=True)
+        make(data, ["sex"], [out], policy, "employed_q2")
+        assert asked[:1] == [("employed_q2", "employed_q4", True)] * times
 
 
 def test_rows_by_state_that_are_not_proven_within_the_budget_are_withheld(
