@@ -24,9 +24,9 @@ records is not found, never "unemployed".** Every figure carries its coverage no
 
 _ROWS = """Rows of a *partition* hold each person once. Rows that *overlap* hold each award of their own. Rows
 that are *places* have the whole cohort as denominator and count who was found there: they are not crossed
-with other dimensions, and the tables by place of one cohort are protected together, and beside its tables by
-group. Whoever was not found stands in no such row. A correction, and a further agreement over the same
-persons, shows no rows by place where some are out: two versions of them could be subtracted.
+with other dimensions, and the tables by place of one cohort are protected together, and beside all
+groups, in a table or not. Whoever was not found stands in no such row. A correction, and a further agreement
+over the same persons, shows no rows by place where some are out: two versions of them could be subtracted.
 """
 
 

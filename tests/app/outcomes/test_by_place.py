@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.disclosure import beside_groups
-from app.disclosure.along import Layer, hide_along
+from app.disclosure.along import Layer, along, hide_along
 from app.disclosure.joint import Entries
 from app.disclosure.policy import Policy
 from app.disclosure.suppression import Progress, Suppression
@@ -135,6 +135,20 @@ def test_match_rates_and_other_indicators_are_proven_beside_rows_by_state_that_a
         out = Out("employed_q4", "2021-22", first.documents, None, same_agreement=True)
         make(data, ["sex"], [out], policy, "employed_q2")
         assert asked[:1] == [("employed_q2", "employed_q4", True)] * times
+
+
+def test_rows_by_state_are_proven_beside_what_other_indicators_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, asked = source(MIXED), list[str]()
+
+    def noted(layer: Layer, name: str) -> Layer:
+        asked.append(layer[0].indicator)
+        return along(layer, name)
+
+    first = make(data, ["sex"], indicator="employed_q2")
+    out = Out("employed_q2", "2021-22", first.documents, None, same_agreement=True)
+    monkeypatch.setattr("app.disclosure.along.along", noted)
+    make(data, ["sex", "state_of_work"], [out])
+    assert "employed_q2" in asked
 
 
 def test_rows_by_state_that_are_not_proven_within_the_budget_are_withheld(
