@@ -48,24 +48,38 @@ def things_of(region: Region) -> dict[str, list[str]]:
     }
 
 
-def observed(region: Region, member: Member | None, things: Mapping[str, list[str]]) -> dict[str, Any]:
+def observed(
+    region: Region,
+    member: Member | None,
+    things: Mapping[str, list[str]],
+    *,
+    under: str = "/",
+    asking: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Answers to all that may be asked by GET, with an API key or a session, or with neither.
 
     Parameters
     ----------
     things : mapping of str to list of str
         What stands for the parameters of paths; one that is missing is the word itself.
+    under : str, optional
+        Routes whose path begins so, and no others.
+    asking : mapping of str to str, optional
+        The query of a route, by its path.
     """
+    told = asking or {}
     token = sessions.sign_in(region.service, member.api_key) if member is not None else ""
     by_key = {"Authorization": f"Bearer {member.api_key}"} if member is not None else {}
     by_page = {"Cookie": f"{COOKIE}={token}"} if member is not None else {}
     seen = {}
-    for path in sorted(each for each in set(paths(list(region.app.routes))) if not each.endswith(".png")):
-        programs = path.startswith("/v1")
+    listed = {path for path in paths(list(region.app.routes)) if path.startswith(under)}
+    for path in sorted(each for each in listed if not each.endswith(".png")):
+        programs, query = path.startswith("/v1"), told.get(path, "")
         for place in _filled(path, things):
             for accept in ("application/json", "text/csv") if programs else ("text/html",):
                 headers = {**(by_key if programs else by_page), "Accept": accept}
-                seen[f"{accept} {_named(place, things)}"] = _told(region.client.get(place, headers=headers))
+                answer = region.client.get(place + query, headers=headers)
+                seen[f"{accept} {_named(place, things)}"] = _told(answer)
     return seen
 
 
