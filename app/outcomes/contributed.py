@@ -36,8 +36,10 @@ Document = dict[str, Any]
 Layer = tuple[Entries, Sequence[Mapping[str, Any]]]
 
 #: Units of work at most, whatever the policy's budget: a contribution is one row, and who asked for it waits.
-#: A third as much proved a union of 48,000 columns; what needs more is withheld, as what is not proven.
-MOST_WORK = 4_000_000
+#: A fifth of it proved a union of 48,000 columns; what needs more is withheld, as what is not proven.
+MOST_WORK = 6_000_000
+#: What it was before (`Policy.figures_by_persons`): what was withheld for it then is when it is made again.
+_MOST_BEFORE = 4_000_000
 #: What its total tells.
 _TOLD = ("n", "found", "rate", "standardised_rate", "difference_points", "contributed_points")
 #: Said where it stands without the points.
@@ -165,6 +167,7 @@ def _stands(counted: Entries, beside: Beside, policy: Policy, *, persons: bool) 
     takes_part = [ROLES.index(TAKES_PART) == int(key[0]) for key in groups.keys[1]]
     found = np.array([False, *takes_part], np.bool_)
     shown = np.array([persons, *takes_part], np.bool_)
-    state = Suppression(groups, shown.copy(), found.copy(), Work(min(policy.work, MOST_WORK)))
+    most = MOST_WORK if policy.figures_by_persons else _MOST_BEFORE
+    state = Suppression(groups, shown.copy(), found.copy(), Work(min(policy.work, most)))
     beside.hide(state, whole=True)
     return bool(np.array_equal(state.found_shown, found) and np.array_equal(state.n_shown, shown))
